@@ -1,0 +1,37 @@
+"""The one family of errors: what went wrong, where, and what to do about it."""
+
+from __future__ import annotations
+
+
+class DualcError(Exception):
+    """An error a person can act on; its text is one line: where, what, what to do."""
+
+
+class ExpressionError(DualcError):
+    """The text of an expression is outside the grammar; `column` counts from 1."""
+
+    def __init__(self, message: str, *, where: str = "expression", column: int | None = None):
+        """Keep the parts, so that a caller that knows the file can say where more precisely."""
+        self.message, self.where, self.column = message, where, column
+        place = where if column is None else f"{where}, column {column}"
+        super().__init__(f"{place}: {message}")
+
+
+class EntryError(DualcError):
+    """A catalog entry (TOML) or a record (JSON) is malformed, stale or damaged."""
+
+
+class NotSquareIntegrable(DualcError):
+    """E[phi(sqrt(q) Z)^2] diverges at a variance where it is needed; names the limiting variance."""
+
+
+class NoClosedForm(DualcError):
+    """The activation is outside the closed class. A result, caught by the compiler, never shown as a failure."""
+
+
+class StaleModule(DualcError):
+    """A generated module does not match its record or the support interface; names the command that mends it."""
+
+
+class OutputError(DualcError):
+    """An output folder is missing, read-only, full or outside the place it should be."""
