@@ -35,3 +35,7 @@ class StaleModule(DualcError):
 
 class OutputError(DualcError):
     """An output folder is missing, read-only, full or outside the place it should be."""
+
+
+class UncertifiedBackend(UserWarning):
+    """A kernel was loaded where no certificate says how accurate it is; said once for each kernel."""

@@ -15,6 +15,8 @@ gone by then: rationals are quotients of integers, `relu(x)` is `max(x, 0)`, `e`
 from __future__ import annotations
 
 import ast
+import hashlib
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -99,6 +101,95 @@ class Activation:
 
 
 @dataclass(frozen=True)
+class Term:
+    """coefficient * product(radicands)**(-1/2) * shape(arguments), one summand of an exact form.
+
+    Shapes, with D = q11 q22 - q12**2:
+        one                                1
+        angle     (w, c)                   psi = atan2(sqrt(w), -c), in [0, pi]
+        odd_angle (w, c)                   psi - pi/2 = atan2(c, sqrt(w))
+        cosh, sinh, exp  (a, c)            exp(a) cosh(c), exp(a) sinh(c), exp(a + c)
+        orthant   (i, j, c)                E[max(u, 0)**i max(v, 0)**j], the covariance being c = +-q12
+    Texts are canonical expressions in q12, q11, q22, D, pi and the parameters; numerators of coefficients
+    hold no product q11 q22 (it is D + q12**2), which makes them unique.
+    """
+
+    coefficient: str
+    radicands: tuple[str, ...]
+    shape: str
+    arguments: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Formula:
+    """An exact function of (q12, q11, q22): the sum of its terms."""
+
+    name: str  # "dual" | "dual_dot" | "dual_dq11" | "dual_dPARAMETER"
+    terms: tuple[Term, ...]
+
+
+@dataclass(frozen=True)
+class Atom:
+    """coefficient * x**power * exp(a x**2 + b x) * link, link = 1 | 1[x > 0] | Phi(kappa x), for hermite(q)."""
+
+    coefficient: str
+    power: int
+    a: str
+    b_real: str
+    b_imag: str
+    kappa: str | None  # None: no link
+    zeta: int  # 0: step, 1: normal CDF
+
+
+@dataclass(frozen=True)
+class DualForm:
+    """What derivation found: the tier, the exact formulas and atoms (closed tier), or why there are none."""
+
+    tier: str  # "closed" | "series"
+    formulas: tuple[Formula, ...] = ()
+    atoms: tuple[Atom, ...] = ()
+    steps: tuple[str, ...] = ()
+    gave_up: str | None = None
+    jumps: tuple[str, ...] = ()  # where phi itself jumps: an NNGP kernel only
+    readable: tuple[tuple[str, str], ...] = ()  # (function, formula as a person would write it)
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """name = expression, in canonical text extended by the support primitives."""
+
+    name: str
+    expression: str
+
+
+@dataclass(frozen=True)
+class PlannedFunction:
+    """One straight-line function body: assignments, then the value."""
+
+    name: str
+    assignments: tuple[Assignment, ...]
+    result: str
+
+
+@dataclass(frozen=True)
+class KernelPlan:
+    """Everything the printer needs: cancellation-free bodies, the domain and the points next to branches."""
+
+    functions: tuple[PlannedFunction, ...]
+    domain_high: str
+    thresholds: tuple[str, ...] = ()  # variances or ratios at which emitted code switches form
+
+
+@dataclass(frozen=True)
+class EmittedModule:
+    """The text of generated/NAME.py."""
+
+    file_name: str
+    text: str
+    fingerprint: str
+
+
+@dataclass(frozen=True)
 class Ball:
     """A real number enclosed: decimal text of a midpoint and of a radius."""
 
@@ -163,3 +254,17 @@ class Certificate:
     grid: str  # "hard" (about 24 points) | "full"
     points: int
     worst: tuple[Measurement, ...]
+
+
+INTERFACE = 1  # of a generated module, DESIGN.md section 3; a change of it asks for recompilation
+
+
+def fingerprint(record: Mapping[str, Any], support: str, interface: int = INTERFACE) -> str:
+    """sha256 of a record's data without its certificates, the support text and the interface.
+
+    `record` is the JSON data, or `dataclasses.asdict` of the record: both give the same bytes.
+    It detects edits and interrupted writes; it is no security.
+    """
+    data = {key: value for key, value in record.items() if key != "certificates"}
+    text = json.dumps(data, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256("\0".join((text, support, str(interface))).encode()).hexdigest()

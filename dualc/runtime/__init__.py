@@ -1,0 +1,1 @@
+"""What runs kernels: loading them, and (to come) features and sharding."""
