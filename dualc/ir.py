@@ -5,11 +5,13 @@ Expressions travel as canonical text, a subset of Python's syntax that `parse` a
     expr  := integer | name | -expr | expr (+ - * / **) expr | expr (< <= > >=) expr | function(expr, ...)
     name  := x, a kept parameter, pi            (for a kernel given by its dual: rho, q11, q22)
     function := where abs sign min max heaviside exp expm1 log log1p sqrt sin cos tan sinh cosh tanh
-                sigmoid softplus erf erfc normal_cdf normal_pdf atan
+                sigmoid softplus erf erfc normal_cdf normal_pdf atan sinc
 
 Everything else of the grammar (decimals, relu, clip, he, sum, aliases, list and integer parameters) is
 gone by then: rationals are quotients of integers, `relu(x)` is `max(x, 0)`, `e` is `exp(1)`.
-`heaviside(0)` is 1/2 and `sign(0)` is 0.
+`heaviside(0)` is 1/2 and `sign(0)` is 0. `sinc(x)` is sin(x)/x with sinc(0) = 1: a removable singularity
+that a quotient cannot express. Comparisons stand only as the first argument of `where`; `min` and `max` have
+two arguments; an exponent holds neither x nor a kept parameter unless the base is free of x.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ T = TypeVar("T")
 FUNCTIONS = (
     "where", "abs", "sign", "min", "max", "heaviside", "exp", "expm1", "log", "log1p", "sqrt",
     "sin", "cos", "tan", "sinh", "cosh", "tanh", "sigmoid", "softplus", "erf", "erfc",
-    "normal_cdf", "normal_pdf", "atan",
+    "normal_cdf", "normal_pdf", "atan", "sinc",
 )  # fmt: skip
 
 _BINARY = {ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul", ast.Div: "div", ast.Pow: "pow"}
