@@ -1,0 +1,64 @@
+"""The command line: results on stdout, progress on stderr, exit 0 done, 1 no, 2 wrong usage.
+
+The only place where files are written (by `record.write_files`). Whatever costs time to import is
+imported inside the commands: `dualc catalog` loads neither sympy nor jax.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+import click
+
+from dualc.cli.catalog import catalog
+from dualc.cli.compile import compile_command
+from dualc.cli.verify import verify
+from dualc.errors import DualcError
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="dualc", prog_name="dualc")
+def cli() -> None:
+    """A compiler from activation functions to certified JAX dual kernels."""
+
+
+cli.add_command(catalog)
+cli.add_command(compile_command, "compile")
+cli.add_command(verify)
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """The exit code of a command line; every error a person can act on is one line on stderr."""
+    try:
+        code = cli.main(args=arguments, prog_name="dualc", standalone_mode=False)
+        sys.stdout.flush()
+        return code if isinstance(code, int) else 0
+    except DualcError as error:
+        print(_one_line(str(error)), file=sys.stderr)
+    except click.ClickException as error:
+        command = (
+            error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else ""
+        )
+        print(
+            f"{_one_line(error.format_message())}  Run: {command or 'dualc'} --help",
+            file=sys.stderr,
+        )
+    except (click.Abort, KeyboardInterrupt):
+        print("interrupted; nothing was half written", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # `dualc catalog | head`: the reader has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return 2
+
+
+def _one_line(message: str) -> str:
+    return " ".join(message.split("\n"))
+
+
+def main() -> NoReturn:
+    """The entry point of the `dualc` command."""
+    sys.exit(run())

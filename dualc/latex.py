@@ -1,0 +1,103 @@
+"""LaTeX of the formulas dualc prints: Python-like text in, LaTeX out, without computer algebra."""
+
+from __future__ import annotations
+
+import ast
+
+_NAMES = {
+    "pi": r"\pi",
+    "rho": r"\rho",
+    "psi": r"\psi",
+    "D": "D",
+    "q11": "q_{11}",
+    "q12": "q_{12}",
+    "q22": "q_{22}",
+    **{
+        greek: rf"\{greek}"
+        for greek in ("alpha", "beta", "gamma", "delta", "theta", "kappa", "lambda", "mu", "sigma")
+    },
+    "lam": r"\lambda",
+}
+_FUNCTIONS = {
+    **{name: rf"\{name}" for name in ("sin", "cos", "tan", "sinh", "cosh", "tanh", "min", "max")},
+    "log": r"\log",
+    "sign": r"\operatorname{sgn}",
+    "atan": r"\arctan",
+    "asin": r"\arcsin",
+    "acos": r"\arccos",
+    "normal_cdf": r"\Phi",
+    "normal_pdf": r"\varphi",
+}
+_COMPARE = {ast.Lt: "<", ast.LtE: r"\le", ast.Gt: ">", ast.GtE: r"\ge"}
+_SUM, _PRODUCT, _POWER, _ATOM = range(4)  # how tightly a piece of text binds
+
+
+def latex(text: str) -> str:
+    """LaTeX of a formula; text that is no formula comes back as \\text."""
+    try:
+        return _walk(ast.parse(text, mode="eval").body)[0]
+    except (SyntaxError, TypeError, ValueError):
+        return rf"\text{{{text}}}"
+
+
+def _walk(node: ast.expr) -> tuple[str, int]:
+    match node:
+        case ast.Constant(value=int() | float()):
+            return str(node.value), _ATOM
+        case ast.Name(id=name):
+            return _name(name), _ATOM
+        case ast.UnaryOp(op=ast.USub(), operand=operand):
+            return f"-{_within(operand, _PRODUCT)}", _SUM
+        case ast.BinOp(left=left, op=op, right=right):
+            return _operation(left, op, right)
+        case ast.Compare(left=left, ops=[op], comparators=[right]):
+            return f"{_walk(left)[0]} {_COMPARE[type(op)]} {_walk(right)[0]}", _SUM
+        case ast.Call(func=ast.Name(id=name), args=arguments):
+            return _call(name, [_walk(argument)[0] for argument in arguments])
+    raise TypeError(ast.dump(node))
+
+
+def _within(node: ast.expr, binding: int) -> str:
+    """The text of a part, in parentheses if it binds less tightly than its surroundings."""
+    text, own = _walk(node)
+    return text if own >= binding else rf"\left({text}\right)"
+
+
+def _operation(left: ast.expr, op: ast.operator, right: ast.expr) -> tuple[str, int]:
+    if isinstance(op, ast.Add | ast.Sub):
+        sign = "+" if isinstance(op, ast.Add) else "-"
+        return f"{_within(left, _SUM)} {sign} {_within(right, _PRODUCT)}", _SUM
+    if isinstance(op, ast.Mult):
+        first, second = _within(left, _PRODUCT), _within(right, _PRODUCT)
+        between = r" \cdot " if second[:1].isdigit() else r" \, "
+        return f"{first}{between}{second}", _PRODUCT
+    if isinstance(op, ast.Div):
+        return rf"\frac{{{_walk(left)[0]}}}{{{_walk(right)[0]}}}", _PRODUCT
+    if isinstance(op, ast.Pow):
+        return f"{{{_within(left, _ATOM)}}}^{{{_walk(right)[0]}}}", _POWER
+    raise TypeError(ast.dump(op))
+
+
+def _name(name: str) -> str:
+    head, _, tail = name.partition("_")
+    if tail:
+        return rf"\mathrm{{{head}}}_{{{_name(tail)}}}"
+    return _NAMES.get(name, name if len(name) == 1 else rf"\mathrm{{{name}}}")
+
+
+def _call(name: str, arguments: list[str]) -> tuple[str, int]:
+    inside = ", ".join(arguments)
+    if name == "sqrt":
+        return rf"\sqrt{{{inside}}}", _ATOM
+    if name == "abs":
+        return rf"\left|{inside}\right|", _ATOM
+    if name == "exp":
+        return f"e^{{{inside}}}", _POWER
+    if name == "heaviside":
+        return rf"\mathbf{{1}}\left[{inside} > 0\right]", _ATOM
+    if name == "where" and len(arguments) == 3:
+        condition, yes, no = arguments
+        body = rf"{yes} & {condition} \\ {no} & \text{{otherwise}}"
+        return rf"\begin{{cases}} {body} \end{{cases}}", _ATOM
+    shown = _FUNCTIONS.get(name) or rf"\operatorname{{{name}}}".replace("_", r"\_")
+    return rf"{shown}\left({inside}\right)", _ATOM
