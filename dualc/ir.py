@@ -104,20 +104,23 @@ class Activation:
 
 @dataclass(frozen=True)
 class Term:
-    """coefficient * product(radicands)**(-1/2) * shape(arguments), one summand of an exact form.
+    """coefficient * sqrt(root) / sqrt(radicand) * shape(arguments), one summand of an exact form.
 
     Shapes, with D = q11 q22 - q12**2:
-        one                                1
-        angle     (w, c)                   psi = atan2(sqrt(w), -c), in [0, pi]
-        odd_angle (w, c)                   psi - pi/2 = atan2(c, sqrt(w))
-        cosh, sinh, exp  (a, c)            exp(a) cosh(c), exp(a) sinh(c), exp(a + c)
-        orthant   (i, j, c)                E[max(u, 0)**i max(v, 0)**j], the covariance being c = +-q12
+        one                                  1
+        odd_angle (w, c)                     atan2(c, sqrt(w))
+        wedge     (w, c, n, above, below)    psi + above/sqrt(w') for c >= 0, and T_n + below/sqrt(w') for c < 0
+        cosh, sinh, exp, cos, sin  (a, c)    exp(a) cosh(c), exp(a) sinh(c), exp(a + c), exp(a) cos(c), exp(a) sin(c)
+        orthant   (i, j, sign)               E[max(u, 0)**i max(v, 0)**j], the covariance being sign * q12
+    In a wedge psi = atan2(sqrt(w), -c) lies in [0, pi], and T_n = atan(t) less n terms of Euler's series,
+    t = sqrt(w)/|c|: both branches are equal, the second does not cancel at psi -> 0.
     Texts are canonical expressions in q12, q11, q22, D, pi and the parameters; numerators of coefficients
-    hold no product q11 q22 (it is D + q12**2), which makes them unique.
+    hold no product q11 q22 (it is D + q12**2), which makes them unique. Empty text stands for 1.
     """
 
     coefficient: str
-    radicands: tuple[str, ...]
+    root: str
+    radicand: str
     shape: str
     arguments: tuple[str, ...]
 
@@ -134,7 +137,8 @@ class Formula:
 class Atom:
     """coefficient * x**power * exp(a x**2 + b x) * link, link = 1 | 1[x > 0] | Phi(kappa x), for hermite(q)."""
 
-    coefficient: str
+    coefficient_real: str
+    coefficient_imag: str
     power: int
     a: str
     b_real: str

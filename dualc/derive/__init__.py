@@ -1,0 +1,60 @@
+"""derive: an Activation to its DualForm, the exact formulas of the closed class or the reason there are none."""
+
+from __future__ import annotations
+
+from dualc.derive import algebra
+from dualc.derive.atoms import Sum, add, derivative, parameter_derivative, read
+from dualc.derive.field import Field
+from dualc.derive.pairing import Mass, Side, constants, expectation, side
+from dualc.derive.terms import terms
+from dualc.errors import NoClosedForm
+from dualc.ir import Activation, Atom, DualForm, Formula
+
+
+def derive(activation: Activation) -> DualForm:
+    """The dual, its derivatives in q12, q11 and every parameter as exact forms, or why there are none.
+
+    d/dq11 is E[phi''(u) phi(v)]/2 with the masses of phi''; no closed form is a result, not an error.
+    """
+    try:
+        phi = read(activation)
+        return _closed(activation, phi)
+    except NoClosedForm as reason:
+        return DualForm(tier="series", gave_up=str(reason))
+
+
+def _closed(activation: Activation, phi: Sum) -> DualForm:
+    slope, jump = derivative(phi)
+    curve, bend = derivative(slope)
+    half = algebra.ONE / 2
+    smooth, dot = side(phi), side(slope, Mass(jump))
+    half_second = side(add({}, curve, half), Mass(half * bend))
+    parameters = [(p.name, side(parameter_derivative(phi, p.name))) for p in activation.parameters]
+    k = Field(constants(smooth, dot, half_second, *(s for _, s in parameters)))
+    forms = {"dual": expectation(smooth, smooth, k), "dual_dot": expectation(dot, dot, k)}
+    forms["dual_dq11"] = expectation(half_second, smooth, k)
+    if jump != 0:  # E[delta'(u) phi(v)] = -(q12/q11) E[delta(u) phi'(v)]
+        expectation(Side((), (Mass(half * jump, 1),)), dot, k, forms["dual_dq11"])
+    for name, with_respect in parameters:
+        forms[f"dual_d{name}"] = expectation(with_respect, smooth, k)
+        expectation(smooth, with_respect, k, forms[f"dual_d{name}"])
+    return DualForm(
+        tier="closed",
+        formulas=tuple(Formula(name, terms(form)) for name, form in forms.items()),
+        atoms=_atoms(phi),
+        jumps=("0",) if jump != 0 else (),
+    )
+
+
+def _atoms(phi: Sum) -> tuple[Atom, ...]:
+    """The atoms as text, for the recurrences of the Hermite coefficients."""
+    out = []
+    for key, row in phi.items():
+        real, imaginary = algebra.complex_parts(key.b)
+        kappa = None if key.link is None else algebra.text(key.link.kappa)
+        zeta = 0 if key.link is None else key.link.zeta
+        for power, c in row.items():
+            parts = tuple(algebra.text(part) for part in algebra.complex_parts(c))
+            b = (algebra.text(real), algebra.text(imaginary))
+            out.append(Atom(*parts, power, algebra.text(key.a), *b, kappa, zeta))
+    return tuple(out)

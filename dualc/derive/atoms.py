@@ -1,0 +1,312 @@
+"""From an expression to atoms p(x) exp(a x**2 + b x) * link, interval by interval, without algebraic guesswork.
+
+The expression is folded over sums of atoms themselves: a product of two sums is a sum, an exponential of a
+quadratic is an atom, and whatever leaves the class says so at once. On each interval between kinks the branch
+of abs, min, where, ... is the one that holds at a point inside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from fractions import Fraction
+from typing import Any, NamedTuple
+
+from dualc import ir
+from dualc.derive import algebra
+from dualc.derive.algebra import Constant
+from dualc.errors import NoClosedForm
+
+_MAX_POWER = 64  # of a sum, by repeated multiplication
+
+
+class Link(NamedTuple):
+    """A link at 0: 1[x > 0] if zeta is 0, Phi(kappa x) if zeta is 1."""
+
+    zeta: int
+    kappa: Constant
+
+
+class Key(NamedTuple):
+    """What atoms must share for their polynomials to be added."""
+
+    a: Constant
+    b: Constant
+    link: Link | None
+
+
+STEP = Link(0, algebra.ONE)
+_PLAIN = Key(algebra.ZERO, algebra.ZERO, None)
+Sum = dict[Key, dict[int, Constant]]  # key -> power -> coefficient
+
+
+STEP = Link(0, algebra.ONE)
+_PLAIN = Key(algebra.ZERO, algebra.ZERO, None)
+Sum = dict[Key, dict[int, Constant]]  # key -> power -> coefficient
+
+
+def constant(value: Constant) -> Sum:
+    """The sum that is a constant."""
+    return _clean({_PLAIN: {0: value}})
+
+
+def add(left: Sum, right: Sum, factor: Constant = algebra.ONE) -> Sum:
+    """left + factor * right."""
+    total = {key: dict(polynomial) for key, polynomial in left.items()}
+    for key, polynomial in right.items():
+        row = total.setdefault(key, {})
+        for power, coefficient in polynomial.items():
+            row[power] = row.get(power, algebra.ZERO) + factor * coefficient
+    return _clean(total)
+
+
+def multiply(left: Sum, right: Sum) -> Sum:
+    """left * right; at most one link may survive in each product."""
+    total: Sum = {}
+    for one, p in left.items():
+        for two, q in right.items():
+            key = Key(
+                algebra.tidy(one.a + two.a), algebra.tidy(one.b + two.b), _join(one.link, two.link)
+            )
+            row = total.setdefault(key, {})
+            for i, c in p.items():
+                for j, d in q.items():
+                    row[i + j] = row.get(i + j, algebra.ZERO) + c * d
+    return _clean(total)
+
+
+def derivative(terms: Sum) -> tuple[Sum, Constant]:
+    """The almost-everywhere derivative as a sum, and the height of the mass at 0 from steps."""
+    total: Sum = {}
+    height = algebra.ZERO
+    for key, polynomial in terms.items():
+        inner: dict[int, Constant] = {}
+        for power, c in polynomial.items():
+            for shift, factor in ((-1, power), (1, 2 * key.a), (0, key.b)):
+                if factor != 0:
+                    inner[power + shift] = inner.get(power + shift, algebra.ZERO) + factor * c
+        total = add(total, {key: inner})
+        if key.link is None:
+            continue
+        if key.link.zeta == 0:
+            height += polynomial.get(0, algebra.ZERO)
+        else:
+            kappa = key.link.kappa
+            density = Key(algebra.tidy(key.a - kappa**2 / 2), key.b, None)
+            scale = kappa / algebra.sqrt(2 * algebra.PI)
+            total = add(total, {density: {i: scale * c for i, c in polynomial.items()}})
+    return total, algebra.tidy(height)
+
+
+def parameter_derivative(terms: Sum, name: str) -> Sum:
+    """The derivative of every atom with respect to a parameter (links may depend on it through kappa)."""
+    total: Sum = {}
+    for key, polynomial in terms.items():
+        inner: dict[int, Constant] = {}
+        exponents = (
+            (0, algebra.ONE, True),
+            (2, algebra.diff(key.a, name), False),
+            (1, algebra.diff(key.b, name), False),
+        )
+        for power, c in polynomial.items():
+            for shift, factor, of_coefficient in exponents:
+                value = algebra.diff(c, name) if of_coefficient else factor * c
+                inner[power + shift] = inner.get(power + shift, algebra.ZERO) + value
+        total = add(total, {key: inner})
+        if key.link is not None and key.link.zeta:
+            kappa = key.link.kappa
+            slope = algebra.diff(kappa, name) / algebra.sqrt(2 * algebra.PI)
+            density = Key(algebra.tidy(key.a - kappa**2 / 2), key.b, None)
+            total = add(total, {density: {i + 1: slope * c for i, c in polynomial.items()}})
+    return total
+
+
+def read(activation: ir.Activation) -> Sum:
+    """The atoms of an activation whose only surviving kink is 0. Raises NoClosedForm otherwise."""
+    if activation.expression is None:
+        raise NoClosedForm("the entry is given by its dual")
+    symbols = {p.name: algebra.symbol(p.name, p.domain) for p in activation.parameters}
+    defaults = {p.name: algebra.exact(p.default) for p in activation.parameters}
+    kinks = [algebra.value(text, symbols) for text in activation.kinks]
+    places = [float(kink.subs({symbols[n]: v for n, v in defaults.items()})) for kink in kinks]
+    pieces = [
+        _on_interval(activation.expression, symbols, defaults, inside)
+        for inside in _insides(places)
+    ]
+    below: Sum = pieces[0]
+    total = below
+    for kink, left, right in zip(kinks, pieces, pieces[1:], strict=False):
+        change = add(right, left, -algebra.ONE)
+        if not change:
+            continue
+        if kink != 0:
+            raise NoClosedForm(f"the kink at x = {kink} is not at 0")
+        total = add(total, multiply(change, {_PLAIN._replace(link=STEP): {0: algebra.ONE}}))
+    return total
+
+
+def _insides(places: list[float]) -> list[Fraction]:
+    if not places:
+        return [Fraction(1, 3)]
+    between = [(a + b) / 2 for a, b in zip(places, places[1:], strict=False)]
+    return [Fraction(x) for x in (places[0] - 1 / 3, *between, places[-1] + 1 / 3)]
+
+
+def _on_interval(
+    expression: str,
+    symbols: Mapping[str, Constant],
+    defaults: Mapping[str, Constant],
+    inside: Fraction,
+) -> Sum:
+    """The expression as a sum of atoms on the interval that holds the point `inside`."""
+    substitution = {symbols[name]: value for name, value in defaults.items()}
+
+    def at(terms: Sum) -> float:
+        return algebra.real_value(evaluate(terms, inside), substitution)
+
+    def choose(sign_of: Sum, positive: Sum, negative: Sum) -> Sum:
+        return positive if at(sign_of) > 0 else negative
+
+    minus_one = constant(-algebra.ONE)
+    table: dict[str, Callable[..., Any]] = {
+        "number": lambda n: constant(algebra.integer(n)),
+        "neg": lambda f: multiply(minus_one, f),
+        "add": add,
+        "sub": lambda f, g: add(f, g, -algebra.ONE),
+        "mul": multiply,
+        "div": lambda f, g: multiply(f, _power(g, constant(-algebra.ONE))),
+        "pow": _power,
+        "lt": lambda f, g: at(add(g, f, -algebra.ONE)) > 0,
+        "le": lambda f, g: at(add(g, f, -algebra.ONE)) > 0,
+        "gt": lambda f, g: at(add(f, g, -algebra.ONE)) > 0,
+        "ge": lambda f, g: at(add(f, g, -algebra.ONE)) > 0,
+        "where": lambda condition, f, g: f if condition else g,
+        "abs": lambda f: choose(f, f, multiply(minus_one, f)),
+        "sign": lambda f: choose(f, constant(algebra.ONE), minus_one) if f else {},
+        "heaviside": lambda f: choose(f, constant(algebra.ONE), {}),
+        "max": lambda f, g: choose(add(f, g, -algebra.ONE), f, g),
+        "min": lambda f, g: choose(add(f, g, -algebra.ONE), g, f),
+        "sinh": lambda f: _pair(f, algebra.ONE, -1),
+        "cosh": lambda f: _pair(f, algebra.ONE, 1),
+        "sin": lambda f: _pair(f, algebra.I, -1),
+        "cos": lambda f: _pair(f, algebra.I, 1),
+        "exp": _exp,
+        "expm1": lambda f: add(_exp(f), minus_one),
+        "erf": lambda f: _cdf(f, algebra.sqrt(2), 2, -1),
+        "erfc": lambda f: add(constant(algebra.ONE), _cdf(f, algebra.sqrt(2), 2, -1), -algebra.ONE),
+        "normal_cdf": lambda f: _cdf(f, algebra.ONE, 1, 0),
+        "normal_pdf": lambda f: multiply(
+            constant(1 / algebra.sqrt(2 * algebra.PI)),
+            _exp(multiply(constant(-algebra.ONE / 2), multiply(f, f))),
+        ),
+    }
+    for name in ir.FUNCTIONS:
+        table.setdefault(name, _of_constant(name))
+    names = {"x": {_PLAIN: {1: algebra.ONE}}, "pi": constant(algebra.PI)}
+    names |= {name: constant(symbol) for name, symbol in symbols.items()}
+    result: Sum = ir.fold(expression, table, names)
+    return result
+
+
+def evaluate(terms: Sum, x: Fraction) -> Constant:
+    """The value of a sum at an exact point, as a constant."""
+    total = algebra.ZERO
+    point = algebra.rational(x)
+    for key, polynomial in terms.items():
+        value = sum((c * point**i for i, c in polynomial.items()), algebra.ZERO)
+        value *= algebra.exp(key.a * point**2 + key.b * point)
+        if key.link is not None:
+            value *= algebra.link_value(key.link.zeta, key.link.kappa * point)
+        total += value
+    return total
+
+
+def _clean(terms: Sum) -> Sum:
+    kept: Sum = {}
+    for key, polynomial in terms.items():
+        row = {i: algebra.tidy(c) for i, c in sorted(polynomial.items())}
+        row = {i: c for i, c in row.items() if c != 0}
+        if row:
+            kept[key] = row
+    return dict(sorted(kept.items(), key=lambda item: str(item[0])))
+
+
+def _join(one: Link | None, two: Link | None) -> Link | None:
+    if one is None or two is None:
+        return one or two
+    if one.zeta == two.zeta == 0:
+        return STEP
+    raise NoClosedForm("a product of two links on one side, such as erf(x)**2")
+
+
+def _as_polynomial(terms: Sum, degree: int, what: str) -> dict[int, Constant]:
+    if not terms:
+        return {}
+    if set(terms) == {_PLAIN} and max(terms[_PLAIN]) <= degree:
+        return terms[_PLAIN]
+    raise NoClosedForm(f"{what} is outside the closed class")
+
+
+def _power(base: Sum, exponent: Sum) -> Sum:
+    power = _as_polynomial(exponent, 1, "a variable exponent")
+    if set(base) <= {_PLAIN} and set(base.get(_PLAIN, {})) <= {0}:  # a constant to an affine power
+        c = base[_PLAIN][0] if base else algebra.ZERO
+        if set(power) <= {0}:
+            return constant(c ** power.get(0, algebra.ZERO))
+        return _exp(multiply(constant(algebra.log(c)), exponent))
+    n = power.get(0, algebra.ZERO)
+    if set(power) - {0} or not algebra.is_integer(n):
+        raise NoClosedForm("a power that is not an integer")
+    if n < 0:
+        if len(base) == 1 and set(next(iter(base.values()))) == {0}:
+            ((key, row),) = base.items()
+            if key.link is None:
+                base, n = {Key(-key.a, -key.b, None): {0: 1 / row[0]}}, -n
+        if n < 0:
+            raise NoClosedForm("a quotient by a function of x")
+    if n > _MAX_POWER:
+        raise NoClosedForm(f"a power above {_MAX_POWER}")
+    result = constant(algebra.ONE)
+    for _ in range(int(n)):
+        result = multiply(result, base)
+    return result
+
+
+def _exp(argument: Sum) -> Sum:
+    p = _as_polynomial(argument, 2, "exp of anything but a quadratic")
+    key = Key(p.get(2, algebra.ZERO), p.get(1, algebra.ZERO), None)
+    return _clean({key: {0: algebra.exp(p.get(0, algebra.ZERO))}})
+
+
+def _pair(argument: Sum, unit: Constant, sign: int) -> Sum:
+    """cosh, sinh, cos or sin of an affine argument, as (exp(unit f) + sign exp(-unit f)) / (2 or 2 unit)."""
+    p = _as_polynomial(argument, 1, "a hyperbolic or circular function of anything but an affine")
+    slope, phase = unit * p.get(1, algebra.ZERO), p.get(0, algebra.ZERO)
+    half = algebra.ONE / 2 / (unit if sign < 0 else algebra.ONE)
+    up, down = algebra.phase(unit, phase), algebra.phase(unit, -phase)
+    if slope == 0:
+        return constant(half * (up + sign * down))
+    rising = {Key(algebra.ZERO, slope, None): {0: half * up}}
+    return add(rising, {Key(algebra.ZERO, -slope, None): {0: half * sign * down}})
+
+
+def _cdf(argument: Sum, scale: Constant, factor: int, shift: int) -> Sum:
+    """factor * Phi(scale * argument) + shift; kappa is kept positive where its sign is known."""
+    p = _as_polynomial(argument, 1, "erf or normal_cdf of anything but an affine argument")
+    kappa = algebra.tidy(scale * p.get(1, algebra.ZERO))
+    if kappa == 0:
+        value = algebra.normal_cdf(scale * p.get(0, algebra.ZERO))
+        return constant(factor * value + shift)
+    if p.get(0, algebra.ZERO) != 0:
+        raise NoClosedForm("a link that does not sit at 0, such as erf(x + 1)")
+    flip = algebra.is_negative(kappa)
+    key = Key(algebra.ZERO, algebra.ZERO, Link(1, -kappa if flip else kappa))
+    cdf: Sum = {key: {0: algebra.integer(-factor if flip else factor)}}
+    return add(cdf, constant(algebra.integer(shift + (factor if flip else 0))))
+
+
+def _of_constant(name: str) -> Callable[..., Sum]:
+    def apply(argument: Sum) -> Sum:
+        p = _as_polynomial(argument, 0, f"{name} of a function of x")
+        return constant(algebra.function(name, p.get(0, algebra.ZERO)))
+
+    return apply

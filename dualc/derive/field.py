@@ -1,0 +1,157 @@
+"""Rational functions in q12, q11, q22, D and the constants of one activation, and their normal form."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import sympy as sp
+from sympy.polys.fields import field
+from sympy.polys.orderings import lex
+
+from dualc.derive import algebra
+
+Element = Any  # of the field
+Polynomial = Any  # of its ring
+
+
+class Field:
+    """QQ(q12, q11, q22, D, constants): irrational constants are generators with the relation of their square."""
+
+    def __init__(self, constants: Iterable[algebra.Constant]):
+        """Collect every irrational part of the constants as a generator."""
+        q = sp.symbols("q12 q11 q22 D", real=True)
+        found: set[Any] = {sp.sqrt(2), sp.sqrt(sp.pi), sp.pi, sp.I}
+        for c in constants:
+            _collect(sp.expand(c), found)
+        self.generators = (*q, *sorted(found, key=lambda g: (g.count_ops(), str(g))))
+        self.field = field(self.generators, sp.QQ, lex)[0]
+        self.ring = self.field.ring
+        self.q12, self.q11, self.q22, self.d = (self.field(g) for g in self.ring.gens[:4])
+        self.one, self.zero = self.field(1), self.field(0)
+        self._relations = self._squares()
+
+    def _squares(self) -> list[tuple[int, Polynomial]]:
+        out = []
+        for k, g in enumerate(self.generators):
+            if g == sp.I or (g.is_Pow and g.exp == sp.Rational(1, 2)):
+                out.append((k, self.field.from_expr(g**2).numer))
+        return out
+
+    def element(self, c: algebra.Constant) -> Element:
+        """A constant as an element."""
+        return self.field.from_expr(sp.expand(c))
+
+    def normal(self, x: Element) -> Element:
+        """The unique form: no q11 q22 and no square of a root in the numerator, roots cleared below."""
+        if x == 0:
+            return x
+        numerator = self.reduce(x.numer)
+        return self.field(numerator) / self.field(x.denom) if numerator != 0 else self.zero
+
+    def reduce(self, p: Polynomial) -> Polynomial:
+        """A polynomial modulo q11 q22 = D + q12**2, i**2 = -1 and the squares of roots."""
+        q12, _, _, d = self.ring.gens[:4]
+        substitute = d + q12**2
+        total = self.ring.zero
+        for monomial, c in p.terms():
+            exponents = list(monomial)
+            k = min(exponents[1], exponents[2])
+            exponents[1] -= k
+            exponents[2] -= k
+            factor = substitute**k
+            for index, square in self._relations:
+                half, exponents[index] = divmod(exponents[index], 2)
+                factor = factor * square**half
+            total += self.ring.term_new(tuple(exponents), c) * factor
+        return total if total == p else self.reduce(total)
+
+    def parity(self, x: Element) -> tuple[Element, Element]:
+        """The parts of x even and odd in q12 (denominators are even)."""
+        even, odd = self.ring.zero, self.ring.zero
+        for monomial, c in x.numer.terms():
+            term = self.ring.term_new(monomial, c)
+            even, odd = (even, odd + term) if monomial[0] % 2 else (even + term, odd)
+        below = self.field(x.denom)
+        return self.field(even) / below, self.field(odd) / below
+
+    def complex_parts(self, x: Element) -> tuple[Element, Element]:
+        """Real and imaginary part."""
+        index = self.generators.index(sp.I)
+        real, imag = self.ring.zero, self.ring.zero
+        for monomial, c in self.reduce(x.numer).terms():
+            bare = list(monomial)
+            bare[index] = 0
+            term = self.ring.term_new(tuple(bare), c)
+            real, imag = (real, imag + term) if monomial[index] else (real + term, imag)
+        below = self.field(x.denom)
+        return self.field(real) / below, self.field(imag) / below
+
+    def inverse_root(self, x: Element) -> tuple[Element, Polynomial]:
+        """x**(-1/2) as (element, radicand): element / sqrt(radicand), squares taken out."""
+        radicand = x.numer * x.denom
+        outside = self.field(x.denom)
+        content, factors = radicand.factor_list()
+        square = _square_part(int(content.numerator)), _square_part(int(content.denominator))
+        inside = self.ring(content) / (square[0] ** 2) * square[1] ** 2
+        outside = outside * square[1] / square[0]
+        if content.denominator > square[1] ** 2:  # sqrt(p/q) = sqrt(p q)/q
+            q = int(content.denominator) // square[1] ** 2
+            inside, outside = inside * q * q, outside * q
+        for factor, power in factors:
+            keep = power
+            if self._is_positive(factor):
+                outside, keep = outside / self.field(factor) ** (power // 2), power % 2
+            elif power >= 4:
+                outside, keep = outside / self.field(factor) ** (2 * (power // 4)), power % 4
+            inside = inside * factor**keep
+        return outside, self.reduce(inside)
+
+    def _is_positive(self, p: Polynomial) -> bool:
+        """Whether a polynomial is seen to be nonnegative: such generators and coefficients only."""
+        signs = [bool(g.is_nonnegative) for g in self.generators]
+        signs[1] = signs[2] = signs[3] = True
+        return all(
+            c > 0 and all(e % 2 == 0 or signs[k] for k, e in enumerate(m)) for m, c in p.terms()
+        )
+
+    def divide_out(self, x: Element, radicand: Polynomial) -> Element | None:
+        """x / radicand where the numerator is divisible, else None."""
+        quotient, remainder = divmod(self.reduce(x.numer), radicand)
+        if remainder != 0:
+            return None
+        return self.field(quotient) / self.field(x.denom)
+
+    def text(self, x: Element | Polynomial) -> str:
+        """Canonical text: the numerator expanded, the denominator in factors."""
+        if not hasattr(x, "denom"):
+            return algebra.text(x.as_expr())
+        numerator, denominator = x.numer, x.denom
+        if denominator == 1:
+            return algebra.text(numerator.as_expr())
+        below = sp.factor(denominator.as_expr())
+        return f"({algebra.text(numerator.as_expr())})/({algebra.text(below)})"
+
+
+def _collect(x: Any, found: set[Any]) -> None:
+    """Add the generators that x is a rational function of, besides rational numbers."""
+    if x.is_Rational:
+        return
+    if x.is_Add or x.is_Mul:
+        for argument in x.args:
+            _collect(argument, found)
+    elif x.is_Pow and x.exp.is_Integer:
+        _collect(x.base, found)
+    elif x.is_Pow and x.exp.is_Rational:
+        found.add(x.base ** sp.Rational(1, x.exp.q))
+        _collect(x.base, found)
+    else:
+        found.add(x)
+
+
+def _square_part(n: int) -> int:
+    """The largest k with k**2 dividing n."""
+    k = 1
+    for prime, power in sp.factorint(abs(n)).items():
+        k *= prime ** (power // 2)
+    return k

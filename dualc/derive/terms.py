@@ -1,0 +1,109 @@
+"""From a gathered form to terms in text: tilts joined to cosh and sinh, wedges given their second branch."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from math import factorial
+
+from dualc.derive.field import Element, Field, Polynomial
+from dualc.derive.pairing import Angle, Form
+from dualc.ir import Term
+
+
+def terms(form: Form) -> tuple[Term, ...]:
+    """The terms of a form in a fixed order."""
+    out = _tilted(form)
+    out += [_wedge(form.field, angle, *row) for angle, row in form.wedges.items()]
+    for (w, c, radicand), value in form.odd.items():
+        k = form.field
+        arguments = (k.text(k.normal(w)), k.text(k.normal(c)))
+        out.append(_term(k, value, radicand, "odd_angle", arguments))
+    for (i, j, sign), value in form.orthants.items():
+        one = form.field.ring.one
+        out.append(_term(form.field, value, one, "orthant", (str(i), str(j), str(sign))))
+    out += [_term(form.field, v, radicand, "one", ()) for radicand, v in form.plain.items()]
+    kept = [t for t in out if t is not None]
+    return tuple(sorted(kept, key=lambda t: (t.shape, t.arguments, t.radicand, t.root)))
+
+
+def _scaled(k: Field, value: Element, radicand: Polynomial) -> tuple[str, str, str] | None:
+    """value / sqrt(radicand) as texts (coefficient, root, radicand): a root above where it divides."""
+    value = k.normal(value)
+    if value == 0:
+        return None
+    if radicand == 1:
+        return k.text(value), "", ""
+    quotient = k.divide_out(value, radicand)
+    if quotient is not None:
+        return k.text(quotient), k.text(radicand), ""
+    return k.text(value), "", k.text(radicand)
+
+
+def _term(
+    k: Field, value: Element, radicand: Polynomial, shape: str, arguments: tuple[str, ...]
+) -> Term | None:
+    scaled = _scaled(k, value, radicand)
+    return None if scaled is None else Term(*scaled, shape, arguments)
+
+
+def _tilted(form: Form) -> list[Term | None]:
+    """exp(a + c), exp(a - c) with coefficients x, y as cosh and sinh; conjugate pairs as cos and sin."""
+    k = form.field
+    groups: dict[tuple[str, str, Polynomial], list[Element]] = {}
+    out: list[Term | None] = []
+    for (even, odd, imaginary, radicand), value in form.tilted.items():
+        if imaginary != 0:
+            out += _oscillating(k, (even, odd, imaginary), radicand, value)
+            continue
+        real, _ = k.complex_parts(value)
+        flip = odd != 0 and str(odd.numer.LC)[0] == "-"
+        key = (k.text(even), k.text(-odd if flip else odd), radicand)
+        groups.setdefault(key, [k.zero, k.zero])[flip] += real
+    for (a, c, radicand), (up, down) in groups.items():
+        up, down = k.normal(up), k.normal(down)
+        if up == 0 or down == 0:
+            minus = "" if up != 0 else "-"
+            argument = f"{minus}({c})" if minus else c
+            out.append(_term(k, up + down, radicand, "exp", (a, argument)))
+        else:
+            out.append(_term(k, up + down, radicand, "cosh", (a, c)))
+            out.append(_term(k, up - down, radicand, "sinh", (a, c)))
+    return out
+
+
+def _oscillating(
+    k: Field, exponent: tuple[Element, ...], radicand: Polynomial, value: Element
+) -> list[Term | None]:
+    """Re(value exp(a + i c)): the conjugate entry carries the other half."""
+    even, odd, imaginary = exponent
+    real_part, imaginary_part = k.complex_parts(value)
+    arguments = (k.text(k.normal(even + odd)), k.text(imaginary))
+    return [
+        _term(k, real_part, radicand, "cos", arguments),
+        _term(k, -imaginary_part, radicand, "sin", arguments),
+    ]
+
+
+def _wedge(k: Field, angle: Angle, of_psi: Element, of_root: Element) -> Term | None:
+    """of_psi/sqrt(delta) psi + of_root/sqrt(w), and for c < 0 the same with Euler's leading terms taken out."""
+    of_psi, of_root = k.normal(of_psi), k.normal(of_root)
+    n = 0 if of_psi == 0 or not _varies(k, of_psi) else 1
+    below = of_root
+    for index in range(n):
+        euler = Fraction(4**index * factorial(index) ** 2, factorial(2 * index + 1))
+        weight = k.one * euler.numerator / euler.denominator
+        step = angle.w ** (index + 1) * angle.delta**index / angle.product ** (index + 1)
+        below = below - of_psi * weight * step * angle.c
+    outside, radicand = k.inverse_root(angle.w)
+    above_text = _scaled(k, of_root * outside, radicand) or ("0", "", "")
+    below_text = _scaled(k, below * outside, radicand) or ("0", "", "")
+    outside, radicand = k.inverse_root(angle.delta)
+    w, c = k.text(k.normal(angle.w * angle.delta)), k.text(angle.c)
+    arguments = (w, c, str(n), *above_text, *below_text)
+    scaled = _scaled(k, of_psi * outside, radicand) or ("0", "", "")
+    return Term(*scaled, "wedge", arguments)
+
+
+def _varies(k: Field, x: Element) -> bool:
+    """Whether a coefficient depends on the covariance."""
+    return any(m[0] or m[1] or m[2] or m[3] for m in x.numer.monoms())

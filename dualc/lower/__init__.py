@@ -1,0 +1,201 @@
+"""lower: a DualForm to a KernelPlan, straight-line bodies over the support primitives that do not cancel."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sympy as sp
+
+from dualc.ir import (
+    Activation,
+    Assignment,
+    DualForm,
+    Formula,
+    KernelPlan,
+    PlannedFunction,
+    SeriesTable,
+    Term,
+)
+from dualc.lower import arrange
+from dualc.lower.arrange import Expr
+
+
+def lower(
+    activation: Activation,
+    form: DualForm,
+    table: SeriesTable | None = None,
+    domain_high: str | None = None,
+) -> KernelPlan:
+    """The bodies of dual, dual_dot, dual_dq11 and the parameter derivatives of a closed form.
+
+    A series has no bodies of its own: its table is evaluated by the support file.
+    """
+    functions = tuple(_Body(activation, formula).plan() for formula in form.formulas)
+    return KernelPlan(functions, domain_high or "10000")
+
+
+class _Body:
+    """One function under construction: assignments made once each, in order of need."""
+
+    def __init__(self, activation: Activation, formula: Formula):
+        """Collect the parameters' symbols and the polynomials that recur."""
+        self.formula = formula
+        self.symbols = {p.name: _symbol(p.name, p.domain) for p in activation.parameters}
+        self.assignments: dict[str, str] = {}  # expression text -> name
+        self.named: dict[str, Expr] = {}
+        self.taken = {"q12", "q11", "q22", "pi", *self.symbols}
+
+    def plan(self) -> PlannedFunction:
+        """The finished function."""
+        if any("D" in _texts(term) for term in self.formula.terms):
+            self._assign("gap(q12, q11, q22)", "d")
+        for term in self.formula.terms:  # name the polynomials under roots first
+            for text in (term.radicand, term.root, *_wedge_roots(term)):
+                self._root_of(text)
+        summands = [self._term(term) for term in self.formula.terms]
+        result = " + ".join(summands) if summands else "0*q12"
+        lines = tuple(Assignment(name, text) for text, name in self.assignments.items())
+        return PlannedFunction(self.formula.name, lines, result)
+
+    # -- names
+
+    def _assign(self, expression: str, wish: str) -> str:
+        if expression not in self.assignments:
+            name, count = wish, 1
+            while name in self.taken:
+                count += 1
+                name = f"{wish}{count}"
+            self.taken.add(name)
+            self.assignments[expression] = name
+        return self.assignments[expression]
+
+    def _root_of(self, text: str) -> str:
+        """The name of sqrt(text); a polynomial of several summands gets a name of its own."""
+        if not text:
+            return ""
+        x = self._read(text)
+        inner = arrange.text(x)
+        if x.is_Add:
+            inner = self._assign(self._show(x), "w")
+            self.named[inner] = x
+        elif x == arrange.D:
+            inner = "d"
+        return self._assign(f"root({inner})", "r" if inner != "d" else "s")
+
+    # -- coefficients
+
+    def _read(self, text: str) -> Expr:
+        return arrange.read(text, self.symbols)
+
+    def _show(self, x: Expr) -> str:
+        return arrange.text(x.subs(arrange.D, sp.Symbol("d", nonnegative=True)))
+
+    def _product(self, coefficient: str, root: str, radicand: str, *shapes: str) -> str:
+        """coefficient * sqrt(root) / sqrt(radicand) * shapes, as one quotient."""
+        upper, lower, above, below = arrange.split(self._read(coefficient))
+        top = [self._factor(base, power) for base, power in above]
+        bottom = [self._factor(base, power) for base, power in below]
+        vanishes = any(base in (arrange.Q11, arrange.Q22, arrange.D) for base, _ in below)
+        top += [s for s in (self._root_of(root), *shapes) if s]
+        if radicand:
+            bottom.append(self._root_of(radicand))
+            vanishes = vanishes or not self._read(radicand).is_Add
+        if vanishes:
+            quotient = f"ratio({_times(top) or '1'}, {_times(bottom)})"
+            return _scaled(upper, lower, quotient)
+        numerator = _scaled(upper, sp.Integer(1), _times(top))
+        if not bottom and lower == 1:
+            return numerator
+        lower_text = [] if lower == 1 else [arrange.text(lower)]
+        return f"{numerator}/({_times([*lower_text, *bottom])})"
+
+    def _factor(self, base: Expr, power: int) -> str:
+        body = self._show(arrange.shorten(base, self.named))
+        if base.is_Add and body not in self.taken:
+            body = f"({body})"
+        return body if power == 1 else f"{body}**{power}"
+
+    # -- terms
+
+    def _term(self, term: Term) -> str:
+        build = {
+            "one": lambda: self._product(term.coefficient, term.root, term.radicand),
+            "odd_angle": lambda: self._odd_angle(term),
+            "wedge": lambda: self._wedge(term),
+            "orthant": lambda: self._orthant(term),
+        }
+        if term.shape in build:
+            return build[term.shape]()
+        a, c = (self._read(text) for text in term.arguments)
+        shape = self._exponential(term.shape, a, c)
+        return self._product(term.coefficient, term.root, term.radicand, shape)
+
+    def _exponential(self, shape: str, a: Expr, c: Expr) -> str:
+        """exp(a) times cosh c, sinh c, exp c, cos c or sin c, a and c by name."""
+        if shape == "exp":
+            return f"exp({self._quotient(a + c)})"
+        if shape in ("cos", "sin"):
+            return f"exp({self._quotient(a)})*{shape}({self._quotient(c)})"
+        decay = self._assign(self._quotient(-a), "a")
+        return f"exp_{shape}({decay}, {self._assign(self._quotient(c), 'c')})"
+
+    def _quotient(self, x: Expr) -> str:
+        return self._product(arrange.text(x), "", "") if x != 0 else "0"
+
+    def _odd_angle(self, term: Term) -> str:
+        w, c = term.arguments
+        angle = f"odd_angle({self._quotient(self._read(c))}, {self._root_of(w)})"
+        return self._product(term.coefficient, term.root, term.radicand, angle)
+
+    def _orthant(self, term: Term) -> str:
+        i, j, sign = term.arguments
+        c = "q12" if sign == "1" else "-q12"
+        return self._product(term.coefficient, "", "", f"orthant_moment({i}, {j}, {c}, q11, q22, d)")
+
+    def _wedge(self, term: Term) -> str:
+        """Both branches of a wedge, joined where the covariance changes sign."""
+        w, c, n, *rest = term.arguments
+        root, cov = self._root_of(w), self._read(c)
+        c_text, minus = self._quotient(cov), self._quotient(-cov)
+        angle = f"angle({root}, {minus}, q11, q22)"
+        if n == "0" and rest[:3] == rest[3:]:
+            value = self._product(term.coefficient, term.root, term.radicand, angle)
+            extra = self._product(*rest[:3]) if rest[0] != "0" else ""
+            return f"{value} + {extra}" if extra else value
+        tail = f"atan_tail({n}, {root}, abs({c_text}))"
+        above = self._product(term.coefficient, term.root, term.radicand, angle)
+        below = self._product(term.coefficient, term.root, term.radicand, tail)
+        above += f" + {self._product(*rest[:3])}" if rest[0] != "0" else ""
+        below += f" + {self._product(*rest[3:])}" if rest[3] != "0" else ""
+        above, below = self._assign(above, "above"), self._assign(below, "below")
+        return f"where({c_text} >= 0, {above}, {below})"
+
+
+def _symbol(name: str, domain: str) -> Expr:
+    return sp.Symbol(name, **({"positive": True} if domain == "positive" else {"real": True}))
+
+
+def _texts(term: Term) -> str:
+    return " ".join((term.coefficient, term.root, term.radicand, *term.arguments)) + (
+        " D" if term.shape == "orthant" else ""
+    )
+
+
+def _wedge_roots(term: Term) -> tuple[str, ...]:
+    if term.shape == "wedge":
+        return (term.arguments[0], term.arguments[4], term.arguments[5])
+    return (term.arguments[0],) if term.shape == "odd_angle" else ()
+
+
+def _times(factors: list[str]) -> str:
+    return "*".join(f for f in factors if f)
+
+
+def _scaled(upper: Any, lower: Any, body: str) -> str:
+    """upper / lower * body, leaving out ones."""
+    number = arrange.text(upper / lower)
+    if not body:
+        return f"({number})" if upper.is_Add else number
+    if number == "1":
+        return body
+    return f"-{body}" if number == "-1" else f"({number})*{body}"

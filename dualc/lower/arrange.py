@@ -1,0 +1,93 @@
+"""Coefficients as evaluated: factored numerators, repeated polynomials by name, no bare 0/0."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import sympy as sp
+
+from dualc import ir
+
+Expr = Any
+Q12, Q11, Q22, D = sp.symbols("q12 q11 q22 D", real=True)
+_GENERATORS = (Q11, Q22, D, Q12)
+
+_ALGEBRA: dict[str, Any] = {
+    "number": sp.Integer,
+    "neg": lambda x: -x,
+    "add": lambda x, y: x + y,
+    "sub": lambda x, y: x - y,
+    "mul": lambda x, y: x * y,
+    "div": lambda x, y: x / y,
+    "pow": lambda x, y: x**y,
+    "abs": sp.Abs,
+    "sign": sp.sign,
+    "normal_cdf": lambda x: (1 + sp.erf(x / sp.sqrt(2))) / 2,
+} | {name: getattr(sp, name) for name in ("exp", "log", "sqrt", "sin", "cos", "tan", "sinh")}
+_ALGEBRA |= {name: getattr(sp, name) for name in ("cosh", "tanh", "erf", "erfc", "atan")}
+
+
+def read(text: str, names: Mapping[str, Expr]) -> Expr:
+    """A canonical expression as a sympy expression."""
+    fixed = {"q12": Q12, "q11": Q11, "q22": Q22, "D": D, "pi": sp.pi}
+    return ir.fold(text, _ALGEBRA, fixed | dict(names))
+
+
+def split(x: Expr) -> tuple[Expr, Expr, list[tuple[Expr, int]], list[tuple[Expr, int]]]:
+    """x as number * (product of numerator factors) / (product of denominator factors).
+
+    Returns (number above, number below, factors above, factors below); numbers hold no variable.
+    """
+    above, below = sp.fraction(sp.together(x))
+    top, bottom = sp.factor_list(above), sp.factor_list(below)
+    numbers = [top[0], bottom[0]]
+    variables: list[list[tuple[Expr, int]]] = [[], []]
+    for side, (_, factors) in enumerate((top, bottom)):
+        for base, power in factors:
+            if base.free_symbols:
+                variables[side].append((base, int(power)))
+            else:
+                numbers[side] *= base**power
+    ratio = sp.Mul(numbers[0], 1 / numbers[1])
+    upper, lower = sp.fraction(sp.powsimp(ratio))
+    return upper, lower, variables[0], variables[1]
+
+
+def shorten(x: Expr, named: Mapping[str, Expr]) -> Expr:
+    """A polynomial with named polynomials divided out wherever that leaves fewer summands, all of one sign."""
+    if not x.is_Add:
+        return x
+    best, best_size = None, len(x.args)
+    for name, divisor in named.items():
+        if not divisor.is_Add or sp.expand(x - divisor) == 0:
+            if sp.expand(x - divisor) == 0:
+                return sp.Symbol(name, positive=True)
+            continue
+        quotients, rest = sp.reduced(x, [divisor], *_GENERATORS, order="grlex")
+        size = sum(len(sp.Add.make_args(part)) for part in (quotients[0], rest) if part != 0)
+        if quotients[0] != 0 and size < best_size and _signs(quotients[0]) | _signs(rest) <= _signs(x):
+            best, best_size = (name, quotients[0], rest), size
+    if best is None:
+        return _collected(x)
+    name, quotient, rest = best
+    symbol = sp.Symbol(name, positive=True)
+    product = sp.Mul(symbol, shorten(quotient, named), evaluate=False)
+    return product if rest == 0 else sp.Add(product, shorten(rest, named), evaluate=False)
+
+
+def _signs(x: Expr) -> set[bool]:
+    return {bool(term.could_extract_minus_sign()) for term in sp.Add.make_args(x) if term != 0}
+
+
+def _collected(x: Expr) -> Expr:
+    """A long polynomial in Horner form (nested in D, then the variances)."""
+    if len(x.args) <= 6:
+        return x
+    present = [g for g in (D, Q12, Q11, Q22) if x.has(g)]
+    return sp.horner(x, *present) if present else x
+
+
+def text(x: Expr) -> str:
+    """The canonical text of an expression."""
+    return str(sp.sstr(x, order="lex")).replace("E", "exp(1)") if x.has(sp.E) else str(sp.sstr(x))
