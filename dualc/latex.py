@@ -33,7 +33,7 @@ _SUM, _PRODUCT, _POWER, _ATOM = range(4)  # how tightly a piece of text binds
 
 
 def latex(text: str) -> str:
-    """LaTeX of a formula; text that is no formula comes back as \\text."""
+    """LaTeX of a formula; text that is no formula comes back in roman type, unchanged."""
     try:
         return _walk(ast.parse(text, mode="eval").body)[0]
     except (SyntaxError, TypeError, ValueError):
@@ -47,7 +47,7 @@ def _walk(node: ast.expr) -> tuple[str, int]:
         case ast.Name(id=name):
             return _name(name), _ATOM
         case ast.UnaryOp(op=ast.USub(), operand=operand):
-            return f"-{_within(operand, _PRODUCT)}", _SUM
+            return f"-{_behind(operand, _PRODUCT)}", _PRODUCT
         case ast.BinOp(left=left, op=op, right=right):
             return _operation(left, op, right)
         case ast.Compare(left=left, ops=[op], comparators=[right]):
@@ -63,12 +63,18 @@ def _within(node: ast.expr, binding: int) -> str:
     return text if own >= binding else rf"\left({text}\right)"
 
 
+def _behind(node: ast.expr, binding: int) -> str:
+    """As _within, and no two signs side by side: a - (-b)."""
+    text = _within(node, binding)
+    return rf"\left({text}\right)" if text.startswith("-") else text
+
+
 def _operation(left: ast.expr, op: ast.operator, right: ast.expr) -> tuple[str, int]:
     if isinstance(op, ast.Add | ast.Sub):
         sign = "+" if isinstance(op, ast.Add) else "-"
-        return f"{_within(left, _SUM)} {sign} {_within(right, _PRODUCT)}", _SUM
+        return f"{_within(left, _SUM)} {sign} {_behind(right, _PRODUCT)}", _SUM
     if isinstance(op, ast.Mult):
-        first, second = _within(left, _PRODUCT), _within(right, _PRODUCT)
+        first, second = _within(left, _PRODUCT), _behind(right, _PRODUCT)
         between = r" \cdot " if second[:1].isdigit() else r" \, "
         return f"{first}{between}{second}", _PRODUCT
     if isinstance(op, ast.Div):

@@ -14,6 +14,8 @@ import math
 import os
 import secrets
 import shutil
+import signal
+import threading
 import types
 import typing
 from collections.abc import Iterator, Mapping
@@ -216,6 +218,23 @@ def _locked(folders: list[Path]) -> Iterator[None]:
         yield
 
 
+@contextlib.contextmanager
+def _ctrl_c_waits() -> Iterator[None]:
+    """Holds Ctrl-C back for the milliseconds in which names move; it arrives afterwards."""
+    before = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or before is None:
+        yield  # only the main thread is interrupted, and only Python's own handlers can be put back
+        return
+    pressed: list[int] = []
+    signal.signal(signal.SIGINT, lambda number, frame: pressed.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        if pressed:
+            signal.raise_signal(signal.SIGINT)
+
+
 def _stage(target: Path, text: str) -> Path:
     """A temporary file beside the target, holding the text safely on disk."""
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(6)}.tmp")
@@ -249,7 +268,7 @@ def _exchange(staged: Mapping[Path, Path]) -> None:
     done: list[Path] = []
     try:
         for target, temporary in staged.items():
-            done.append(target)  # before: an interrupt may come between the rename and its return
+            done.append(target)
             temporary.replace(target)
     except BaseException:
         for target in done:
@@ -276,9 +295,10 @@ def write_files(files: Mapping[Path, str]) -> tuple[Path, ...]:
     """Writes the texts, all or none, and returns the paths that changed.
 
     Each file is whole at every moment: staged in its own folder, synced, then renamed, under a
-    lock on the folders. A failure (or Ctrl-C) leaves every old file as it was and no temporary
-    file; a kill between two renames leaves whole files of two versions, which loading tells apart
-    by fingerprint. A file that already holds its text is left alone. Raises OutputError.
+    lock on the folders. A failure leaves every old file as it was and no temporary file; Ctrl-C
+    comes before or after. A kill between two renames leaves whole files of two versions, which
+    loading tells apart by fingerprint. A file that already holds its text is left alone.
+    Raises OutputError.
     """
     made: list[Path] = []
     place = next(iter(files), Path())
@@ -286,7 +306,7 @@ def write_files(files: Mapping[Path, str]) -> tuple[Path, ...]:
         for place in files:
             made += _make_folder(place.parent)
         folders = list({path.parent.resolve() for path in files})
-        with _locked(folders):
+        with _locked(folders), _ctrl_c_waits():
             _sweep(list(files))
             changed = {path: text for path, text in files.items() if not _holds(path, text)}
             staged: dict[Path, Path] = {}
