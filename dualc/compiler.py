@@ -64,9 +64,7 @@ def compile_record(
     highest = table.order if table else DEFAULT_ORDER if order is None else order
     hermite = hermite_series(activation, highest)
     progress("program")
-    plan = lower(activation, form, table)
-    if limit is not None:
-        plan = replace(plan, domain_high=limit)
+    plan = lower(activation, form, table, limit)
     return Record(activation, highest, form, hermite, table, plan)
 
 
