@@ -1,0 +1,99 @@
+"""How far out the Gaussian integrals must go: phi bounded on intervals out to 2**40, tails bounded by hand.
+
+For z >= 2 sqrt(n) all zeros of He_n lie below, so 0 < He_n(z) <= z^n and
+int_z^inf |h_n| phi_N <= z^(n+1) phi_N(z) / (sqrt(n!) (z^2 - n)). Beyond 2**40 nothing is evaluated: there
+`growth.limiting_variance` has shown that phi^2 stays below the Gaussian.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from flint import arb, ctx
+
+from dualc.expand.panels import Float, Pieces, log_magnitude
+from dualc.expand.program import Program
+
+_STEPS_PER_OCTAVE = 4
+_LOWEST, _HIGHEST = -30, 40  # octaves of |x|
+
+
+@dataclass(frozen=True)
+class Envelope:
+    """log of sup|phi| and sup|phi'| on edges[k] <= |x| <= edges[k+1]."""
+
+    edges: Float
+    values: Float
+    slopes: Float
+
+
+def _log_sup(piece: Program, left: Any, right: Any, parts: int) -> tuple[float, float]:
+    found = [-math.inf, -math.inf]
+    for part in range(parts):
+        middle = left + (right - left) * (2 * part + 1) / (2 * parts)
+        box = middle + (right - left) / (2 * parts) * arb(0, 1)
+        for index, ball in enumerate(piece.jet(box)):
+            found[index] = max(found[index], log_magnitude(ball))
+    return found[0], found[1]
+
+
+def _log_sup_between(cut: Pieces, left: Any, right: Any) -> tuple[float, float]:
+    inside = [kink for kink in cut.kinks if left < kink < right]
+    marks = [left, *inside, right]
+    found = [-math.inf, -math.inf]
+    for a, b in zip(marks, marks[1:], strict=False):
+        piece = cut.at(((a + b) / 2).mid())
+        for parts in (1, 8, 64):
+            sup = _log_sup(piece, a, b, parts)
+            if max(sup) < math.inf:
+                break
+        found = [max(found[0], sup[0]), max(found[1], sup[1])]
+    return found[0], found[1]
+
+
+def envelope(cut: Pieces) -> Envelope:
+    """Bounds of phi and phi' by ball arithmetic on intervals, both signs of x together."""
+    exponents = np.arange(_LOWEST * _STEPS_PER_OCTAVE, _HIGHEST * _STEPS_PER_OCTAVE + 1)
+    marks = [float(2.0 ** (k / _STEPS_PER_OCTAVE)) for k in exponents]
+    values, slopes = [], []
+    with ctx.workprec(64):  # suprema need no digits
+        for a, b in zip(marks, marks[1:], strict=False):
+            left = _log_sup_between(cut, arb(-b), arb(-a))
+            right = _log_sup_between(cut, arb(a), arb(b))
+            values.append(max(left[0], right[0]))
+            slopes.append(max(left[1], right[1]))
+    return Envelope(np.array(marks), np.array(values), np.array(slopes))
+
+
+def _log_sum(terms: Float) -> float:
+    largest = float(terms.max(initial=-math.inf))
+    return largest if math.isinf(largest) else largest + math.log(float(np.exp(terms - largest).sum()))
+
+
+def log_tails(bounds: Envelope, q: float, order: int, start: int) -> tuple[float, float, float]:
+    """log of what |x| > edges[start] adds at most to a_n (n <= order), E[phi^2] and E[phi'^2]."""
+    z = bounds.edges[start:-1] / math.sqrt(q)
+    gauss = -z * z / 2 - 0.5 * math.log(2 * math.pi) + math.log(2.0)  # two sides
+    moment = gauss + (order + 1) * np.log(z) - 0.5 * math.lgamma(order + 1) - np.log(z * z - order)
+    square = gauss - np.log(z)
+    return (
+        _log_sum(bounds.values[start:] + moment) + 1e-6,
+        _log_sum(2 * bounds.values[start:] + square) + 1e-6,
+        _log_sum(2 * bounds.slopes[start:] + square) + 1e-6,
+    )
+
+
+def window(bounds: Envelope, q: float, order: int, digits: float) -> int:
+    """The first edge beyond which nothing adds more than 10**-digits of the size of phi near sqrt q."""
+    lowest = int(np.searchsorted(bounds.edges, (2 * math.sqrt(order) + 1) * math.sqrt(q)))
+    near = bounds.edges[:-1] <= math.sqrt(q)
+    size, slope = float(bounds.values[near].max()), float(bounds.slopes[near].max())
+    for start in range(lowest, len(bounds.edges) - 1):
+        tails = log_tails(bounds, q, order, start)
+        relative = (tails[0] - size, tails[1] - 2 * size, tails[2] - 2 * slope)
+        if max(relative[:2]) < -digits * math.log(10) and not relative[2] > -digits * math.log(10):
+            return start
+    return len(bounds.edges) - 1
