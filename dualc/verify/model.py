@@ -1,0 +1,225 @@
+"""An activation as the oracle sees it: smooth pieces, jumps, and a row of functions at every node."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+from flint import arb, arb_series, ctx, fmpq
+
+from dualc import ir
+from dualc.errors import DualcError
+from dualc.verify.jets import Point, constant, program
+
+Row = dict[str, arb]  # function name -> value (or value times quadrature weight)
+
+
+class OracleError(DualcError):
+    """The quadrature of a definition did not reach the digits it was asked for."""
+
+
+def ball(value: Fraction | int) -> arb:
+    """A rational at the working precision."""
+    ratio = Fraction(value)
+    return arb(fmpq(ratio.numerator, ratio.denominator))
+
+
+def log_magnitude(value: arb) -> float:
+    """log |value| in floats, -inf for a ball that is (within its radius) zero; far beyond float range."""
+    mantissa, exponent = abs(value).mid().man_exp()
+    if mantissa == 0:
+        return -math.inf
+    shift = max(0, int(mantissa).bit_length() - 53)
+    return math.log(int(mantissa) >> shift) + (int(exponent) + shift) * math.log(2)
+
+
+@dataclass(frozen=True)
+class Kink:
+    """A place where phi is not smooth: the jumps of phi and of phi', and how it moves with each parameter."""
+
+    at: arb
+    jump: arb
+    bend: arb
+    speed: tuple[arb, ...]
+
+
+class Model:
+    """phi with exact parameters at the current working precision.
+
+    `functions` are the rows that integrals need: f = phi, d = phi', xd = x phi', and where phi has no
+    jumps also e = phi'', xe = x phi'' and the derivatives p:NAME, pd:NAME of phi and phi' in the
+    parameters. Dirac masses belong to d, xd (jumps of phi), e, xe and pd (jumps of phi') and p (a jump
+    that moves).
+    """
+
+    def __init__(self, activation: ir.Activation, parameters: Mapping[str, Fraction | str]):
+        if activation.expression is None:
+            raise OracleError(f"{activation.name}: given by its dual, there is no phi to integrate.")
+        self.name = activation.name
+        self.bits = ctx.prec
+        self.phi = program(activation.expression)
+        self.parameters = tuple(p.name for p in activation.parameters)
+        self.values: dict[str, arb] = {}
+        for p in activation.parameters:
+            given = parameters.get(p.name, p.default)
+            self.values[p.name] = constant(given, {}) if isinstance(given, str) else ball(given)
+        self._kink_texts = activation.kinks
+        self._moved = {p: self._displaced(p) for p in self.parameters}
+        places = {k.str(40): k for k in (constant(t, self.values).mid() for t in activation.kinks)}
+        ordered = sorted(places.values(), key=float)
+        self.breaks: tuple[arb, ...] = tuple(ordered)
+        self.branches = self._record_branches()
+        self.kinks = tuple(self._kink(i) for i in range(len(self.breaks)))
+        self.has_jumps = any(not k.jump.contains(0) for k in self.kinks)
+        names = ["f", "d", "xd"] + [f"p:{p}" for p in self.parameters]
+        if not self.has_jumps:
+            names += ["e", "xe"] + [f"pd:{p}" for p in self.parameters]
+        self.functions = tuple(names)
+        self.pairs = self._pairs()
+        self.cache: dict[Any, Any] = {}
+
+    def _pairs(self) -> tuple[tuple[str, str], ...]:
+        """The expectations E[a(u) b(v)] that the values are made of."""
+        base = [("f", "f"), ("d", "d"), ("xd", "f"), ("f", "xd"), ("e", "f"), ("f", "e")]
+        base += [("e", "e"), ("xe", "d"), ("d", "xe")]
+        for p in self.parameters:
+            base += [(f"p:{p}", "f"), ("f", f"p:{p}"), (f"pd:{p}", "d"), ("d", f"pd:{p}")]
+        known = self.functions
+        return tuple((a, b) for a, b in base if a in known and b in known)
+
+    def _displaced(self, parameter: str) -> tuple[arb, dict[str, arb], dict[str, arb], int]:
+        """A step h and the parameters at p +- h: central differences with half the precision to spare.
+
+        The error h^2 and the rounding 2^-precision / h are both below the working precision when the
+        evaluation carries one and a half times as many bits.
+        """
+        step = arb(2) ** (-(self.bits // 2) - 8)
+        value = self.values[parameter]
+        wide = self.bits + self.bits // 2 + 24
+        with ctx.workprec(wide):
+            up = self.values | {parameter: value.mid() + step}
+            down = self.values | {parameter: value.mid() - step}
+        return step, up, down, wide
+
+    def _record_branches(self) -> tuple[dict[int, int], ...]:
+        """The outcome of every comparison inside each piece, for nodes whose balls touch a kink."""
+        if not self.breaks:
+            return ({},)
+        inner = [(a + b) / 2 for a, b in zip(self.breaks, self.breaks[1:], strict=False)]
+        samples = [self.breaks[0] - 1, *inner, self.breaks[-1] + 1]
+        tables = []
+        for x in samples:
+            point = Point(self.values | {"x": x}, {}, recording=True)
+            self.phi(point)
+            tables.append(point.branches)
+        return tuple(tables)
+
+    def piece_of(self, x: arb) -> int:
+        """The number of the smooth piece that holds x (by midpoints)."""
+        middle = x.mid()
+        return sum(1 for k in self.breaks if k < middle)
+
+    def jet(self, x: arb, piece: int) -> tuple[arb, arb, arb]:
+        """(phi, phi', phi'') at x, continued from the given piece."""
+        value = self.phi(Point(self.values | {"x": arb_series([x, 1])}, self.branches[piece]))
+        if isinstance(value, arb):
+            return value, arb(0), arb(0)
+        return value[0], value[1], 2 * value[2]
+
+    def _slope(self, parameter: str, x: arb, piece: int) -> tuple[arb, arb]:
+        """d phi/dp and d phi'/dp at x."""
+        step, up, down, wide = self._moved[parameter]
+        with ctx.workprec(wide):
+            ends = []
+            for values in (up, down):
+                value = self.phi(Point(values | {"x": arb_series([x, 1])}, self.branches[piece]))
+                ends.append((value, arb(0)) if isinstance(value, arb) else (value[0], value[1]))
+            first = (ends[0][0] - ends[1][0]) / (2 * step)
+            mixed = (ends[0][1] - ends[1][1]) / (2 * step)
+        return +first, +mixed
+
+    def row(self, x: arb, piece: int | None = None) -> Row:
+        """Every function at x; at a kink pass the side's piece."""
+        side = self.piece_of(x) if piece is None else piece
+        f, d, e = self.jet(x, side)
+        row = {"f": f, "d": d, "xd": x * d}
+        if not self.has_jumps:
+            row |= {"e": e, "xe": x * e}
+        for p in self.parameters:
+            first, mixed = self._slope(p, x, side)
+            row[f"p:{p}"] = first
+            if not self.has_jumps:
+                row[f"pd:{p}"] = mixed
+        return row
+
+    def _kink(self, number: int) -> Kink:
+        """Jumps at a kink from the two sides' own continuations."""
+        at = self.breaks[number]
+        left, right = self.jet(at, number), self.jet(at, number + 1)
+        speeds = []
+        for p in self.parameters:
+            step, up, down, wide = self._moved[p]
+            with ctx.workprec(wide):
+                text = min(
+                    self._kink_texts, key=lambda t: abs(float(constant(t, self.values) - at))
+                )
+                speed = (constant(text, up) - constant(text, down)) / (2 * step)
+            speeds.append(+speed)
+        jump, bend = right[0] - left[0], right[1] - left[1]
+        finite = jump.is_finite() and bend.is_finite()
+        if not finite:  # an integrable singularity: nothing jumps there
+            return Kink(at, arb(0), arb(0), tuple(speeds))
+        clean = [arb(0) if v.contains(0) else v for v in (jump, bend)]
+        return Kink(at, clean[0], clean[1], tuple(speeds))
+
+    def masses(self, kink: Kink) -> Row:
+        """The Dirac masses of every function at a kink."""
+        row = {"d": kink.jump, "xd": kink.at * kink.jump}
+        if not self.has_jumps:
+            row |= {"e": kink.bend, "xe": kink.at * kink.bend}
+        for p, speed in zip(self.parameters, kink.speed, strict=True):
+            row[f"p:{p}"] = -kink.jump * speed
+            if not self.has_jumps:
+                row[f"pd:{p}"] = -kink.bend * speed
+        return row
+
+    def mean_row(self, x: arb, kink: int) -> Row:
+        """The mean of both sides at a kink: what a Gaussian that shrinks onto it sees."""
+        left, right = self.row(x, kink), self.row(x, kink + 1)
+        return {name: (left[name] + right[name]) / 2 for name in left}
+
+
+class Table:
+    """Nodes with every function's weighted value; Dirac masses are nodes too."""
+
+    def __init__(
+        self,
+        model: Model,
+        nodes: list[tuple[arb, arb]],
+        low: arb,
+        high: arb,
+        step: float = 0.0,
+        graded: bool = False,
+    ):
+        self.functions, self.pairs = model.functions, model.pairs
+        self.step, self.graded = step, graded
+        self.x = [x for x, _ in nodes]
+        self.rows = [
+            {name: value * w for name, value in model.row(x).items()} for x, w in nodes
+        ]
+        for kink in model.kinks:
+            if low <= kink.at <= high and not (kink.jump.is_zero() and kink.bend.is_zero()):
+                self.x.append(kink.at)
+                self.rows.append({name: arb(0) for name in self.functions} | model.masses(kink))
+        order = sorted(range(len(self.x)), key=lambda i: float(self.x[i]))
+        self.x = [self.x[i] for i in order]
+        self.rows = [self.rows[i] for i in order]
+        self.floats = np.array([float(x) for x in self.x])
+        self.logs = {
+            name: np.array([log_magnitude(row[name]) for row in self.rows])
+            for name in self.functions
+        }
