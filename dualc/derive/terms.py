@@ -16,7 +16,8 @@ def terms(form: Form) -> tuple[Term, ...]:
     out += [_wedge(form.field, angle, *row) for angle, row in form.wedges.items()]
     for (w, c, radicand), value in form.odd.items():
         k = form.field
-        arguments = (k.text(k.normal(w)), k.text(k.normal(c)))
+        outside, inside = k.inverse_root(w)  # angles know ratios only
+        arguments = (k.text(inside), k.text(k.normal(c * outside)))
         out.append(_term(k, value, radicand, "odd_angle", arguments))
     for (i, j, sign), value in form.orthants.items():
         one = form.field.ring.one
@@ -97,9 +98,10 @@ def _wedge(k: Field, angle: Angle, of_psi: Element, of_root: Element) -> Term | 
     outside, radicand = k.inverse_root(angle.w)
     above_text = _scaled(k, of_root * outside, radicand) or ("0", "", "")
     below_text = _scaled(k, below * outside, radicand) or ("0", "", "")
-    outside, radicand = k.inverse_root(angle.delta)
-    w, c = k.text(k.normal(angle.w * angle.delta)), k.text(angle.c)
+    outside, radicand = k.inverse_root(angle.w * angle.delta)  # angles know ratios only
+    w, c = k.text(radicand), k.text(k.normal(angle.c * outside))
     arguments = (w, c, str(n), *above_text, *below_text)
+    outside, radicand = k.inverse_root(angle.delta)
     scaled = _scaled(k, of_psi * outside, radicand) or ("0", "", "")
     return Term(*scaled, "wedge", arguments)
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
+from itertools import zip_longest
 from typing import Any
 
 import jax
@@ -79,7 +80,7 @@ def pointwise(
 
 
 def diagonal(value: Callable[..., Array]) -> Callable[..., Array]:
-    """q, *parameters -> value(q, q, q, *parameters).
+    """The function (q, *parameters) -> value(q, q, q, *parameters).
 
     Given the private value, derivatives along the diagonal are right even where the partials are
     infinite: the tangent of `gap` is zero there.
@@ -140,7 +141,7 @@ def _with_rates(
     def jvp(primals: tuple[Array, ...], tangents: tuple[Array, ...]) -> tuple[Array, Array]:
         out = wrapped(*primals)  # itself, so that second derivatives use the rates as well
         total = jnp.zeros_like(out)
-        for rate, tangent in zip(rates, tangents):
+        for rate, tangent in zip(rates, tangents, strict=True):
             if not isinstance(tangent, SymbolicZero):  # rates nobody asked for cost nothing
                 total = total + _scaled(rate(*primals), tangent)
         return out, total
@@ -150,7 +151,7 @@ def _with_rates(
 
 
 def _scaled(rate: Array, tangent: Array) -> Array:
-    """rate * tangent with inf * 0 = 0, linear in the tangent, so that JAX can transpose it.
+    """The product rate * tangent with inf * 0 = 0, linear in the tangent: JAX can transpose it.
 
     inf is applied as (tangent * max) * max: any tangent but zero overflows to inf.
     """
@@ -209,7 +210,7 @@ def _power_of_two(exponent: Array, dtype: Any) -> Array:
 
 
 def _split(x: Array) -> tuple[Array, Array]:
-    """x = high + low exactly, products of such halves being exact.
+    """(high, low) with x = high + low exactly, products of such halves being exact.
 
     By rounding in the integer representation: Veltkamp's x * c - (x * c - x) is undone by a
     compiler that contracts it into a fused multiply-add, as XLA does on CPU and GPU.
@@ -220,7 +221,7 @@ def _split(x: Array) -> tuple[Array, Array]:
 
 
 def _product(a: Array, b: Array) -> tuple[Array, Array, Array]:
-    """a * b = rounded + correction + rest, exactly, each term far below the one before it.
+    """(rounded, correction, rest), adding up to a * b exactly, in falling order of size.
 
     Every product below is exact, so contraction into fused multiply-adds changes nothing.
     Clearing the last bit of the rounded product keeps the compiler from fusing that one (it would
@@ -230,6 +231,56 @@ def _product(a: Array, b: Array) -> tuple[Array, Array, Array]:
     (a_high, a_low), (b_high, b_low) = _split(a), _split(b)
     correction = ((a_high * b_high - rounded) + a_high * b_low) + a_low * b_high
     return rounded, correction, a_low * b_low
+
+
+# ---- quotients and functions with a value where a formula has none
+
+
+def ratio(above: Array, below: Array) -> Array:
+    """above / below for below >= 0, and 0 for 0/0: what vanishes with a variance stays away."""
+    regular = below != 0
+    limit = jnp.where(above == 0, jnp.zeros_like(above), jnp.sign(above) * jnp.inf)
+    return jnp.where(regular, above / jnp.where(regular, below, 1.0), limit)
+
+
+def correlation(q12: Array, q11: Array, q22: Array) -> Array:
+    """rho = q12 / sqrt(q11 q22) in [-1, 1]; 1 if both variances are 0, 0 if one is."""
+    scale = root(q11) * root(q22)
+    regular = scale > 0
+    rho = jnp.clip(q12 / jnp.where(regular, scale, 1.0), -1.0, 1.0)
+    both = (q11 == 0) & (q22 == 0)
+    return jnp.where(regular, rho, jnp.where(both, jnp.ones_like(q12), jnp.zeros_like(q12)))
+
+
+def normal_cdf(x: Array) -> Array:
+    """The standard normal distribution function, relatively accurate in the left tail."""
+    return lax.erfc(x * -math.sqrt(0.5)) / 2
+
+
+def normal_pdf(x: Array) -> Array:
+    """The standard normal density."""
+    return jnp.exp(-x * x / 2) / math.sqrt(2 * math.pi)
+
+
+def heaviside(x: Array) -> Array:
+    """1 for x > 0, 0 for x < 0, 1/2 at 0."""
+    return (1 + jnp.sign(x)) / 2
+
+
+def sinc(x: Array) -> Array:
+    """sin(x)/x, 1 at 0."""
+    regular = x != 0
+    safe = jnp.where(regular, x, 1.0)
+    return jnp.where(regular, jnp.sin(safe) / safe, 1.0)
+
+
+def slope(value: Callable[..., Array]) -> Callable[..., Array]:
+    """The almost-everywhere derivative of a function of (x, *parameters) in x."""
+
+    def derivative(x: Array, *parameters: Array) -> Array:
+        return jax.jvp(lambda t: value(t, *parameters), (x,), (jnp.ones_like(x),))[1]
+
+    return derivative
 
 
 # ---- D = q11 q22 - q12^2, its root, and angles
@@ -338,3 +389,187 @@ def odd_angle(x: Array, y: Array) -> Array:
 @odd_angle.defjvp
 def _odd_angle_jvp(primals: tuple[Array, ...], tangents: tuple[Array, ...]) -> tuple[Array, Array]:
     return odd_angle(*primals), _turn(*primals, *tangents)
+
+
+# ---- what is left of atan after n terms of Euler's series
+
+
+@lru_cache(maxsize=64)
+def _tail_polynomial(n: int, bits: int) -> tuple[float, ...]:
+    """Coefficients in x of G_n = e_n 2F1(1, 2n + 1; n + 3/2; (1 + x)/4), economised on [-1, 1].
+
+    Relative error below 2**-(bits + 2). In integers scaled by 2**256, so that every coefficient is
+    correctly rounded: Taylor series in w = (1 + x)/4, then Chebyshev series by
+    ((1 + x)/2)^k = 4^-k (C(2k, k) + 2 sum_j C(2k, k - j) T_j(x)), cut, then powers of x: positive,
+    while powers of w would cancel near w = 1/2 (by a factor of 40 for n = 3).
+    """
+    one, terms = 1 << 256, 2 * bits + 8 * n
+    taylor = [one]
+    for k in range(1, n + 1):
+        taylor[0] = taylor[0] * (2 * k) // (2 * k + 1)
+    for k in range(terms):
+        taylor.append(taylor[k] * 2 * (2 * n + 1 + k) // (2 * n + 3 + 2 * k))
+    chebyshev = [
+        sum(c * math.comb(2 * k, k - j) >> 3 * k for k, c in enumerate(taylor) if k >= j)
+        * (1 if j == 0 else 2)
+        for j in range(bits)
+    ]
+    degree = bits - 1
+    while sum(chebyshev[degree:]) < taylor[0] >> (bits + 2):
+        degree -= 1
+    powers = [0] * (degree + 1)
+    last, this = [1], [0, 1]  # T_0 and T_1; T_{j+1} = 2 x T_j - T_{j-1}
+    for b in chebyshev[: degree + 1]:
+        powers = [p + b * t for p, t in zip_longest(powers, last, fillvalue=0)]
+        twice = [2 * t for t in (0, *this)]
+        last, this = this, [t - u for t, u in zip_longest(twice, last, fillvalue=0)]
+    return tuple(p / one for p in powers)
+
+
+def _horner(coefficients: tuple[float, ...], x: Array) -> Array:
+    """The polynomial sum_k coefficients[k] x^k."""
+    total = jnp.full_like(x, coefficients[-1])
+    for c in reversed(coefficients[:-1]):
+        total = total * x + c
+    return total
+
+
+def _square_sine(y: Array, x: Array) -> tuple[Array, Array]:
+    """(s, c) = (y^2/(x^2 + y^2), x/sqrt(x^2 + y^2)); (0, 1) at the origin."""
+    y, x, _ = _normalised(y, x)
+    square = x * x + y * y
+    positive = square > 0
+    square = jnp.where(positive, square, 1.0)
+    return y * y / square, jnp.where(positive, x / jnp.sqrt(square), 1.0)
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(0,))
+def atan_tail(n: int, y: Array, x: Array) -> Array:
+    """T_n = atan(t) - sum_{k<n} e_k t^(2k+1)/(1+t^2)^(k+1), t = y/x, for y, x >= 0, n >= 0.
+
+    e_k = 4^k (k!)^2/(2k+1)!, so that T_n is what n terms of Euler's series leave: positive,
+    e_n t^(2n+1) at small t, pi/2 at t = inf, 0 at the origin. With psi = atan t it is
+    e_n (2n+1) times the integral of sin^2n over [0, psi], and that is sin(psi)^(2n+1) G_n(w),
+    w = sin^2(psi/2) in [0, 1/2]: all terms of G_n are positive, hence full relative accuracy.
+    """
+    s, c = _square_sine(y, jnp.abs(x))
+    w = 0.5 * s / (1 + c)  # (1 - c)/2 without cancellation
+    series = _horner(_tail_polynomial(n, _format(s.dtype)[0] + 1), 4 * w - 1)
+    return jnp.sqrt(s) * lax.integer_pow(s, n) * series
+
+
+@atan_tail.defjvp
+def _atan_tail_jvp(
+    n: int, primals: tuple[Array, ...], tangents: tuple[Array, ...]
+) -> tuple[Array, Array]:
+    y, x = primals
+    s, _ = _square_sine(y, x)
+    rate = 4**n / math.comb(2 * n, n) * lax.integer_pow(s, n)  # e_n (2n + 1) t^2n/(1 + t^2)^n
+    return atan_tail(n, y, x), rate * _turn(y, x, *tangents)
+
+
+# ---- exponentials times hyperbolic functions: exp(-a) may underflow where the product does not
+
+
+def _sinh_near_zero(c: Array) -> Array:
+    """sinh(c) for |c| <= 1 (clipped there) by its Taylor series; XLA's own is off by 3 eps."""
+    c = jnp.clip(c, -1.0, 1.0)
+    terms = 7 if c.dtype == jnp.float32 else 10  # the next one is below eps/8
+    return c * _horner(tuple(1 / math.factorial(2 * k + 1) for k in range(terms)), c * c)
+
+
+def _zero_or(factor: Array, other: Array) -> Array:
+    """The product factor * other with 0 * inf = 0."""
+    return jnp.where(factor == 0, 0.0, factor * other)
+
+
+@jax.custom_jvp
+def exp_cosh(a: Array, c: Array) -> Array:
+    """exp(-a) cosh(c). The exponent |c| - a is formed first, and is 0 at |c| = a exactly.
+
+    Never NaN; inf where the value is beyond the range (all of this family).
+    """
+    size = jnp.abs(c)
+    near = jnp.exp(-a) * (1 + 2 * jnp.square(_sinh_near_zero(0.5 * c)))
+    far = 0.5 * jnp.exp(size - a) * (1 + jnp.exp(-2 * size))
+    return jnp.where(size < 1, near, far)
+
+
+@jax.custom_jvp
+def exp_sinh(a: Array, c: Array) -> Array:
+    """exp(-a) sinh(c), odd in c."""
+    size = jnp.abs(c)
+    near = _zero_or(_sinh_near_zero(c), jnp.exp(-a))
+    far = jnp.sign(c) * (0.5 * jnp.exp(size - a) * (1 - jnp.exp(-2 * jnp.maximum(size, 1.0))))
+    return jnp.where(size < 1, near, far)
+
+
+@jax.custom_jvp
+def exp_coshm1(a: Array, c: Array) -> Array:
+    """exp(-a) (cosh(c) - 1), to full relative accuracy at small c."""
+    size = jnp.abs(c)
+    near = _zero_or(2 * jnp.square(_sinh_near_zero(0.5 * c)), jnp.exp(-a))
+    far = 0.5 * jnp.exp(size - a) * jnp.square(1 - jnp.exp(-jnp.maximum(size, 1.0)))
+    return jnp.where(size < 1, near, far)
+
+
+@jax.custom_jvp
+def exp_expm1(a: Array, c: Array) -> Array:
+    """exp(-a) (exp(c) - 1), to full relative accuracy at small c."""
+    size = jnp.abs(c)
+    near = _zero_or(2 * _sinh_near_zero(0.5 * c), jnp.exp(0.5 * c - a))
+    loss = 1 - jnp.exp(-jnp.maximum(size, 1.0))
+    far = jnp.sign(c) * (jnp.exp(jnp.maximum(c, 0.0) - a) * loss)
+    return jnp.where(size < 1, near, far)
+
+
+@jax.custom_jvp
+def exp_mix(a: Array, c: Array, x: Array, y: Array) -> Array:
+    """exp(-a) (x cosh(c) + y sinh(c)), as x exp(-a-|c|) + (x + sgn(c) y) exp(-a) sinh|c|.
+
+    So it stays right where x + sgn(c) y is small or zero and the growing exponentials cancel.
+    """
+    size = jnp.abs(c)
+    both = x + jnp.sign(c) * y
+    falling = _zero_or(x, jnp.exp(-a - size))
+    growing = _zero_or(both, exp_sinh(a, size))
+    # inf - inf: the growing exponential wins unless |c| is small, when the bracket decides.
+    bracket = x * jnp.exp(-2 * size) - 0.5 * both * jnp.expm1(-2 * size)
+    beyond = jnp.isinf(falling) & jnp.isinf(growing)
+    return jnp.where(beyond, _zero_or(bracket, jnp.inf), falling + growing)
+
+
+@exp_cosh.defjvp
+def _exp_cosh_jvp(primals: tuple[Array, ...], tangents: tuple[Array, ...]) -> tuple[Array, Array]:
+    value, other = exp_cosh(*primals), exp_sinh(*primals)
+    return value, _scaled(-value, tangents[0]) + _scaled(other, tangents[1])
+
+
+@exp_sinh.defjvp
+def _exp_sinh_jvp(primals: tuple[Array, ...], tangents: tuple[Array, ...]) -> tuple[Array, Array]:
+    value, other = exp_sinh(*primals), exp_cosh(*primals)
+    return value, _scaled(-value, tangents[0]) + _scaled(other, tangents[1])
+
+
+@exp_coshm1.defjvp
+def _exp_coshm1_jvp(primals: tuple[Array, ...], tangents: tuple[Array, ...]) -> tuple[Array, Array]:
+    value, other = exp_coshm1(*primals), exp_sinh(*primals)
+    return value, _scaled(-value, tangents[0]) + _scaled(other, tangents[1])
+
+
+@exp_expm1.defjvp
+def _exp_expm1_jvp(primals: tuple[Array, ...], tangents: tuple[Array, ...]) -> tuple[Array, Array]:
+    a, c = primals
+    value = exp_expm1(a, c)
+    return value, _scaled(-value, tangents[0]) + _scaled(jnp.exp(c - a), tangents[1])
+
+
+@exp_mix.defjvp
+def _exp_mix_jvp(primals: tuple[Array, ...], tangents: tuple[Array, ...]) -> tuple[Array, Array]:
+    a, c, x, y = primals
+    value = exp_mix(a, c, x, y)
+    rates = (-value, exp_mix(a, c, y, x), exp_cosh(a, c), exp_sinh(a, c))
+    total = jnp.zeros_like(value)
+    for rate, tangent in zip(rates, tangents, strict=True):
+        total = total + _scaled(rate, tangent)
+    return value, total

@@ -43,7 +43,7 @@ class _Body:
         self.symbols = {p.name: _symbol(p.name, p.domain) for p in activation.parameters}
         self.assignments: dict[str, str] = {}  # expression text -> name
         self.named: dict[str, Expr] = {}
-        self.taken = {"q12", "q11", "q22", "pi", *self.symbols}
+        self.taken = {"q12", "q11", "q22", "pi", "s", "math", "jnp", "jax", *self.symbols}
 
     def plan(self) -> PlannedFunction:
         """The finished function."""
@@ -80,7 +80,7 @@ class _Body:
             self.named[inner] = x
         elif x == arrange.D:
             inner = "d"
-        return self._assign(f"root({inner})", "r" if inner != "d" else "s")
+        return self._assign(f"root({inner})", "r")
 
     # -- coefficients
 
@@ -156,19 +156,25 @@ class _Body:
         """Both branches of a wedge, joined where the covariance changes sign."""
         w, c, n, *rest = term.arguments
         root, cov = self._root_of(w), self._read(c)
-        c_text, minus = self._quotient(cov), self._quotient(-cov)
-        angle = f"angle({root}, {minus}, q11, q22)"
-        if n == "0" and rest[:3] == rest[3:]:
-            value = self._product(term.coefficient, term.root, term.radicand, angle)
-            extra = self._product(*rest[:3]) if rest[0] != "0" else ""
-            return f"{value} + {extra}" if extra else value
-        tail = f"atan_tail({n}, {root}, abs({c_text}))"
-        above = self._product(term.coefficient, term.root, term.radicand, angle)
-        below = self._product(term.coefficient, term.root, term.radicand, tail)
-        above += f" + {self._product(*rest[:3])}" if rest[0] != "0" else ""
-        below += f" + {self._product(*rest[3:])}" if rest[3] != "0" else ""
+        opposite = ", 1" if cov.could_extract_minus_sign() else ""
+        angle = f"angle({root}, {self._quotient(-cov)}, q11, q22{opposite})"
+        above = self._sum(term, angle, rest[:3])
+        if n == "0":
+            return above
+        size = self._quotient(-cov if opposite else cov)
+        below = self._sum(term, f"atan_tail({n}, {root}, abs({size}))", rest[3:])
         above, below = self._assign(above, "above"), self._assign(below, "below")
-        return f"where({c_text} >= 0, {above}, {below})"
+        compare = "<=" if opposite else ">="
+        return f"where(q12 {compare} 0, {above}, {below})"
+
+    def _sum(self, term: Term, shape: str, rest: list[str]) -> str:
+        """coefficient * shape + rest."""
+        parts = []
+        if term.coefficient != "0":
+            parts.append(self._product(term.coefficient, term.root, term.radicand, shape))
+        if rest[0] != "0":
+            parts.append(self._product(*rest))
+        return " + ".join(parts)
 
 
 def _symbol(name: str, domain: str) -> Expr:

@@ -40,7 +40,7 @@ def split(x: Expr) -> tuple[Expr, Expr, list[tuple[Expr, int]], list[tuple[Expr,
     Returns (number above, number below, factors above, factors below); numbers hold no variable.
     """
     above, below = sp.fraction(sp.together(x))
-    top, bottom = sp.factor_list(above), sp.factor_list(below)
+    top, bottom = (sp.factor_list(part) if part.free_symbols else (part, []) for part in (above, below))
     numbers = [top[0], bottom[0]]
     variables: list[list[tuple[Expr, int]]] = [[], []]
     for side, (_, factors) in enumerate((top, bottom)):
@@ -56,14 +56,12 @@ def split(x: Expr) -> tuple[Expr, Expr, list[tuple[Expr, int]], list[tuple[Expr,
 
 def shorten(x: Expr, named: Mapping[str, Expr]) -> Expr:
     """A polynomial with named polynomials divided out wherever that leaves fewer summands, all of one sign."""
-    if not x.is_Add:
+    if not x.is_Add or not x.free_symbols & set(_GENERATORS):
         return x
     best, best_size = None, len(x.args)
     for name, divisor in named.items():
-        if not divisor.is_Add or sp.expand(x - divisor) == 0:
-            if sp.expand(x - divisor) == 0:
-                return sp.Symbol(name, positive=True)
-            continue
+        if sp.expand(x - divisor) == 0:
+            return sp.Symbol(name, positive=True)
         quotients, rest = sp.reduced(x, [divisor], *_GENERATORS, order="grlex")
         size = sum(len(sp.Add.make_args(part)) for part in (quotients[0], rest) if part != 0)
         if quotients[0] != 0 and size < best_size and _signs(quotients[0]) | _signs(rest) <= _signs(x):
@@ -72,7 +70,7 @@ def shorten(x: Expr, named: Mapping[str, Expr]) -> Expr:
         return _collected(x)
     name, quotient, rest = best
     symbol = sp.Symbol(name, positive=True)
-    product = sp.Mul(symbol, shorten(quotient, named), evaluate=False)
+    product = symbol if quotient == 1 else sp.Mul(symbol, shorten(quotient, named), evaluate=False)
     return product if rest == 0 else sp.Add(product, shorten(rest, named), evaluate=False)
 
 

@@ -1,0 +1,254 @@
+"""The text of a generated module: a header of facts, private bodies, public functions."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import operator
+import textwrap
+from fractions import Fraction
+from functools import partial
+from typing import Any, Protocol
+
+from dualc import ir
+from dualc.emit.source import piece, python
+from dualc.ir import (
+    INTERFACE,
+    Activation,
+    Atom,
+    DualForm,
+    EmittedModule,
+    HermiteSeries,
+    KernelPlan,
+    PlannedFunction,
+    SeriesTable,
+    fingerprint,
+)
+
+_WIDTH = 100
+_ARGUMENTS = ("q12", "q11", "q22")
+
+
+class Compilation(Protocol):
+    """What a record offers: everything known of one activation but its certificates."""
+
+    activation: Activation
+    order: int
+    form: DualForm
+    hermite: HermiteSeries
+    table: SeriesTable | None
+    plan: KernelPlan
+
+
+def emit(record: Compilation, standalone: bool = False, support: str = "") -> EmittedModule:
+    """The module of a record; `support` is the support file's text, inlined if `standalone`."""
+    return _Printer(record, standalone, support).module()
+
+
+class _Printer:
+    """One module: the record, and the prefix under which support code is called."""
+
+    def __init__(self, record: Compilation, standalone: bool, support: str):
+        self.record, self.standalone, self.support = record, standalone, support
+        self.activation, self.plan = record.activation, record.plan
+        self.prefix = "" if standalone else "s."
+        self.parameters = tuple(p.name for p in self.activation.parameters)
+
+    def module(self) -> EmittedModule:
+        """The finished text."""
+        data = dataclasses.asdict(self.record)  # type: ignore[call-overload]
+        self.fingerprint = fingerprint(data, self.support)
+        body = [self._facts(), *self._phi(), *self._bodies(), *self._public()]
+        code = "\n\n\n".join(part for part in body if part)
+        text = f"{self._docstring()}\n\n{self._imports(code)}\n\n{code}\n"
+        name = self.activation.name
+        return EmittedModule(f"{name}.py", text, self.fingerprint)
+
+    # -- header
+
+    def _docstring(self) -> str:
+        what = self.activation.expression or self.activation.dual
+        head = f"{self.activation.name}: {what}"
+        lines = [head, ""]
+        if self.activation.summary:
+            lines += [*textwrap.wrap(self.activation.summary, _WIDTH), ""]
+        lines += [
+            f"Tier {self.record.form.tier}. (u, v) ~ N(0, [[q11, q12], [q12, q22]]), "
+            "D = q11 q22 - q12^2.",
+            "",
+        ]
+        for function, formula in self.record.form.readable:
+            if len(formula) > 1500:
+                formula = "a long sum; the code below is the formula"
+            lines += textwrap.wrap(
+                f"{function} = {formula}",
+                _WIDTH - 4,
+                initial_indent="    ",
+                subsequent_indent="        ",
+                break_long_words=False,
+                break_on_hyphens=False,
+            )
+        if self.record.form.gave_up:
+            lines += ["", f"No closed form: {self.record.form.gave_up}."]
+        lines += ["", f"Emitted by dualc from {self.activation.name}.json; not meant to be edited."]
+        return '"""' + "\n".join(line.rstrip() for line in lines) + '\n"""'
+
+    def _imports(self, code: str) -> str:
+        if self.standalone:
+            _, _, rest = self.support.split('"""', 2)
+            rest = rest.replace("from __future__ import annotations\n", "").strip()
+            return f"from __future__ import annotations\n\n{rest}\n"
+        wanted = (("import math", "math."), ("import jax", "jax."))
+        lines = [line for line, use in wanted if use in code]
+        if "jnp." in code:
+            lines.append("import jax.numpy as jnp")
+        plain = "\n".join(lines)
+        return f"{plain}\n\nfrom . import _support as s\n" if plain else "from . import _support as s\n"
+
+    def _facts(self) -> str:
+        record, activation = self.record, self.activation
+        defaults = ", ".join(f'("{p.name}", {_decimal(p.default)})' for p in activation.parameters)
+        if len(activation.parameters) == 1:
+            defaults += ","
+        coefficients = [repr(float(c.midpoint)) for c in record.hermite.coefficients]
+        rows = textwrap.wrap(", ".join(coefficients) + ",", _WIDTH - 4)
+        hermite = "\n".join(f"    {row}" for row in rows)
+        expression = activation.expression or activation.dual
+        return "\n".join(
+            (
+                f'NAME = "{activation.name}"',
+                f'EXPRESSION = "{expression}"',
+                f'TIER = "{record.form.tier}"',
+                f"ORDER = {record.order}",
+                f"DOMAIN = (0.0, {_decimal(self.plan.domain_high)})",
+                f"INTERFACE = {INTERFACE}",
+                f'FINGERPRINT = "{self.fingerprint}"',
+                f"PARAMETERS = ({defaults})",
+                f"HERMITE = (  # normalised coefficients a_0..a_{record.order} at variance 1\n{hermite}\n)",
+                f"TAIL = {float(record.hermite.tail.midpoint)!r}  # E[phi^2] - sum of a_n^2",
+            )
+        )
+
+    # -- private bodies
+
+    def _phi(self) -> list[str]:
+        if self.activation.expression is None:
+            return ["phi = phi_dot = None  # given by its dual: an activation is not known"]
+        names = ("x", *self.parameters)
+        body = self._value(self.activation.expression, names, "x")
+        return [
+            f"def _phi({', '.join(names)}):\n    return {body}",
+        ]
+
+    def _bodies(self) -> list[str]:
+        out = [self._function(f) for f in self.plan.functions]
+        return [*out, self._hermite_body()]
+
+    def _function(self, function: PlannedFunction) -> str:
+        names = [*_ARGUMENTS, *self.parameters]
+        lines = []
+        for assignment in function.assignments:
+            lines.append(self._statement(f"{assignment.name} = ", assignment.expression, names))
+            names.append(assignment.name)
+        value = self._value(function.result, names, "q12")
+        lines.append(_wrapped("return ", value))
+        signature = ", ".join((*_ARGUMENTS, *self.parameters))
+        return f"def _{function.name}({signature}):\n" + "\n".join(lines)
+
+    def _statement(self, head: str, text: str, names: list[str]) -> str:
+        return _wrapped(head, python(text, names, self.prefix))
+
+    def _value(self, text: str, names: Any, like: str) -> str:
+        result = piece(text, names, self.prefix)
+        return f"jnp.full_like({like}, {result.text})" if result.is_number else result.text
+
+    def _hermite_body(self) -> str:
+        names = self.parameters
+        signature = ", ".join(("q", *names))
+        atoms = [self._atom(atom) for atom in self.record.form.atoms]
+        inner = "".join(f"        {atom},\n" for atom in atoms)
+        call = f"{self.prefix}hermite_atoms(ORDER, q, atoms)"
+        return f"def _hermite({signature}):\n    atoms = (\n{inner}    )\n    return {call}"
+
+    def _atom(self, atom: Atom) -> str:
+        source = partial(python, names=self.parameters, prefix=self.prefix)
+        coefficient = source(atom.coefficient_real)
+        if atom.coefficient_imag != "0":
+            coefficient = f"({coefficient}, {source(atom.coefficient_imag)})"
+        kappa = "None" if atom.kappa is None else source(atom.kappa)
+        parts = (coefficient, str(atom.power), source(atom.a), source(atom.b_real))
+        return f"({', '.join((*parts, source(atom.b_imag), kappa, str(atom.zeta)))})"
+
+    # -- public functions
+
+    def _public(self) -> list[str]:
+        rates = [f"_{f.name}" for f in self.plan.functions if f.name != "dual"]
+        domain = self._domain()
+        p = self.prefix
+        kernels = [
+            f"_dual_kernel = {p}kernel(_dual, ({', '.join(rates)}), {domain})",
+            f"_dual_dot_kernel = {p}kernel(_dual_dot, {domain})",
+            f"_dual_diag_kernel = {p}pointwise({p}diagonal(_dual), {domain})",
+            f"_dual_dot_diag_kernel = {p}pointwise({p}diagonal(_dual_dot), {domain})",
+            f"_hermite_kernel = {p}pointwise(_hermite, {domain})",
+        ]
+        has_phi = self.activation.expression is not None
+        if has_phi:
+            sets = self._sets()
+            kernels.insert(0, f"_phi_kernel = {p}pointwise(_phi{sets})")
+            kernels.insert(1, f"_phi_dot_kernel = {p}pointwise({p}slope(_phi){sets})")
+        functions = [self._wrapper(*row) for row in _PUBLIC if has_phi or row[1] != "x"]
+        return ["\n".join(kernels), *functions]
+
+    def _sets(self) -> str:
+        out = ""
+        for kind in ("positive", "nonnegative"):
+            where = [i for i, q in enumerate(self.activation.parameters) if q.domain == kind]
+            if where:
+                out += f", {kind}=({', '.join(map(str, where))},)"
+        return out
+
+    def _domain(self) -> str:
+        return f"domain=DOMAIN{self._sets()}"
+
+    def _wrapper(self, name: str, arguments: str, what: str) -> str:
+        keywords = [f"{p.name}={_decimal(p.default)}" for p in self.activation.parameters]
+        signature = ", ".join((arguments, "*", *keywords)) if keywords else arguments
+        call = ", ".join((arguments, *self.parameters))
+        return f'def {name}({signature}):\n    """{what}"""\n    return _{name}_kernel({call})'
+
+
+_PUBLIC = (
+    ("phi", "x", "The activation, elementwise."),
+    ("phi_dot", "x", "Its almost-everywhere derivative."),
+    ("dual", "q12, q11, q22", "E[phi(u) phi(v)]; its gradient in q12 is dual_dot."),
+    ("dual_dot", "q12, q11, q22", "E[phi'(u) phi'(v)]."),
+    ("dual_diag", "q", "E[phi(u)^2] at variance q."),
+    ("dual_dot_diag", "q", "E[phi'(u)^2] at variance q."),
+    ("hermite", "q", "Normalised Hermite coefficients of phi(sqrt(q) z), shape (..., ORDER + 1)."),
+)
+
+
+_EXACT: dict[str, Any] = {
+    "number": Fraction,
+    "neg": operator.neg,
+    "add": operator.add,
+    "sub": operator.sub,
+    "mul": operator.mul,
+    "div": operator.truediv,
+    "pow": operator.pow,
+} | {name: getattr(math, name) for name in ("exp", "expm1", "log", "log1p", "sqrt", "sin", "cos")}
+
+
+def _decimal(text: str) -> str:
+    """A canonical constant as a Python float: rationals exactly rounded."""
+    return repr(float(ir.fold(text, _EXACT, {"pi": math.pi})))
+
+
+def _wrapped(head: str, text: str) -> str:
+    """One statement, indented, broken inside parentheses where it is long."""
+    line = f"    {head}{text}"
+    if len(line) <= _WIDTH:
+        return line
+    rows = textwrap.wrap(text, _WIDTH - 8, break_long_words=False, break_on_hyphens=False)
+    return f"    {head}(\n" + "\n".join(f"        {row}" for row in rows) + "\n    )"
