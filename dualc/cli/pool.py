@@ -6,7 +6,7 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from typing import TypeVar
 
 from rich.console import Console
@@ -39,13 +39,11 @@ def each(
         try:
             for future in as_completed(futures):
                 bar.advance(task)
-                yield futures[future], _outcome(future)
+                result: R | DualcError
+                try:
+                    result = future.result()
+                except DualcError as error:
+                    result = error
+                yield futures[future], result
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _outcome(future: Future[R]) -> R | DualcError:
-    try:
-        return future.result()
-    except DualcError as error:
-        return error

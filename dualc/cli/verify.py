@@ -96,9 +96,15 @@ def check_one(check: Check) -> Verdict:
     before = {id(certificate) for certificate in record.certificates}
     measured = next(c for c in fresh.certificates if id(c) not in before)
     recorded = record.certificate(measured.backend)
-    units = [_worst(measured, dtype) for dtype in ("float32", "float64")]
-    problems = _problems(record.name, recorded, measured)
-    return Verdict(record.name, measured.backend, measured.points, *units, problems, measured)
+    return Verdict(
+        name=record.name,
+        backend=measured.backend,
+        points=measured.points,
+        float32=_worst(measured, "float32"),
+        float64=_worst(measured, "float64"),
+        problems=_problems(record.name, recorded, measured),
+        measured=measured,
+    )
 
 
 def _problems(name: str, recorded: Certificate | None, measured: Certificate) -> tuple[str, ...]:
