@@ -237,14 +237,14 @@ def _product(a: Array, b: Array) -> tuple[Array, Array, Array]:
 
 
 def ratio(above: Array, below: Array) -> Array:
-    """above / below for below >= 0, and 0 for 0/0: what vanishes with a variance stays away."""
+    """The quotient for below >= 0, and 0 for 0/0: what vanishes with a variance stays away."""
     regular = below != 0
     limit = jnp.where(above == 0, jnp.zeros_like(above), jnp.sign(above) * jnp.inf)
     return jnp.where(regular, above / jnp.where(regular, below, 1.0), limit)
 
 
 def correlation(q12: Array, q11: Array, q22: Array) -> Array:
-    """rho = q12 / sqrt(q11 q22) in [-1, 1]; 1 if both variances are 0, 0 if one is."""
+    """The correlation q12 / sqrt(q11 q22) in [-1, 1]; 1 if both variances are 0, 0 if one is."""
     scale = root(q11) * root(q22)
     regular = scale > 0
     rho = jnp.clip(q12 / jnp.where(regular, scale, 1.0), -1.0, 1.0)
@@ -525,18 +525,22 @@ def exp_expm1(a: Array, c: Array) -> Array:
 
 @jax.custom_jvp
 def exp_mix(a: Array, c: Array, x: Array, y: Array) -> Array:
-    """exp(-a) (x cosh(c) + y sinh(c)), as x exp(-a-|c|) + (x + sgn(c) y) exp(-a) sinh|c|.
+    """exp(-a) (x cosh(c) + y sinh(c)).
 
-    So it stays right where x + sgn(c) y is small or zero and the growing exponentials cancel.
+    For |c| >= 1 as x exp(-a-|c|) + (x + sgn(c) y) exp(-a) sinh|c|, which stays right
+    where x + sgn(c) y is small or zero and the growing exponentials cancel.
     """
     size = jnp.abs(c)
-    both = x + jnp.sign(c) * y
+    bracket = x * (1 + 2 * jnp.square(_sinh_near_zero(0.5 * c))) + y * _sinh_near_zero(c)
+    near = _zero_or(bracket, jnp.exp(-a))
     falling = _zero_or(x, jnp.exp(-a - size))
-    growing = _zero_or(both, exp_sinh(a, size))
-    # inf - inf: the growing exponential wins unless |c| is small, when the bracket decides.
-    bracket = x * jnp.exp(-2 * size) - 0.5 * both * jnp.expm1(-2 * size)
+    both = x + jnp.sign(c) * y
+    growing = _zero_or(both, exp_sinh(a, jnp.maximum(size, 1.0)))
+    shrink = jnp.exp(-2 * size)
+    sign = jnp.sign(x * shrink + 0.5 * both * (1 - shrink))  # decides inf - inf
     beyond = jnp.isinf(falling) & jnp.isinf(growing)
-    return jnp.where(beyond, _zero_or(bracket, jnp.inf), falling + growing)
+    far = jnp.where(beyond, _zero_or(sign, jnp.full_like(sign, jnp.inf)), falling + growing)
+    return jnp.where(size < 1, near, far)
 
 
 @exp_cosh.defjvp
