@@ -70,7 +70,7 @@ def compile_record(
 
 def emit_record(record: Record, *, standalone: bool = False) -> EmittedModule:
     """The module of a record: the same bytes whatever its certificates say."""
-    return emit(replace(record, certificates=()), standalone, support_text())
+    return emit(replace(record, certificates=()), standalone)
 
 
 def certify_record(record: Record, grid: str = "hard") -> Record:

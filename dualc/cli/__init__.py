@@ -13,21 +13,22 @@ from typing import NoReturn
 
 import click
 
-from dualc.cli.catalog import catalog
+from dualc import __version__
+from dualc.cli.catalog import catalog_command
 from dualc.cli.compile import compile_command
-from dualc.cli.verify import verify
+from dualc.cli.verify import verify_command
 from dualc.errors import DualcError
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(package_name="dualc", prog_name="dualc")
+@click.version_option(__version__, prog_name="dualc")
 def cli() -> None:
     """A compiler from activation functions to certified JAX dual kernels."""
 
 
-cli.add_command(catalog)
-cli.add_command(compile_command, "compile")
-cli.add_command(verify)
+cli.add_command(catalog_command)
+cli.add_command(compile_command)
+cli.add_command(verify_command)
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
@@ -51,7 +52,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return 130
     except BrokenPipeError:  # `dualc catalog | head`: the reader has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return 1  # as click has it
     return 2
 
 

@@ -46,11 +46,11 @@ def find_record(name: str) -> tuple[Place, Path]:
     raise DualcError(f"no record of {name!r}.{hint}  Run: dualc compile {name}")
 
 
-@click.command()
+@click.command("catalog")
 @click.argument("name", required=False)
 @click.option("--latex", is_flag=True, help="Formulas in LaTeX.")
 @click.option("--json", "as_json", is_flag=True, help="The records as JSON.")
-def catalog(name: str | None, latex: bool, as_json: bool) -> int:
+def catalog_command(name: str | None, latex: bool, as_json: bool) -> int:
     """Show the compiled activations, or everything about NAME."""
     if name is not None:
         return _show_one(read_record(find_record(name)[1]), latex, as_json)

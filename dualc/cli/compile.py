@@ -42,7 +42,7 @@ class Outcome:
     files: Mapping[Path, str]
 
 
-@click.command()
+@click.command("compile")
 @click.argument("target", metavar="[NAME | FILE.toml]", required=False)
 @click.option("--expr", metavar="TEXT", help="An expression in x, instead of NAME; needs --name.")
 @click.option("--name", help="The name to compile under.")

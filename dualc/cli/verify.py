@@ -49,12 +49,12 @@ def exceeding(recorded: Certificate, measured: Certificate) -> tuple[Measurement
     )
 
 
-@click.command()
+@click.command("verify")
 @click.argument("name", required=False)
 @click.option("--full", is_flag=True, help="The whole grid instead of about 24 hard points.")
 @click.option("--record", "store", is_flag=True, help="Store what was measured in the record.")
 @click.option("--json", "as_json", is_flag=True, help="The verdicts as JSON.")
-def verify(name: str | None, full: bool, store: bool, as_json: bool) -> int:
+def verify_command(name: str | None, full: bool, store: bool, as_json: bool) -> int:
     """Check NAME, or every record: files are as emitted, errors within the certificate."""
     from dualc.cli.pool import each
 
