@@ -23,10 +23,9 @@ from dualc.derive import derive
 from dualc.emit import emit, support_text
 from dualc.errors import DualcError
 from dualc.expand import hermite_series, limiting_variance, series_table
-from dualc.ir import Activation, EmittedModule
+from dualc.ir import Activation, EmittedModule, Record
 from dualc.lower import lower
 from dualc.parse import parse_expression
-from dualc.record import Record
 from dualc.runtime.kernel import Kernel, load_text
 
 DEFAULT_ORDER = 12  # of closed and mixture entries, whose duals need no series; DESIGN.md section 4

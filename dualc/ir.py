@@ -20,7 +20,7 @@ import ast
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, TypeVar
 
@@ -238,6 +238,12 @@ class SeriesTable:
     powers: tuple[int, ...]
     rows: tuple[tuple[str, ...], ...]  # repr of float64, correctly rounded
     bounds: tuple[Bound, ...]
+    scale: str = "0.0625"  # the variance from which on the variable log(1 + sqrt(q/scale)) is logarithmic
+    degree: int = 0  # a_n grows like q**(degree/2) exp(rate q)
+    rate: str = "0.0"
+    limit: str = "0.0"  # 1/q* where E[phi^2] becomes infinite at q*; "0.0" if nowhere
+    q_high: str = "10000.0"  # upper end of the table
+    kinks: tuple[tuple[str, ...], ...] = ()  # (place, jumps of phi, phi', ...), added exactly
 
 
 @dataclass(frozen=True)
@@ -260,6 +266,34 @@ class Certificate:
     grid: str  # "hard" (about 24 points) | "full"
     points: int
     worst: tuple[Measurement, ...]
+
+
+@dataclass(frozen=True)
+class Record:
+    """One compiled activation; its module is a function of this and of the support file."""
+
+    activation: Activation
+    order: int
+    form: DualForm
+    hermite: HermiteSeries
+    table: SeriesTable | None
+    plan: KernelPlan
+    certificates: tuple[Certificate, ...] = ()  # one for each backend, sorted by it
+
+    @property
+    def name(self) -> str:
+        """The name of the activation, and of every file about it."""
+        return self.activation.name
+
+    def certificate(self, backend: str) -> Certificate | None:
+        """What was measured on that backend, if anything."""
+        return next((c for c in self.certificates if c.backend == backend), None)
+
+    def certified(self, certificate: Certificate) -> Record:
+        """The record with that certificate in the place of an earlier one of the same backend."""
+        others = [c for c in self.certificates if c.backend != certificate.backend]
+        together = tuple(sorted([*others, certificate], key=lambda c: c.backend))
+        return replace(self, certificates=together)
 
 
 INTERFACE = 1  # of a generated module, DESIGN.md section 3; a change of it asks for recompilation

@@ -19,20 +19,12 @@ import threading
 import types
 import typing
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
 from dualc.errors import EntryError, OutputError
-from dualc.ir import (
-    Activation,
-    Certificate,
-    DualForm,
-    HermiteSeries,
-    KernelPlan,
-    SeriesTable,
-)
+from dualc.ir import Record
 
 try:
     import fcntl
@@ -40,34 +32,6 @@ except ImportError:  # no advisory locks on Windows: whole files still, but the 
     fcntl = None  # type: ignore[assignment]
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Record:
-    """One compiled activation; its module is a function of this and of the support file."""
-
-    activation: Activation
-    order: int
-    form: DualForm
-    hermite: HermiteSeries
-    table: SeriesTable | None
-    plan: KernelPlan
-    certificates: tuple[Certificate, ...] = ()  # one for each backend, sorted by it
-
-    @property
-    def name(self) -> str:
-        """The name of the activation, and of every file about it."""
-        return self.activation.name
-
-    def certificate(self, backend: str) -> Certificate | None:
-        """What was measured on that backend, if anything."""
-        return next((c for c in self.certificates if c.backend == backend), None)
-
-    def certified(self, certificate: Certificate) -> Record:
-        """The record with that certificate in the place of an earlier one of the same backend."""
-        others = [c for c in self.certificates if c.backend != certificate.backend]
-        together = tuple(sorted([*others, certificate], key=lambda c: c.backend))
-        return dataclasses.replace(self, certificates=together)
 
 
 # ---- JSON ----

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -208,8 +209,6 @@ def test_bad_input_is_one_line_exit_2_and_no_file(
     before = sorted(work.rglob("*"))
     assert cli.run(["compile", *arguments, *([] if "--all" in arguments else ["--no-verify"])]) == 2
     line = one_line(capsys.readouterr())
-    import re
-
     assert re.search(complaint, line), line
     assert "Traceback" not in line
     assert sorted(work.rglob("*")) == before
@@ -441,10 +440,10 @@ def test_the_command_and_the_module_are_one(root: Path) -> None:
         assert done.stderr.count("\n") == (1 if code else 0)
 
 
-def test_a_reader_that_leaves_early_is_no_error(root: Path) -> None:
+def test_a_reader_that_leaves_early_gets_no_traceback(root: Path) -> None:
     command = f"{sys.executable} -m dualc --help | true; exit ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stderr == ""
 
 
 @pytest.mark.parametrize(

@@ -29,10 +29,11 @@ from dualc.ir import (
     KernelPlan,
     Measurement,
     Parameter,
+    Record,
     SeriesTable,
     fingerprint,
 )
-from dualc.record import Record, convert, data_of, parse_record, read_record, text_of, write_files
+from dualc.record import convert, data_of, parse_record, read_record, text_of, write_files
 
 
 def make_record(**changes: object) -> Record:

@@ -10,8 +10,9 @@ from pathlib import Path
 import click
 
 from dualc.errors import DualcError, EntryError
+from dualc.ir import Record
 from dualc.paths import PACKAGED, Place, project
-from dualc.record import Record, data_of, read_record
+from dualc.record import data_of, read_record
 
 
 def places() -> tuple[Place, ...]:

@@ -18,8 +18,7 @@ from dualc.errors import DualcError, EntryError, OutputError
 from dualc.paths import PACKAGED, Place, folder, project
 
 if TYPE_CHECKING:
-    from dualc.ir import Activation
-    from dualc.record import Record
+    from dualc.ir import Activation, Record
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from dualc.ir import Ball, Certificate
-from dualc.record import Record
+from dualc.ir import Ball, Certificate, Record
 
 _SHOWN = 13  # coefficients: degrees 0..12; --json has all of them
 

@@ -10,9 +10,9 @@ import click
 
 from dualc.cli.catalog import find_record, record_paths
 from dualc.errors import DualcError, StaleModule
-from dualc.ir import Certificate, Measurement
+from dualc.ir import Certificate, Measurement, Record
 from dualc.paths import Place
-from dualc.record import Record, read_record
+from dualc.record import read_record
 
 
 @dataclass(frozen=True)

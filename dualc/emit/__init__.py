@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 
 from dualc.emit import printer
-from dualc.ir import EmittedModule
+from dualc.ir import EmittedModule, Record
 
 __all__ = ["emit", "support_text"]
 
@@ -17,6 +17,6 @@ def support_text() -> str:
     return Path(__file__).with_name("support.py").read_text(encoding="utf-8")
 
 
-def emit(record: printer.Compilation, standalone: bool = False) -> EmittedModule:
+def emit(record: Record, standalone: bool = False) -> EmittedModule:
     """The module of a record; standalone modules hold the support code themselves."""
     return printer.emit(record, standalone, support_text())

@@ -8,20 +8,16 @@ import operator
 import textwrap
 from fractions import Fraction
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 from dualc import ir
 from dualc.emit.source import piece, python
 from dualc.ir import (
     INTERFACE,
-    Activation,
     Atom,
-    DualForm,
     EmittedModule,
-    HermiteSeries,
-    KernelPlan,
     PlannedFunction,
-    SeriesTable,
+    Record,
     fingerprint,
 )
 
@@ -29,18 +25,7 @@ _WIDTH = 100
 _ARGUMENTS = ("q12", "q11", "q22")
 
 
-class Compilation(Protocol):
-    """What a record offers: everything known of one activation but its certificates."""
-
-    activation: Activation
-    order: int
-    form: DualForm
-    hermite: HermiteSeries
-    table: SeriesTable | None
-    plan: KernelPlan
-
-
-def emit(record: Compilation, standalone: bool = False, support: str = "") -> EmittedModule:
+def emit(record: Record, standalone: bool = False, support: str = "") -> EmittedModule:
     """The module of a record; `support` is the support file's text, inlined if `standalone`."""
     return _Printer(record, standalone, support).module()
 
@@ -48,7 +33,7 @@ def emit(record: Compilation, standalone: bool = False, support: str = "") -> Em
 class _Printer:
     """One module: the record, and the prefix under which support code is called."""
 
-    def __init__(self, record: Compilation, standalone: bool, support: str):
+    def __init__(self, record: Record, standalone: bool, support: str):
         self.record, self.standalone, self.support = record, standalone, support
         self.activation, self.plan = record.activation, record.plan
         self.prefix = "" if standalone else "s."
@@ -56,7 +41,7 @@ class _Printer:
 
     def module(self) -> EmittedModule:
         """The finished text."""
-        data = dataclasses.asdict(self.record)  # type: ignore[call-overload]
+        data = dataclasses.asdict(self.record)
         self.fingerprint = fingerprint(data, self.support)
         body = [self._facts(), *self._phi(), *self._bodies(), *self._public()]
         code = "\n\n\n".join(part for part in body if part)
@@ -103,7 +88,11 @@ class _Printer:
         if "jnp." in code:
             lines.append("import jax.numpy as jnp")
         plain = "\n".join(lines)
-        return f"{plain}\n\nfrom . import _support as s\n" if plain else "from . import _support as s\n"
+        return (
+            f"{plain}\n\nfrom . import _support as s\n"
+            if plain
+            else "from . import _support as s\n"
+        )
 
     def _facts(self) -> str:
         record, activation = self.record, self.activation
