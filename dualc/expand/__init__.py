@@ -2,5 +2,6 @@
 
 from dualc.expand.growth import limiting_variance
 from dualc.expand.hermite import coefficients, hermite_series
+from dualc.expand.table import automatic_order, series_table
 
-__all__ = ["coefficients", "hermite_series", "limiting_variance"]
+__all__ = ["automatic_order", "coefficients", "hermite_series", "limiting_variance", "series_table"]

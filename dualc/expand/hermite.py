@@ -33,7 +33,7 @@ class Expansion:
         return self.square - sum((a * a for a in self.coefficients), arb(0))
 
 
-def _radius(logs: Any) -> Any:
+def ball_of_size(logs: Any) -> Any:
     """The ball around 0 with the sum of exp(logs) as radius."""
     return arb(0, 1) * sum((arb(float(x)).exp() for x in logs if x > -math.inf), arb(0))
 
@@ -46,7 +46,7 @@ def _errors(panels: Sequence[Panel], q: float, order: int, points: int) -> tuple
     plain = log_gauss_bounds(panels, variance, 0)[:, 0] + rule
     bound = np.array([p.log_bound for p in panels])
     slope = np.array([p.log_slope_bound for p in panels])
-    return _radius(bound + weighted), _radius(2 * bound + plain), _radius(2 * slope + plain)
+    return ball_of_size(bound + weighted), ball_of_size(2 * bound + plain), ball_of_size(2 * slope + plain)
 
 
 def _sums(panels: Sequence[Panel], q: Any, order: int) -> Expansion:
@@ -90,7 +90,7 @@ def expansion(activation: ir.Activation, q: Any, order: int, digits: int) -> Exp
         panels = cover(activation, half * math.sqrt(size), outer, points, growth)
         sums = _sums(panels, variance, order)
         errors = _errors(panels, size, order, points)
-        errors = tuple(e + _radius([t]) for e, t in zip(errors, tails, strict=True))
+        errors = tuple(e + ball_of_size([t]) for e, t in zip(errors, tails, strict=True))
         return Expansion(
             tuple(a + errors[0] for a in sums.coefficients),
             sums.square + errors[1],
