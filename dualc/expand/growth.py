@@ -19,9 +19,11 @@ _PRECISION = 400
 
 
 def _log(piece: Program, x: int) -> Any:
-    """log|phi(x)| as a ball; -inf for 0."""
+    """log|phi(x)| as a ball; -inf for 0; of an upper bound where the digits do not tell phi from 0."""
     value = piece.value(arb(x))
-    return arb.neg_inf() if value == 0 else abs(value).log()
+    if value == 0 or not value.is_finite():
+        return arb.neg_inf() if value == 0 else arb.nan()
+    return (arb(value.abs_upper()) if value.contains(0) else abs(value)).log()
 
 
 def _fit(piece: Program, sign: int, far: int) -> tuple[Any, Any, Any] | None:

@@ -79,9 +79,21 @@ def _sinc_slope(a: Ball, value: Ball) -> Ball:
     return (a.cos() - value) / a
 
 
+def _integer_power(a: Ball, n: int) -> Ball:
+    """a**n by squaring: flint's own power of a ball around 0 is not finite."""
+    if n < 0:
+        return 1 / _integer_power(a, -n)
+    result, square = arb(1), a
+    while n:
+        if n & 1:
+            result = result * square
+        square, n = square * square, n >> 1
+    return result
+
+
 def _power(a: Ball, b: Ball) -> Ball:
     if isinstance(b, arb) and b.is_integer():
-        return a ** int(b.unique_fmpz())
+        return _integer_power(a, int(b.unique_fmpz()))
     if isinstance(a, acb):
         return (b * a.log(analytic=True)).exp()
     return a**b

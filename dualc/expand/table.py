@@ -161,8 +161,8 @@ def _errors(found: Expansions, table: Any, law: Law, powers: Sequence[int], orde
         kept = range(order + 1)
         tail = entry.square - sum((a[n] * a[n] for n in kept), arb(0))
         slope_tail = entry.slope_square - sum((n * a[n] * a[n] for n in kept), arb(0)) / q
-        table_error = sum((wrong[n] ** 2 for n in kept), arb(0))
-        slope_error = sum((n * wrong[n] ** 2 for n in kept), arb(0)) / q
+        table_error = sum((wrong[n] * wrong[n] for n in kept), arb(0))
+        slope_error = sum((n * wrong[n] * wrong[n] for n in kept), arb(0)) / q
         result.append(
             _Error(
                 float(q),
