@@ -47,8 +47,8 @@ def values(
     point: tuple[float, float, float],
     chosen: Mapping[str, Fraction | str],
     digits: int,
-) -> tuple[tuple[str, str], ...]:
-    """(name, decimal text) of every value at a point; limits where a variance is 0, as the oracle takes them."""
+) -> dict[str, arb]:
+    """Every value at a point; limits where a variance is 0, as the oracle takes them."""
     q12, q11, q22 = (Fraction(v) for v in point)
     tiny = Fraction(1, 2 ** (8 * digits))
     limit = q11 == 0 or q22 == 0
@@ -61,17 +61,16 @@ def values(
         for p in activation.parameters:
             given = chosen.get(p.name, p.default)
             names[p.name] = constant(given, {}) if isinstance(given, str) else _ball(given)
-        with ctx.workprec(ctx.prec):
-            found = _exact(activation.dual or "", names, [p.name for p in activation.parameters])
+        found = _exact(activation.dual or "", names, [p.name for p in activation.parameters])
         if q12 == q11 == q22:
             found["dual_dot/q"] = sum((found[f"dual_dot/{a}"] for a in _ARGUMENTS), arb(0))
-        return tuple((n, _settled(v, digits, limit)) for n, v in sorted(found.items()))
+        return {n: _settled(v, digits) for n, v in found.items()} if limit else found
 
 
-def _settled(value: arb, digits: int, limit: bool) -> str:
-    """Decimal text of a value; at a variance that stands for 0, tiny is 0 and huge is infinite."""
-    if limit and abs(value) < arb(2) ** (-3 * digits):
-        return "0"
-    if not value.is_finite() or (limit and abs(value) > arb(2) ** (3 * digits)):
-        return "nan" if value.is_nan() else "inf" if value > 0 else "-inf"
-    return str(value.mid().str(digits + 6, radius=False))
+def _settled(value: arb, digits: int) -> arb:
+    """A limit at a variance that stands for 0: tiny is 0 and huge is infinite."""
+    if abs(value) < arb(2) ** (-3 * digits):
+        return arb(0)
+    if abs(value) > arb(2) ** (3 * digits):
+        return arb.pos_inf() if value > 0 else arb.neg_inf()
+    return value

@@ -36,20 +36,20 @@ _NEAR = 0.02  # below this sqrt(1 - rho^2) the product grid is replaced by Gauss
 
 @dataclass(frozen=True)
 class Truth:
-    """The true values at one point, as decimal text ("inf", "-inf" where infinite).
+    """The true values at one point: (name, value, radius) as decimal text ("inf", "-inf" where infinite).
 
-    `values` has dual, dual_dot, dual/q11, dual/q22, dual/NAME for every parameter, and where they exist
+    The names are dual, dual_dot, dual/q11, dual/q22, dual/NAME for every parameter, and where they exist
     dual_dot/q12, dual_dot/q11, dual_dot/q22, dual_dot/NAME (on the diagonal: dual_dot/q, the derivative
     along q12 = q11 = q22). `estimate` is the relative disagreement of two grids.
     """
 
     point: tuple[float, float, float]
-    values: tuple[tuple[str, str], ...]
+    values: tuple[tuple[str, str, str], ...]
     estimate: float
 
     def __getitem__(self, name: str) -> str:
         """The text of one value."""
-        return dict(self.values)[name]
+        return next(value for key, value, _ in self.values if key == name)
 
 
 @dataclass(frozen=True)
@@ -140,10 +140,13 @@ def _cover(
     return nodes
 
 
-def _probe(model: Model, table: Table, q: Fraction, width: arb, level: int) -> dict[str, list[arb]]:
+def _probe(
+    model: Model, table: Table, q: Fraction, width: arb, level: int
+) -> dict[str, tuple[list[arb], float]]:
     """Integrals of every function against narrow Gaussians: what one row of the product grid is.
 
-    At level 0 (rho = 0) there is one row, the marginal itself.
+    With each function the log of the largest sum of absolute values. At level 0 (rho = 0) there is one
+    row, the marginal itself.
     """
     s = ball(q).sqrt()
     centres = [arb(0)]
@@ -152,28 +155,31 @@ def _probe(model: Model, table: Table, q: Fraction, width: arb, level: int) -> d
         centres += [k + width * arb("0.3") for k in model.breaks if abs(k) < 4 * s]
     rho_squared = arb(1) - arb(2) ** -max(level, 1)
     sums: dict[str, list[arb]] = {name: [] for name in model.functions}
+    sizes = dict.fromkeys(model.functions, -math.inf)
+    columns = arb_mat([[row[name] for name in model.functions] for row in table.rows])
     for c in centres:
-        damp = (-c * c / (2 * ball(q) * rho_squared)).exp() / width
-        kernel = [damp * (-(((x - c) / width) ** 2) / 2).exp() for x in table.x]
-        for name in model.functions:
-            total = arb(0)
-            for k, row in zip(kernel, table.rows, strict=True):
-                total += k * row[name]
+        height = -c * c / (2 * ball(q) * rho_squared)
+        kernel = [(height - ((x - c) / width) ** 2 / 2).exp() / width for x in table.x]
+        row = (arb_mat([kernel]) * columns).entries()
+        weight = float(height) - ((table.floats - float(c)) / float(width)) ** 2 / 2
+        for name, total in zip(model.functions, row, strict=True):
             sums[name].append(total)
-    return sums
+            peak = (weight + table.logs[name]).max() - math.log(float(width))
+            sizes[name] = max(sizes[name], float(peak))
+    return {name: (sums[name], sizes[name]) for name in model.functions}
 
 
-def _disagreement(a: dict[str, list[arb]], b: dict[str, list[arb]]) -> float:
-    """The largest difference of two probes, each function relative to its largest value."""
-    worst = 0.0
-    for name, left in a.items():
-        size = max((abs(v).mid() for v in b[name]), default=arb(0))
-        if size.is_zero():
-            continue
-        for x, y in zip(left, b[name], strict=True):
-            ratio = ((x - y).mid() / size).__abs__()
-            worst = max(worst, float(ratio))
-    return worst
+def _disagreement(
+    a: dict[str, tuple[list[arb], float]], b: dict[str, tuple[list[arb], float]]
+) -> float:
+    """The largest difference of two probes, each function relative to its largest term."""
+    worst = -math.inf
+    for name, (left, _) in a.items():
+        right, size = b[name]
+        if size > -math.inf:
+            gaps = [log_magnitude((x - y).mid()) for x, y in zip(left, right, strict=True)]
+            worst = max(worst, max(gaps) - size)
+    return math.exp(min(worst, 700.0))
 
 
 def _grid(model: Model, q: Fraction, level: int, digits: int) -> tuple[Table, float]:
@@ -218,7 +224,7 @@ def _product(left: Table, right: Table, place: _Place, digits: int) -> Pairs:
     """Every E[a(u) b(v)] as one matrix product with the density, entries that cannot matter left out."""
     gap = ball(place.gap)
     c, au, bv = ball(place.q12) / gap, ball(place.q22) / (2 * gap), ball(place.q11) / (2 * gap)
-    mask = _relevant(left, right, place, digits)
+    mask, sizes = _relevant(left, right, place, digits)
     names = left.functions
     used = np.flatnonzero(mask.any(axis=1))
     columns = [(-y * y * bv).exp() for y in right.x]
@@ -240,25 +246,37 @@ def _product(left: Table, right: Table, place: _Place, digits: int) -> Pairs:
         kernel = arb_mat(len(block), last - first, entries)
         total += arb_mat(rows) * kernel * arb_mat(cols)
     norm = 2 * arb.pi() * gap.sqrt()
+    number = {name: i for i, name in enumerate(names)}
     return {
-        (a, b): total[i, j] / norm for i, a in enumerate(names) for j, b in enumerate(names)
+        (a, b): _blur(total[number[a], number[b]] / norm, size / norm, digits)
+        for (a, b), size in sizes.items()
     }
 
 
-def _relevant(left: Table, right: Table, place: _Place, digits: int) -> np.ndarray:
-    """Which entries exceed 10^-(digits + 4) of the largest, in any of the pairs that are needed."""
+def _blur(value: arb, size: arb, digits: int) -> arb:
+    """The value with a radius of 10^-digits of the sum of absolute terms: what quadrature may be off."""
+    return value + arb(0, (size * arb(10) ** -digits).mid())
+
+
+def _relevant(
+    left: Table, right: Table, place: _Place, digits: int
+) -> tuple[np.ndarray, dict[tuple[str, str], arb]]:
+    """Which entries exceed 10^-(digits + 4) of the largest in any needed pair; the sums of |entries|."""
     q12, q11, q22 = (float(v) for v in (place.q12, place.q11, place.q22))
     gap = float(place.gap)
     x, y = left.floats[:, None], right.floats[None, :]
     density = -(y - q12 / q11 * x) ** 2 * (q11 / (2 * gap)) - x * x / (2 * q11)
     cut = math.log(10) * (digits + 4)
     keep = np.zeros(density.shape, dtype=bool)
+    sizes = {}
     for a, b in left.pairs:
         size = left.logs[a][:, None] + right.logs[b][None, :] + density
         top = size.max(initial=-math.inf)
+        sizes[a, b] = arb(0)
         if top > -math.inf:
             keep |= size > top - cut
-    return keep
+            sizes[a, b] = arb(top).exp() * float(np.exp(size - top).sum())
+    return keep, sizes
 
 
 def _independent(model: Model, place: _Place, digits: int) -> tuple[Pairs, float]:
@@ -270,13 +288,16 @@ def _independent(model: Model, place: _Place, digits: int) -> tuple[Pairs, float
         variance = ball(q)
         norm = (2 * arb.pi() * variance).sqrt()
         means = {name: arb(0) for name in model.functions}
+        sizes = dict(means)
         for x, row in zip(table.x, table.rows, strict=True):
             p = (-x * x / (2 * variance)).exp() / norm
             for name in means:
-                means[name] += p * row[name]
-        sides.append(means)
+                term = p * row[name]
+                means[name] += term
+                sizes[name] += abs(term.mid())
+        sides.append({name: _blur(means[name], sizes[name], digits) for name in means})
     left, right = sides
-    return {(a, b): left[a] * right[b] for a in left for b in right}, worst
+    return {(a, b): left[a] * right[b] for a, b in model.pairs}, worst
 
 
 def _degenerate(model: Model, place: _Place, digits: int) -> tuple[Pairs, float]:
@@ -301,6 +322,7 @@ def _degenerate(model: Model, place: _Place, digits: int) -> tuple[Pairs, float]
                 default=0.0,
             )
             if error < 10.0**-digits:
+                sums = {p: _blur(v, sizes[p], digits) for p, v in sums.items()}
                 _add_masses(model, sums, slope, place)
                 return sums, error
         before = sums
@@ -479,6 +501,7 @@ def _far_sums(
     """sum over u of a(u) p(u) E[b(r u + s w)]."""
     pairs = model.pairs
     total = {p: arb(0) for p in pairs}
+    absolute = dict(total)
     variance = ball(place.q11)
     norm = (2 * arb.pi() * variance).sqrt()
     inner = {i: model.row(r * x) for i, (x, _) in enumerate(far)}
@@ -495,8 +518,10 @@ def _far_sums(
         p = (-x * x / (2 * variance)).exp() / norm
         means = _inner(model, r * x, s, order)
         for a, b in pairs:
-            total[a, b] += p * row[a] * means[b]
-    return total
+            term = p * row[a] * means[b]
+            total[a, b] += term
+            absolute[a, b] += abs(term.mid())
+    return {p: _blur(v, absolute[p], digits) for p, v in total.items()}
 
 
 def _near_sums(
@@ -593,18 +618,24 @@ def _place(point: Sequence[float | Fraction], digits: int) -> tuple[_Place, bool
 
 def _settle(value: arb, digits: int) -> arb:
     """A limit from its value at the tiny variance: 0 below 2^-(3 digits), infinite above 2^(3 digits)."""
-    if abs(value) < arb(2) ** (-3 * digits):
+    middle = value.mid()
+    if abs(middle) < arb(2) ** (-3 * digits):
         return arb(0)
-    if abs(value) > arb(2) ** (3 * digits):
-        return arb.pos_inf() if value > 0 else arb.neg_inf()
+    if abs(middle) > arb(2) ** (3 * digits):
+        return arb.pos_inf() if middle > 0 else arb.neg_inf()
     return value
 
 
-def _text(value: arb, digits: int) -> str:
-    """A midpoint as decimal text."""
-    if value.is_finite():
-        return str(value.mid().str(digits + 6, radius=False))
-    return "nan" if value.is_nan() else "inf" if value > 0 else "-inf"
+def _texts(values: Mapping[str, arb], digits: int) -> tuple[tuple[str, str, str], ...]:
+    """(name, midpoint, radius) as decimal text, in the order of the names."""
+    texts = []
+    for name, value in sorted(values.items()):
+        if value.is_finite():
+            radius = arb(value.rad()).str(3, radius=False)
+            texts.append((name, value.mid().str(digits + 6, radius=False), radius))
+        else:
+            texts.append((name, "inf" if value > 0 else "-inf" if value < 0 else "nan", "0"))
+    return tuple(texts)
 
 
 class _Models:
@@ -641,8 +672,7 @@ def _truth(
             values |= _jump_partials(model, place, digits)
         if limit:
             values = {n: _settle(v, digits) for n, v in values.items()}
-        texts = tuple((name, _text(v, digits)) for name, v in sorted(values.items()))
-    return Truth(point, texts, error)
+        return Truth(point, _texts(values, digits), error)
 
 
 def truths(
@@ -663,7 +693,8 @@ def truths(
     chosen = dict(parameters or {})
     if activation.expression is None:
         return tuple(
-            Truth(p, kernel_only.values(activation, p, chosen, digits), 0.0) for p in points
+            Truth(p, _texts(kernel_only.values(activation, p, chosen, digits), digits), 0.0)
+            for p in points
         )
     models = _Models(activation, chosen)
     return tuple(_truth(models, p, digits, partials) for p in points)
