@@ -347,6 +347,25 @@ def test_a_damaged_record_is_named_and_the_rest_is_shown(
     assert "torn.json" in one_line(capsys.readouterr())
 
 
+def test_a_record_is_found_by_path_in_both_layouts(
+    stocked: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("_support.py", "ramp.py"):
+        target = stocked / "flat" / name
+        target.parent.mkdir(exist_ok=True)
+        target.write_text((stocked / "generated" / name).read_text())
+    (stocked / "flat" / "derived").mkdir()
+    record = (stocked / "catalog" / "derived" / "ramp.json").read_text()
+    (stocked / "flat" / "derived" / "ramp.json").write_text(record)
+    for path in ("generated/ramp.py", "catalog/derived/ramp.json", "flat/ramp.py",
+                 str(stocked / "flat" / "derived" / "ramp.json")):  # fmt: skip
+        assert cli.run(["verify", path]) == 0
+        assert cli.run(["catalog", path]) == 0
+    capsys.readouterr()
+    assert cli.run(["catalog", "flat/none.py"]) == 2
+    assert "no record beside it" in one_line(capsys.readouterr())
+
+
 def test_an_unknown_entry_names_the_nearest(
     stocked: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -194,6 +194,7 @@ def test_another_interface_is_refused_before_anything_runs(tmp_path: Path) -> No
         (lambda text: text.replace("def dual_dot(", "def other("), "lacks dual_dot"),
         (lambda text: text.replace("_support as s", "_nothing as s"), "Run: dualc compile line"),
         (lambda text: text.replace("TAIL = 0.0", ""), "lacks TAIL"),
+        (lambda text: text + "s.not_in_this_support_file\n", "does not run .*not_in_this"),
     ],
 )
 def test_what_is_no_whole_module_is_refused(tmp_path: Path, edit: object, complaint: str) -> None:

@@ -11,7 +11,7 @@ import click
 
 from dualc.errors import DualcError, EntryError
 from dualc.ir import Record
-from dualc.paths import PACKAGED, Place, project
+from dualc.paths import PACKAGED, Place, folder, project
 from dualc.record import data_of, read_record
 
 
@@ -32,7 +32,12 @@ def record_paths() -> dict[str, tuple[Place, Path]]:
 
 
 def find_record(name: str) -> tuple[Place, Path]:
-    """Where the record of a name or an alias lies. Raises DualcError naming the nearest ones."""
+    """Where the record of a name, an alias or a path lies: a record's or a module's path.
+
+    Raises DualcError naming the nearest names.
+    """
+    if name.endswith((".json", ".py")):
+        return _at_path(Path(name))
     found = record_paths()
     if name in found:
         return found[name]
@@ -47,8 +52,19 @@ def find_record(name: str) -> tuple[Place, Path]:
     raise DualcError(f"no record of {name!r}.{hint}  Run: dualc compile {name}")
 
 
+def _at_path(path: Path) -> tuple[Place, Path]:
+    """The place whose layout a record or a module is part of."""
+    up = path.parent.parent
+    layouts = (folder(up), project(up.parent), folder(path.parent), project(up))
+    for place in layouts:
+        record = place.record(path.stem)
+        if record.is_file() and path in (record, place.module(path.stem)):
+            return place, record
+    raise DualcError(f"{path}: no such record, or no record beside it.  Run: dualc compile NAME")
+
+
 @click.command("catalog")
-@click.argument("name", required=False)
+@click.argument("name", metavar="[NAME | FILE]", required=False)
 @click.option("--latex", is_flag=True, help="Formulas in LaTeX.")
 @click.option("--json", "as_json", is_flag=True, help="The records as JSON.")
 def catalog_command(name: str | None, latex: bool, as_json: bool) -> int:

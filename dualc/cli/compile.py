@@ -135,10 +135,10 @@ def _refuse_to_overwrite(path: Path, entry: str) -> None:
     """Only an entry that the compiler itself wrote may be replaced; a person's is theirs."""
     from dualc.parse import entry_toml, read_entry
 
-    if not path.exists() or path.read_text(encoding="utf-8") == entry:
+    if not path.exists() or path.read_bytes() == entry.encode():
         return
     try:
-        ours = entry_toml(read_entry(path)) == path.read_text(encoding="utf-8")
+        ours = entry_toml(read_entry(path)).encode() == path.read_bytes()
     except DualcError:
         ours = False
     if not ours:

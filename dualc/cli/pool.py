@@ -44,6 +44,9 @@ def each(
                     result = future.result()
                 except DualcError as error:
                     result = error
+                except Exception as error:  # a defect stops one activation, not the other seventy
+                    text = f"{type(error).__name__}: {error}  (a defect of dualc; please report it)"
+                    result = DualcError(text)
                 yield futures[future], result
         finally:
             pool.shutdown(wait=False, cancel_futures=True)

@@ -85,6 +85,8 @@ def _head(record: Record) -> list[tuple[str, str]]:
         rows.append(("", activation.summary))
     if activation.expression is not None:
         rows.append(("phi(x)", activation.typed))
+    else:
+        rows.append(("dual", f"{activation.typed}  (given; there is no phi)"))
     rows += [(parameter.name, f"{parameter.default} ({parameter.domain})")
              for parameter in activation.parameters]  # fmt: skip
     rows += [(name, f"{value} (fixed)") for name, value in activation.fixed]

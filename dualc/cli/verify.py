@@ -50,7 +50,7 @@ def exceeding(recorded: Certificate, measured: Certificate) -> tuple[Measurement
 
 
 @click.command("verify")
-@click.argument("name", required=False)
+@click.argument("name", metavar="[NAME | FILE]", required=False)
 @click.option("--full", is_flag=True, help="The whole grid instead of about 24 hard points.")
 @click.option("--record", "store", is_flag=True, help="Store what was measured in the record.")
 @click.option("--json", "as_json", is_flag=True, help="The verdicts as JSON.")

@@ -218,12 +218,13 @@ def _execute(
     sys.modules[module.__name__] = module
     try:
         exec(compile(tree, where, "exec"), module.__dict__)
-    except ImportError as error:
+    except BaseException as error:
         del sys.modules[module.__name__]
-        raise StaleModule(f"{where}: {error}.  Run: dualc compile {name}") from error
-    except BaseException:
-        del sys.modules[module.__name__]
-        raise
+        if not isinstance(error, Exception):
+            raise
+        # a support file that lacks what the module asks for, or text that was cut or edited
+        message = f"{where} does not run ({type(error).__name__}: {error})."
+        raise StaleModule(f"{message}  Run: dualc compile {name}") from error
     return module
 
 
