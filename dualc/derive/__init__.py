@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dualc.derive import algebra
+from dualc.derive import algebra, atoms
 from dualc.derive.atoms import Sum, add, derivative, parameter_derivative, read
 from dualc.derive.field import Field
 from dualc.derive.pairing import Mass, Side, constants, expectation, side
@@ -27,9 +27,12 @@ def _closed(activation: Activation, phi: Sum) -> DualForm:
     slope, jump = derivative(phi)
     curve, bend = derivative(slope)
     half = algebra.ONE / 2
-    smooth, dot = side(phi), side(slope, Mass(jump))
-    half_second = side(add({}, curve, half), Mass(half * bend))
-    parameters = [(p.name, side(parameter_derivative(phi, p.name))) for p in activation.parameters]
+    defaults = atoms.defaults(activation)
+    smooth, dot = side(phi, defaults), side(slope, defaults, Mass(jump))
+    half_second = side(add({}, curve, half), defaults, Mass(half * bend))
+    parameters = [
+        (p.name, side(parameter_derivative(phi, p.name), defaults)) for p in activation.parameters
+    ]
     k = Field(constants(smooth, dot, half_second, *(s for _, s in parameters)))
     forms = {"dual": expectation(smooth, smooth, k), "dual_dot": expectation(dot, dot, k)}
     forms["dual_dq11"] = expectation(half_second, smooth, k)
@@ -40,7 +43,7 @@ def _closed(activation: Activation, phi: Sum) -> DualForm:
         expectation(smooth, with_respect, k, forms[f"dual_d{name}"])
     return DualForm(
         tier="closed",
-        formulas=tuple(Formula(name, terms(form)) for name, form in forms.items()),
+        formulas=tuple(Formula(name, terms(form, defaults)) for name, form in forms.items()),
         atoms=_atoms(phi),
         jumps=("0",) if jump != 0 else (),
     )

@@ -120,16 +120,23 @@ def parameter_derivative(terms: Sum, name: str) -> Sum:
     return total
 
 
+def defaults(activation: ir.Activation) -> dict[Constant, Constant]:
+    """The exact default of every kept parameter's symbol."""
+    return {
+        algebra.symbol(p.name, p.domain): algebra.exact(p.default) for p in activation.parameters
+    }
+
+
 def read(activation: ir.Activation) -> Sum:
     """The atoms of an activation whose only surviving kink is 0. Raises NoClosedForm otherwise."""
     if activation.expression is None:
         raise NoClosedForm("the entry is given by its dual")
-    symbols = {p.name: algebra.symbol(p.name, p.domain) for p in activation.parameters}
-    defaults = {p.name: algebra.exact(p.default) for p in activation.parameters}
+    values = defaults(activation)
+    symbols = {s.name: s for s in values}
     kinks = [algebra.value(text, symbols) for text in activation.kinks]
-    places = [float(kink.subs({symbols[n]: v for n, v in defaults.items()})) for kink in kinks]
+    places = [float(kink.subs(values)) for kink in kinks]
     pieces = [
-        _on_interval(activation.expression, symbols, defaults, inside)
+        _on_interval(activation.expression, symbols, values, inside)
         for inside in _insides(places)
     ]
     below: Sum = pieces[0]
@@ -154,11 +161,10 @@ def _insides(places: list[float]) -> list[Fraction]:
 def _on_interval(
     expression: str,
     symbols: Mapping[str, Constant],
-    defaults: Mapping[str, Constant],
+    substitution: Mapping[Constant, Constant],
     inside: Fraction,
 ) -> Sum:
     """The expression as a sum of atoms on the interval that holds the point `inside`."""
-    substitution = {symbols[name]: value for name, value in defaults.items()}
 
     def at(terms: Sum) -> float:
         return algebra.real_value(evaluate(terms, inside), substitution)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import sympy as sp
+from mpmath import mp
 from sympy.polys.fields import field
 from sympy.polys.orderings import lex
 
@@ -121,6 +122,23 @@ class Field:
         if remainder != 0:
             return None
         return self.field(quotient) / self.field(x.denom)
+
+    def evaluator(
+        self, elements: Iterable[Element], defaults: Mapping[Any, Any]
+    ) -> Callable[..., list[Any]]:
+        """A function (q11, q22, closeness) -> values at rho = -1 + closeness (or 1 - closeness), 50 digits."""
+        expressions = [x.as_expr().subs(dict(defaults)) for x in elements]
+        compute = sp.lambdify(self.generators[:4], expressions, "mpmath")
+
+        def evaluate(q11: Any, q22: Any, closeness: Any, opposite: bool = False) -> list[Any]:
+            with mp.workdps(50):
+                q11, q22, away = mp.mpf(q11), mp.mpf(q22), mp.mpf(closeness)
+                scale = mp.sqrt(q11 * q22)
+                q12 = (1 - away) * scale * (1 if opposite else -1)
+                values: list[Any] = compute(q12, q11, q22, q11 * q22 * away * (2 - away))
+                return values
+
+        return evaluate
 
     def text(self, x: Element | Polynomial) -> str:
         """Canonical text: the numerator expanded, the denominator in factors."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field as dataclass_field
+from collections.abc import Mapping
+from dataclasses import dataclass
+from dataclasses import field as dataclass_field
+from math import factorial
 from typing import Any, NamedTuple
 
 import sympy as sp
@@ -41,12 +44,18 @@ class Side:
     masses: tuple[Mass, ...] = ()
 
 
-def components(terms: Sum) -> tuple[Component, ...]:
+def components(terms: Sum, defaults: Mapping[Any, Any]) -> tuple[Component, ...]:
     """The sum with each link in the form that leaves the fewest plain monomials beside it.
 
     Of Phi(kappa x), Phi(-kappa x) = 1 - Phi and Phi - 1/2 the one is taken after which the plain part is
-    shortest: an odd link stays odd (erf), a one-sided function one-sided (gelu, min(x, 0)).
+    shortest at the default parameters: an odd link stays odd (erf), a one-sided function one-sided
+    (gelu, min(x, 0)).
     """
+
+    def length(row: Mapping[int, Any]) -> tuple[int, int]:
+        present = sum(algebra.tidy(c.subs(dict(defaults))) != 0 for c in row.values())
+        return present, sum(algebra.size(c) for c in row.values())
+
     plain = {key: dict(row) for key, row in terms.items() if key.link is None}
     out = []
     for key, row in terms.items():
@@ -64,9 +73,7 @@ def components(terms: Sum) -> tuple[Component, ...]:
             return {i: v for i, v in moved.items() if v != 0}
 
         choices = [("+", 0, 1), ("o", algebra.ONE / 2, 1), ("-", 1, -1)]
-        link, shift, sign = min(
-            choices, key=lambda choice: sum(algebra.size(v) for v in shifted(choice[1]).values())
-        )
+        link, shift, sign = min(choices, key=lambda choice: length(shifted(choice[1])))
         plain[bare] = shifted(shift)
         polynomial = tuple((i, sign * c) for i, c in row.items())
         out.append(Component(key.a, key.b, link, key.link.kappa, key.link.zeta, polynomial))
@@ -87,9 +94,9 @@ def _parity(row: dict[int, algebra.Constant], mirror: dict[int, algebra.Constant
     return 0
 
 
-def side(terms: Sum, *masses: Mass) -> Side:
+def side(terms: Sum, defaults: Mapping[Any, Any], *masses: Mass) -> Side:
     """A side from a sum of atoms and the masses that differentiation left."""
-    return Side(components(terms), tuple(m for m in masses if m.height != 0))
+    return Side(components(terms, defaults), tuple(m for m in masses if m.height != 0))
 
 
 def constants(*sides: Side) -> list[algebra.Constant]:
@@ -124,6 +131,7 @@ class Form:
     )
     wedges: dict[Angle, list[Element]] = dataclass_field(default_factory=dict)  # of psi, of 1/sqrt
     orthants: dict[tuple[int, int, int], Element] = dataclass_field(default_factory=dict)
+    powers: list[tuple[int, Element, Element]] = dataclass_field(default_factory=list)
 
     def add(self, under: Element, value: Element) -> None:
         """Add value / sqrt(under)."""
@@ -354,6 +362,10 @@ def _plain_pair(
 ) -> None:
     """No links: delta**(-1/2) exp(b' S b / 2) times a polynomial in the mean S b."""
     k = form.field
+    degrees = [max(i for i, _ in c.polynomial) for c in (one, two)]
+    if one.a == two.a == one.b == two.b == 0 and max(degrees) > 1 and factor is None:
+        _polynomial_pair(form, one, two)
+        return
     b1, b2 = k.element(one.b), k.element(two.b)
     mean = None
     exponent = k.zero
@@ -372,6 +384,25 @@ def _plain_pair(
     if factor is not None:
         total *= factor
     _add_exponential(form, exponent, state.delta, total)
+
+
+def _polynomial_pair(form: Form, one: Component, two: Component) -> None:
+    """Polynomials: sum over m of q12^m/m! E[f^(m)(u)] E[g^(m)(v)], whose factors do not cancel together."""
+    k = form.field
+
+    def smoothed(c: Component, m: int, q: Element) -> Element:
+        total = k.zero
+        for i, coefficient in c.polynomial:
+            if i >= m and (i - m) % 2 == 0:
+                pairs = (i - m) // 2  # (i - m - 1)!! ways to pair what is left
+                weight = factorial(i) // (2**pairs * factorial(pairs))
+                total += k.element(coefficient) * weight * q**pairs
+        return total
+
+    for m in range(min(c.polynomial[-1][0] for c in (one, two)) + 1):
+        left, right = smoothed(one, m, k.q11), smoothed(two, m, k.q22)
+        if left != 0 and right != 0:
+            form.powers.append((m, left, right / factorial(m)))
 
 
 def _add_exponential(form: Form, exponent: Element, under: Element, value: Element) -> None:

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from fractions import Fraction
 from math import factorial
+from typing import Any
+
+from mpmath import mp
 
 from dualc.derive.field import Element, Field, Polynomial
 from dualc.derive.pairing import Angle, Form
 from dualc.ir import Term
 
 
-def terms(form: Form) -> tuple[Term, ...]:
+def terms(form: Form, defaults: Mapping[Any, Any]) -> tuple[Term, ...]:
     """The terms of a form in a fixed order."""
     out = _tilted(form)
-    out += [_wedge(form.field, angle, *row) for angle, row in form.wedges.items()]
+    for angle, row in form.wedges.items():  # what else is a multiple of the wedge's root joins it
+        outside, radicand = form.field.inverse_root(angle.w)
+        if row[0] != 0 and radicand in form.plain and radicand != 1:
+            row[1] += form.plain.pop(radicand) / outside
+    out += [_wedge(form.field, angle, *row, defaults) for angle, row in form.wedges.items()]
+    out += [_power(form.field, *row) for row in form.powers]
     for (w, c, radicand), value in form.odd.items():
         k = form.field
         outside, inside = k.inverse_root(w)  # angles know ratios only
@@ -85,16 +94,17 @@ def _oscillating(
     ]
 
 
-def _wedge(k: Field, angle: Angle, of_psi: Element, of_root: Element) -> Term | None:
+def _power(k: Field, m: int, left: Element, right: Element) -> Term:
+    """q12**m * left(q11) * right(q22)."""
+    return Term("1", "", "", "power", (str(m), k.text(left), k.text(right)))
+
+
+def _wedge(
+    k: Field, angle: Angle, of_psi: Element, of_root: Element, defaults: Mapping[Any, Any]
+) -> Term | None:
     """of_psi/sqrt(delta) psi + of_root/sqrt(w), and for c < 0 the same with Euler's leading terms taken out."""
     of_psi, of_root = k.normal(of_psi), k.normal(of_root)
-    n = 0 if of_psi == 0 or not _varies(k, of_psi) else 1
-    below = of_root
-    for index in range(n):
-        euler = Fraction(4**index * factorial(index) ** 2, factorial(2 * index + 1))
-        weight = k.one * euler.numerator / euler.denominator
-        step = angle.w ** (index + 1) * angle.delta**index / angle.product ** (index + 1)
-        below = below - of_psi * weight * step * angle.c
+    n, below = _euler(k, angle, of_psi, of_root, defaults)
     outside, radicand = k.inverse_root(angle.w)
     above_text = _scaled(k, of_root * outside, radicand) or ("0", "", "")
     below_text = _scaled(k, below * outside, radicand) or ("0", "", "")
@@ -106,6 +116,58 @@ def _wedge(k: Field, angle: Angle, of_psi: Element, of_root: Element) -> Term | 
     return Term(*scaled, "wedge", arguments)
 
 
-def _varies(k: Field, x: Element) -> bool:
-    """Whether a coefficient depends on the covariance."""
-    return any(m[0] or m[1] or m[2] or m[3] for m in x.numer.monoms())
+_MOST_EULER = 3
+_TOLERATED = 6.0  # digits enough left for the promised 8 eps, and shorter code
+
+
+def _euler(
+    k: Field, angle: Angle, of_psi: Element, of_root: Element, defaults: Mapping[Any, Any]
+) -> tuple[int, Element]:
+    """The number of Euler terms to take out for c < 0, and the root's coefficient then.
+
+    The fewest that leave little cancellation near rho = -1, by evaluation.
+    """
+    if of_psi == 0 or of_root == 0:
+        return 0, of_root
+    candidates = [of_root]
+    for index in range(_MOST_EULER):
+        euler = Fraction(4**index * factorial(index) ** 2, factorial(2 * index + 1))
+        weight = k.one * euler.numerator / euler.denominator
+        step = angle.w ** (index + 1) * angle.delta**index / angle.product ** (index + 1)
+        candidates.append(k.normal(candidates[-1] - of_psi * weight * step * angle.c))
+    losses = [
+        _loss(k, angle, of_psi, below, n, defaults) for n, below in enumerate(candidates)
+    ]
+    n = next(n for n, loss in enumerate(losses) if loss <= max(_TOLERATED, 2 * min(losses)))
+    return n, candidates[n]
+
+
+def _loss(
+    k: Field, angle: Angle, of_psi: Element, below: Element, n: int, defaults: Mapping[Any, Any]
+) -> float:
+    """The largest (|psi part| + |root part|) / |sum| over variances, next to the edge where psi vanishes."""
+    worst = 1.0
+    parts = (of_psi, below, angle.w, angle.delta, angle.c)
+    evaluate = k.evaluator(parts, defaults)
+    for q11, q22, closeness in _EDGE:
+        psi_part, root_part, w, delta, c = evaluate(q11, q22, closeness)
+        if c > 0:
+            _, _, w, delta, c = evaluate(q11, q22, closeness, opposite=True)
+            psi_part, root_part = evaluate(q11, q22, closeness, opposite=True)[:2]
+        t = mp.sqrt(w * delta) / -c
+        tail = mp.atan(t) - sum(
+            mp.mpf(4) ** i * mp.factorial(i) ** 2 / mp.factorial(2 * i + 1)
+            * t ** (2 * i + 1) / (1 + t * t) ** (i + 1)
+            for i in range(n)
+        )  # fmt: skip
+        one, two = psi_part / mp.sqrt(delta) * tail, root_part / mp.sqrt(w)
+        total = abs(one + two)
+        worst = max(worst, float((abs(one) + abs(two)) / total) if total else 1e99)
+    return worst
+
+
+_EDGE = tuple(
+    (q11, q22, closeness)
+    for q11, q22 in ((0.01, 0.01), (1, 1), (4, 9), (100, 100), (10000, 10000))
+    for closeness in (1e-6, 0.1)
+)

@@ -123,6 +123,7 @@ class _Body:
             "odd_angle": lambda: self._odd_angle(term),
             "wedge": lambda: self._wedge(term),
             "orthant": lambda: self._orthant(term),
+            "power": lambda: self._power(term),
         }
         if term.shape in build:
             return build[term.shape]()
@@ -146,6 +147,18 @@ class _Body:
         w, c = term.arguments
         angle = f"odd_angle({self._quotient(self._read(c))}, {self._root_of(w)})"
         return self._product(term.coefficient, term.root, term.radicand, angle)
+
+    def _power(self, term: Term) -> str:
+        """q12**m left(q11) right(q22), the powers shared out so that no partial product overflows alone."""
+        m, left, right = int(term.arguments[0]), *term.arguments[1:]
+        halves = []
+        for text, power in ((left, m - m // 2), (right, m // 2)):
+            factors = [] if power == 0 else ["q12" if power == 1 else f"q12**{power}"]
+            product = self._product(text, "", "")
+            halves.append("*".join([*factors, *([f"({product})"] if product != "1" else [])]))
+        if not halves[1]:
+            return halves[0] or "1"
+        return f"({halves[0]})*({halves[1]})" if halves[0] else halves[1]
 
     def _orthant(self, term: Term) -> str:
         i, j, sign = term.arguments

@@ -39,16 +39,15 @@ def split(x: Expr) -> tuple[Expr, Expr, list[tuple[Expr, int]], list[tuple[Expr,
 
     Returns (number above, number below, factors above, factors below); numbers hold no variable.
     """
-    above, below = sp.fraction(sp.together(x))
-    top, bottom = (sp.factor_list(part) if part.free_symbols else (part, []) for part in (above, below))
-    numbers = [top[0], bottom[0]]
-    variables: list[list[tuple[Expr, int]]] = [[], []]
-    for side, (_, factors) in enumerate((top, bottom)):
-        for base, power in factors:
-            if base.free_symbols:
-                variables[side].append((base, int(power)))
-            else:
-                numbers[side] *= base**power
+    sides = sp.fraction(sp.together(x))
+    numbers, variables = [], []
+    for side in sides:
+        number, rest = side.as_independent(*side.free_symbols, as_Add=False)
+        content, factors = sp.factor_list(rest) if rest.free_symbols else (rest, [])
+        varying = [(base, int(power)) for base, power in factors if base.free_symbols]
+        fixed = [base**power for base, power in factors if not base.free_symbols]
+        numbers.append(sp.Mul(number, content, *fixed))
+        variables.append(varying)
     ratio = sp.Mul(numbers[0], 1 / numbers[1])
     upper, lower = sp.fraction(sp.powsimp(ratio))
     return upper, lower, variables[0], variables[1]
