@@ -156,7 +156,9 @@ def _sinc(x: arb) -> tuple[arb, arb, arb]:
         value, first, second, term = arb(0), arb(0), arb(0), arb(1)
         for k in range(ctx.prec // 4 + 8):
             value += term
-            after = -term / ((2 * k + 2) * (2 * k + 3))  # the coefficient of x^(2k+2), powers of x apart
+            after = -term / (
+                (2 * k + 2) * (2 * k + 3)
+            )  # the coefficient of x^(2k+2), powers of x apart
             first += (2 * k + 2) * after * x
             second += (2 * k + 2) * (2 * k + 1) * after / 2
             term = after * x * x

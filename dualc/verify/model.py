@@ -58,7 +58,9 @@ class Model:
 
     def __init__(self, activation: ir.Activation, parameters: Mapping[str, Fraction | str]):
         if activation.expression is None:
-            raise OracleError(f"{activation.name}: given by its dual, there is no phi to integrate.")
+            raise OracleError(
+                f"{activation.name}: given by its dual, there is no phi to integrate."
+            )
         self.name = activation.name
         self.bits = ctx.prec
         self.phi = program(activation.expression)
@@ -208,9 +210,7 @@ class Table:
         self.functions, self.pairs = model.functions, model.pairs
         self.step, self.graded = step, graded
         self.x = [x for x, _ in nodes]
-        self.rows = [
-            {name: value * w for name, value in model.row(x).items()} for x, w in nodes
-        ]
+        self.rows = [{name: value * w for name, value in model.row(x).items()} for x, w in nodes]
         for kink in model.kinks:
             if low <= kink.at <= high and not (kink.jump.is_zero() and kink.bend.is_zero()):
                 self.x.append(kink.at)

@@ -15,7 +15,7 @@ variance so small that the limit is reached to all digits. Nothing is shared wit
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -27,7 +27,7 @@ from dualc.verify import kernel_only
 from dualc.verify.model import Model, OracleError, Row, Table, ball, log_magnitude
 from dualc.verify.quadrature import gauss_hermite, line, piece
 
-__all__ = ["OracleError", "Truth", "truths"]
+__all__ = ["OracleError", "Truth", "attempts", "truths"]
 
 Pairs = dict[tuple[str, str], arb]
 
@@ -237,10 +237,8 @@ def _product(left: Table, right: Table, place: _Place, digits: int) -> Pairs:
         entries = []
         for i in block:
             cx, keep = c * left.x[i], mask[i]
-            entries += [
-                (cx * right.x[j]).exp() if keep[j] else zero for j in range(first, last)
-            ]
-        damp = {i: (-left.x[i] ** 2 * au).exp() for i in block}
+            entries += [(cx * right.x[j]).exp() if keep[j] else zero for j in range(first, last)]
+        damp = {i: (-(left.x[i] ** 2) * au).exp() for i in block}
         rows = [[left.rows[i][n] * damp[i] for i in block] for n in names]
         cols = [[right.rows[j][n] * columns[j] for n in names] for j in range(first, last)]
         kernel = arb_mat(len(block), last - first, entries)
@@ -265,7 +263,7 @@ def _relevant(
     q12, q11, q22 = (float(v) for v in (place.q12, place.q11, place.q22))
     gap = float(place.gap)
     x, y = left.floats[:, None], right.floats[None, :]
-    density = -(y - q12 / q11 * x) ** 2 * (q11 / (2 * gap)) - x * x / (2 * q11)
+    density = -((y - q12 / q11 * x) ** 2) * (q11 / (2 * gap)) - x * x / (2 * q11)
     cut = math.log(10) * (digits + 4)
     keep = np.zeros(density.shape, dtype=bool)
     sizes = {}
@@ -331,7 +329,9 @@ def _degenerate(model: Model, place: _Place, digits: int) -> tuple[Pairs, float]
         step *= 0.8
         if len(nodes) > 200_000:
             break
-    raise OracleError(f"{model.name}: no {digits} digits at rho = +-1, variance {float(place.q11):g}.")
+    raise OracleError(
+        f"{model.name}: no {digits} digits at rho = +-1, variance {float(place.q11):g}."
+    )
 
 
 def _line_sums(
@@ -373,7 +373,7 @@ def _add_masses(model: Model, sums: Pairs, slope: arb, place: _Place) -> None:
         ratio = slope if side == 0 else 1 / slope
         var = variance if side == 0 else ball(place.q22)
         for kink in model.kinks:
-            density = (-kink.at**2 / (2 * var)).exp() / (2 * arb.pi() * var).sqrt()
+            density = (-(kink.at**2) / (2 * var)).exp() / (2 * arb.pi() * var).sqrt()
             masses, partner = model.masses(kink), _row_at(model, ratio * kink.at)
             for a, b in sums:
                 name, other = (a, b) if side == 0 else (b, a)
@@ -675,6 +675,28 @@ def _truth(
         return Truth(point, _texts(values, digits), error)
 
 
+def attempts(
+    activation: ir.Activation,
+    points: Sequence[tuple[float, float, float]],
+    *,
+    parameters: Mapping[str, Fraction | str] | None = None,
+    digits: int = 30,
+    partials: bool = True,
+) -> Iterator[Truth | OracleError]:
+    """The truth at each point, or why the quadrature does not reach it. See `truths`."""
+    chosen = dict(parameters or {})
+    models = _Models(activation, chosen)
+    for point in points:
+        try:
+            if activation.expression is None:
+                values = kernel_only.values(activation, point, chosen, digits)
+                yield Truth(point, _texts(values, digits), 0.0)
+            else:
+                yield _truth(models, point, digits, partials)
+        except OracleError as error:
+            yield error
+
+
 def truths(
     activation: ir.Activation,
     points: Sequence[tuple[float, float, float]],
@@ -690,11 +712,11 @@ def truths(
     defaults: exact Fractions or canonical constants. `partials`: also dual_dot's own partial derivatives
     where phi jumps (elsewhere they cost nothing and are always there).
     """
-    chosen = dict(parameters or {})
-    if activation.expression is None:
-        return tuple(
-            Truth(p, _texts(kernel_only.values(activation, p, chosen, digits), digits), 0.0)
-            for p in points
-        )
-    models = _Models(activation, chosen)
-    return tuple(_truth(models, p, digits, partials) for p in points)
+    found = []
+    for outcome in attempts(
+        activation, points, parameters=parameters, digits=digits, partials=partials
+    ):
+        if isinstance(outcome, OracleError):
+            raise outcome
+        found.append(outcome)
+    return tuple(found)

@@ -106,9 +106,7 @@ def piece(low: arb, high: arb, scale: arb, centres: tuple[arb, ...], step: float
     inverted = grading.inverse(
         [middle + half * x for x, _ in rule], float(low) - slack, float(high) + slack
     )
-    return [
-        (x, w * half * rate) for (x, rate), (_, w) in zip(inverted, rule, strict=True)
-    ]
+    return [(x, w * half * rate) for (x, rate), (_, w) in zip(inverted, rule, strict=True)]
 
 
 def line(low: arb, high: arb, scale: arb, centres: tuple[arb, ...], step: float) -> Nodes:

@@ -1,0 +1,228 @@
+"""Emitted values against true ones, in the accuracy unit."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+
+from dualc import ir
+from dualc.verify.jets import constant
+from dualc.verify.points import PointTuple
+
+_ARGUMENTS = ("q12", "q11", "q22")
+_EPS = {"float32": Fraction(1, 2**23), "float64": Fraction(1, 2**52)}
+_LARGEST = {d: Fraction(float(np.finfo(d).max)) for d in _EPS}
+_SMALLEST = {d: Fraction(float(np.finfo(d).smallest_normal)) for d in _EPS}
+
+
+@dataclass(frozen=True)
+class Known:
+    """A truth parsed: exact values and radii by name; infinite ones as floats."""
+
+    point: PointTuple
+    region: str
+    values: Mapping[str, Fraction | float]
+    radii: Mapping[str, Fraction]
+
+
+class Judge:
+    """Errors in units, for one dtype."""
+
+    def __init__(
+        self,
+        activation: ir.Activation,
+        known: Mapping[PointTuple, Known],
+        dtype: str,
+    ):
+        """`known`: the truth by point."""
+        self.activation, self.known, self.dtype = activation, known, dtype
+        self.parameters = tuple(p.name for p in activation.parameters)
+        self.eps = _EPS[dtype]
+        defaults = {p.name: float(constant(p.default, {})) for p in activation.parameters}
+        self.sizes = {name: abs(Fraction(value)) for name, value in defaults.items()}
+
+    def worst(
+        self, emitted: Mapping[str, np.ndarray], chosen: Sequence[PointTuple]
+    ) -> list[ir.Measurement]:
+        """One measurement for every function and region that has a judged point."""
+        rows: dict[tuple[str, str], list[tuple[float, PointTuple, str]]] = {}
+        for function in emitted:
+            for i, point in enumerate(chosen):
+                found = self._judge(function, self.known[point], float(emitted[function][i]))
+                if found is not None:
+                    rows.setdefault((function, self.known[point].region), []).append(
+                        (found[0], point, found[1])
+                    )
+        measurements = []
+        for (function, place), scores in rows.items():
+            units, point, _ = max(scores, key=lambda score: score[0])
+            note = self._note(scores)
+            measurements.append(
+                ir.Measurement(function, self.dtype, place, _rounded(units), point, note)
+            )
+        return measurements
+
+    def _note(self, scores: Sequence[tuple[float, PointTuple, str]]) -> str:
+        """Places whose unit exceeds 100 |k| eps."""
+        listed = [(point, text) for _, point, text in scores if text]
+        if not listed:
+            return ""
+        return f"{listed[0][1]} at {len(listed)} of {len(scores)} points, e.g. {listed[0][0]}"
+
+    def _judge(self, function: str, known: Known, value: float) -> tuple[float, str] | None:
+        """(units, note) of one value; None where there is nothing to compare with."""
+        name = {"dual/q12": "dual_dot", "dual_diag": "dual", "dual_dot_diag": "dual_dot"}.get(
+            function, function
+        )
+        diagonal = known.point[0] == known.point[1] == known.point[2]
+        if name not in known.values or (function.endswith(("_diag", "/q")) and not diagonal):
+            return None
+        truth, radius = known.values[name], known.radii[name]
+        if math.isnan(value):
+            return math.inf, ""
+        if isinstance(truth, float):
+            return (math.inf if math.isnan(truth) or value != truth else 0.0), ""
+        size = abs(truth)
+        if math.isinf(value):
+            beyond = size >= _LARGEST[self.dtype] * (1 - 64 * self.eps)
+            return (0.0 if beyond and (value > 0) == (truth > 0) else math.inf), ""
+        if size <= _SMALLEST[self.dtype] and abs(value) <= _SMALLEST[self.dtype]:
+            return 0.0, ""
+        error = max(Fraction(0), abs(Fraction(value) - truth) - radius)
+        return self._units(function, name, known, error)
+
+    def _units(
+        self, function: str, name: str, known: Known, error: Fraction
+    ) -> tuple[float, str] | None:
+        """The error in units, and whether the unit is large enough to be listed."""
+        condition = self._condition(name, known)
+        if error == 0:
+            return 0.0, ""
+        if not condition:
+            return math.inf, ""
+        units = error / (self.eps * condition)
+        listed = known.region != "boundary" and condition > 100 * _finite(known.values[name])
+        return _float(units), "unit above 100 |k| eps" if listed else ""
+
+    def _condition(self, name: str, known: Known) -> Fraction:
+        """|k| + sum |x dk/dx| of a function; |k| alone on the boundary (there a zero gradient: |k|/x)."""
+        values, point = known.values, dict(zip(_ARGUMENTS, known.point, strict=True))
+        size = _finite(values[name])
+        if known.region == "boundary":
+            base, _, variable = name.partition("/")
+            if not variable or (size and variable != "q"):
+                return size
+            x = point["q11" if variable == "q" else variable] if variable in (*point, "q") else 1.0
+            return size + (_finite(values[base]) / Fraction(x) if x else Fraction(0))
+        total = size
+        for variable, partial in self._partials(name).items():
+            x = point.get(variable)
+            weight = abs(Fraction(x)) if x is not None else self.sizes[variable]
+            if partial in values:
+                total += weight * _finite(values[partial])
+        return total
+
+    def _partials(self, name: str) -> dict[str, str]:
+        """Variable -> the known name of d(name)/d(variable), by symmetry of second derivatives."""
+        variables = (*_ARGUMENTS, *self.parameters)
+        if name in ("dual", "dual_dot"):
+            own = {v: f"{name}/{v}" for v in variables}
+            return own | ({"q12": "dual_dot"} if name == "dual" else {})
+        first = name.partition("/")[2]
+        known = {"q12": f"dual_dot/{first}"}
+        # d^2 k/(dq11 dq22) = E[phi'' phi'']/4 as a density: a quarter of d^2 k/dq12^2
+        other = {"q11": "q22", "q22": "q11"}.get(first)
+        return known | ({other: "dual_dot/q12"} if other else {})
+
+
+class SeriesJudge(Judge):
+    """The series tier: errors in multiples of (bound + 4 eps) sqrt(k11 k22)."""
+
+    def __init__(
+        self,
+        activation: ir.Activation,
+        known: Mapping[PointTuple, Known],
+        dtype: str,
+        bounds: Sequence[ir.Bound],
+    ):
+        """`known` holds the diagonal points (q, q, q) of all variances too."""
+        super().__init__(activation, known, dtype)
+        self.bounds = bounds
+
+    def _units(
+        self, function: str, name: str, known: Known, error: Fraction
+    ) -> tuple[float, str] | None:
+        """The error against what the bounds allow; without a bound in eps sqrt(k11 k22)."""
+        base, _, variable = name.partition("/")
+        ends = [self.known.get((q, q, q)) for q in known.point[1:]]
+        sizes = [_finite(end.values[base]) if end and base in end.values else None for end in ends]
+        if sizes[0] is None or sizes[1] is None:
+            return None
+        scale = math.sqrt(_float(sizes[0])) * math.sqrt(_float(sizes[1]))
+        if variable:
+            x = (
+                known.point[1]
+                if variable == "q"
+                else dict(zip(_ARGUMENTS, known.point, strict=True)).get(variable, 1.0)
+            )
+            scale = scale / abs(x) if x else scale
+        if scale == 0:
+            return (0.0 if error == 0 else math.inf), ""
+        bound = None if variable else self._bound(base, known.point)
+        if bound is None:
+            return _float(error) / (float(self.eps) * scale), "no bound, in eps sqrt(k11 k22)"
+        return _float(error) / ((bound + 4 * float(self.eps)) * scale), ""
+
+    def _bound(self, function: str, point: PointTuple) -> float | None:
+        """sqrt(B(q11) B(q22)), B the smallest bound that speaks of a variance and of this rho.
+
+        A tail is a product of one factor for each variance, so unlike regions combine geometrically.
+        """
+        q12, q11, q22 = point
+        scale = math.sqrt(q11) * math.sqrt(q22)
+        rho = min(1.0, abs(q12) / scale) if scale else 1.0
+        sides = []
+        for q in (q11, q22):
+            allowed = [
+                float(b.bound)
+                for b in self.bounds
+                if b.function == function
+                and b.bound is not None
+                and float(b.q_low) <= q <= float(b.q_high)
+                and rho <= float(b.rho) * (1 + 1e-12)
+            ]
+            if not allowed:
+                return None
+            sides.append(min(allowed))
+        return math.sqrt(sides[0] * sides[1])
+
+    def _note(self, scores: Sequence[tuple[float, PointTuple, str]]) -> str:
+        """How much of the allowed error was used: a bound should be at most ten times the worst."""
+        listed = super()._note(scores)
+        judged = [units for units, _, text in scores if not text]
+        if not judged:
+            return listed
+        used = f"in (bound + 4 eps) sqrt(k11 k22), worst {max(judged):.2g}"
+        return "; ".join(part for part in (used, listed) if part)
+
+
+def _float(value: Fraction) -> float:
+    """A float, inf beyond the range."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf
+
+
+def _finite(value: Fraction | float) -> Fraction:
+    """|value|, 0 for an infinite one: it must not make a unit infinite."""
+    return Fraction(0) if isinstance(value, float) else abs(value)
+
+
+def _rounded(units: float) -> float:
+    """1, 2, 4, 8, 16, ...: the next power of two."""
+    return units if math.isinf(units) else 2.0 ** max(0, math.ceil(math.log2(max(units, 1e-9))))

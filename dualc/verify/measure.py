@@ -1,0 +1,198 @@
+"""How far emitted functions are from the truth: one certificate for a module.
+
+Unit of error: eps (|k| + sum |x dk/dx|) over q12, q11, q22 and the parameters, plain eps |k| at exactly
+rho = +-1 and at q = 0. eps is the judged dtype's, inputs are exact. Infinite truth must be met by inf of
+its sign; a value beyond the dtype's range counts as inf, one below its smallest normal as 0; NaN anywhere
+is a failure (units = inf). A module of the series tier is judged in multiples of
+(bound + 4 eps) sqrt(k11 k22).
+
+The gradients of dual are judged as functions of their own. Their units use the second derivatives that the
+oracle has; the one it lacks (d^2 k/dq11^2) is left out, which makes the unit smaller, never larger.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dualc import ir
+from dualc.verify.judge import Judge, Known, SeriesJudge
+from dualc.verify.oracle import OracleError, Truth, attempts
+from dualc.verify.points import PointTuple, points, region
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+_ARGUMENTS = ("q12", "q11", "q22")
+_DTYPES = ("float32", "float64")
+_DIGITS = {"hard": 20, "full": 30}  # 20 digits are ten thousandths of an eps of float64
+
+
+def certify(
+    module: ModuleType | Any,
+    activation: ir.Activation,
+    *,
+    grid: str = "hard",
+    thresholds: Sequence[str | float] = (),
+    bounds: Sequence[ir.Bound] = (),
+    stored: MutableMapping[str, str] | None = None,
+    digits: int | None = None,
+) -> ir.Certificate:
+    """The worst error of every function, dtype and region of a module on a grid, and where.
+
+    `thresholds`: numbers at which emitted code switches form; both sides of each are judged. `bounds`:
+    the series tier's. `stored`: oracle values by key, used where present and filled where not; the caller
+    keeps it between runs. Never touches JAX's configuration.
+    """
+    import jax
+
+    high = float(module.DOMAIN[1])
+    digits = digits or _DIGITS[grid]
+    judged: list[ir.Measurement] = []
+    count = 0
+    grids = {d: points(grid, d, high=high, thresholds=thresholds) for d in _DTYPES}
+    union = tuple(dict.fromkeys(p for chosen in grids.values() for p in chosen))
+    if module.TIER == "series":  # its unit is sqrt(k11 k22)
+        union = tuple(dict.fromkeys([*union, *((q, q, q) for p in union for q in p[1:])]))
+    known, missing = _true_values(activation, union, digits, stored)
+    for dtype, chosen in grids.items():
+        usable = [p for p in chosen if p in known]
+        count += len(usable)
+        emitted = _evaluate(module, activation, usable, dtype)
+        if module.TIER == "series":
+            judge: Judge = SeriesJudge(activation, known, dtype, bounds)
+        else:
+            judge = Judge(activation, known, dtype)
+        judged += judge.worst(emitted, usable)
+    if missing:
+        judged = [_noted(m, missing) for m in judged]
+    backend = {"gpu": "cuda"}.get(jax.default_backend(), jax.default_backend())
+    return ir.Certificate(backend, grid, count, tuple(judged))
+
+
+def _noted(measurement: ir.Measurement, missing: str) -> ir.Measurement:
+    note = "; ".join(part for part in (measurement.note, missing) if part)
+    return ir.Measurement(**(vars(measurement) | {"note": note}))
+
+
+# ---- truth
+
+
+def _key(activation: ir.Activation, chosen: Sequence[PointTuple], digits: int) -> str:
+    """What oracle values depend on."""
+    parameters = [(p.name, p.default) for p in activation.parameters]
+    facts = [activation.expression, activation.dual, activation.kinks, parameters, digits, chosen]
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]
+
+
+def _true_values(
+    activation: ir.Activation,
+    chosen: Sequence[PointTuple],
+    digits: int,
+    stored: MutableMapping[str, str] | None,
+) -> tuple[dict[PointTuple, Known], str]:
+    """The truth by point, and a note about points where the oracle has none."""
+    key = _key(activation, chosen, digits)
+    failures: list[str] = []
+    if stored is not None and key in stored:
+        found = [Truth(tuple(p), tuple(map(tuple, v)), e) for p, v, e in json.loads(stored[key])]
+    else:
+        found, failures = _reached(activation, chosen, digits)
+        if stored is not None and not failures:
+            rows = [(t.point, t.values, t.estimate) for t in found]
+            stored[key] = json.dumps(rows, separators=(",", ":"))
+    known = {truth.point: _parsed(truth) for truth in found}
+    if not known:
+        raise OracleError(f"{activation.name}: no true value at any point.  {failures[0]}")
+    note = f"no true value at {len(failures)} points ({failures[0]})" if failures else ""
+    return known, note
+
+
+def _reached(
+    activation: ir.Activation, chosen: Sequence[PointTuple], digits: int
+) -> tuple[list[Truth], list[str]]:
+    """The truth where the oracle converges, and its reasons where it does not."""
+    found: list[Truth] = []
+    reasons: list[str] = []
+    for outcome in attempts(activation, chosen, digits=digits):
+        if isinstance(outcome, Truth):
+            found.append(outcome)
+        else:
+            reasons.append(str(outcome))
+    return found, reasons
+
+
+def _parsed(truth: Truth) -> Known:
+    values: dict[str, Fraction | float] = {}
+    radii = {}
+    for name, value, radius in truth.values:
+        infinite = value in ("inf", "-inf", "nan")
+        values[name] = float(value) if infinite else Fraction(value)
+        radii[name] = Fraction(radius)
+    return Known(truth.point, region(truth.point), values, radii)
+
+
+# ---- what the module gives
+
+
+def _evaluate(
+    module: ModuleType | Any,
+    activation: ir.Activation,
+    chosen: Sequence[PointTuple],
+    dtype: str,
+) -> dict[str, np.ndarray]:
+    """Every judged function at every point, from one compiled call.
+
+    dual_diag, dual_dot_diag and dual_dot/q (the derivative of dual_dot along q12 = q11 = q22) are
+    evaluated at every point's q11, and mean something where the point is on the diagonal.
+    """
+    import jax
+
+    names = [p.name for p in activation.parameters]
+    defaults = [float(dict(module.PARAMETERS)[n]) for n in names]
+    program = jax.jit(jax.vmap(_functions(module, names), in_axes=(0, 0, 0) + (None,) * len(names)))
+    with _both_dtypes():
+        columns = [np.asarray(column, dtype) for column in zip(*chosen, strict=True)]
+        results = program(*columns, *(np.asarray(v, dtype) for v in defaults))
+        return {name: np.asarray(value, dtype) for name, value in results.items()}
+
+
+def _functions(module: ModuleType | Any, names: Sequence[str]) -> Callable[..., dict[str, Any]]:
+    """(q12, q11, q22, *parameters) -> every judged function at one point."""
+    import jax
+
+    def everything(*arguments: Any) -> dict[str, Any]:
+        place, values = arguments[:3], dict(zip(names, arguments[3:], strict=True))
+
+        def dual(q12: Any, q11: Any, q22: Any, *rest: Any) -> Any:
+            return module.dual(q12, q11, q22, **dict(zip(names, rest, strict=True)))
+
+        def along(q: Any) -> Any:
+            return module.dual_dot(q, q, q, **values)
+
+        q = place[1]
+        value, slopes = jax.value_and_grad(dual, tuple(range(len(arguments))))(*arguments)
+        found = {"dual": value, "dual_dot": module.dual_dot(*place, **values)}
+        found |= {f"dual/{n}": g for n, g in zip((*_ARGUMENTS, *names), slopes, strict=True)}
+        found |= {"dual_diag": module.dual_diag(q, **values)}
+        found |= {"dual_dot_diag": module.dual_dot_diag(q, **values)}
+        found |= {"dual_dot/q": jax.grad(along)(q)}
+        return found
+
+    return everything
+
+
+def _both_dtypes() -> Any:
+    """A context in which float32 and float64 both exist; the process's configuration stays as it is."""
+    import jax
+
+    if hasattr(jax, "enable_x64"):
+        return jax.enable_x64(True)
+    from jax.experimental import enable_x64
+
+    return enable_x64(True)
