@@ -16,7 +16,7 @@ Nothing here touches a file or JAX's configuration: `compile_activation` runs in
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass, fields, replace
 
 from dualc.derive import derive
@@ -72,15 +72,25 @@ def emit_record(record: Record, *, standalone: bool = False) -> EmittedModule:
     return emit(replace(record, certificates=()), standalone)
 
 
-def certify_record(record: Record, grid: str = "hard") -> Record:
-    """The record with a fresh certificate for JAX's default backend."""
+def certify_record(
+    record: Record, grid: str = "hard", *, stored: MutableMapping[str, str] | None = None
+) -> Record:
+    """The record with a fresh certificate for JAX's default backend.
+
+    `stored` keeps the oracle's values from one call to the next, by key.
+    """
     from dualc.verify.measure import certify  # the oracle costs time nobody pays without verifying
 
     kernel = load_text(emit_record(record).text, support_text(), record.name)
-    thresholds = record.plan.thresholds
-    return record.certified(
-        certify(kernel.module, record.activation, grid=grid, thresholds=thresholds)
+    certificate = certify(
+        kernel.module,
+        record.activation,
+        grid=grid,
+        thresholds=record.plan.thresholds,
+        bounds=record.table.bounds if record.table else (),
+        stored=stored,
     )
+    return record.certified(certificate)
 
 
 def compile_activation(

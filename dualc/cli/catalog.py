@@ -107,7 +107,7 @@ def _row(record: Record) -> dict[str, object]:
 
 
 def _show_list(records: list[Record]) -> None:
-    from dualc.cli.show import console, table, worst
+    from dualc.cli.show import console, put, table, worst
 
     rows = table("name", "tier", "order", "float32", "float64", "on", "phi(x)")
     for record in records:
@@ -118,9 +118,9 @@ def _show_list(records: list[Record]) -> None:
         units = worst(best, "float32"), worst(best, "float64")
         rows.add_row(record.name, record.form.tier, str(record.order), *units, on, shown)
     out = console()
-    out.print(rows)
+    put(out, rows)
     count = len(records)
-    out.print(f"{count} compiled; float32, float64: worst error in units of eps.  "
+    put(out, f"{count} compiled; float32, float64: worst error in units of eps.  "
               "More: dualc catalog NAME")  # fmt: skip
 
 

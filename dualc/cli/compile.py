@@ -330,7 +330,7 @@ def _unchanged(job: Job) -> bool:
 
 
 def _print_all(rows: list[tuple[str, str, str]], as_json: bool) -> None:
-    from dualc.cli.show import console, table
+    from dualc.cli.show import console, put, table
 
     if as_json:
         print(json.dumps([{"name": n, "tier": t, "state": s} for n, t, s in rows], indent=1))
@@ -338,4 +338,4 @@ def _print_all(rows: list[tuple[str, str, str]], as_json: bool) -> None:
     out = table("name", "tier", "state")
     for row in rows:
         out.add_row(*row)
-    console().print(out)
+    put(console(), out)

@@ -7,12 +7,11 @@ import sys
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 
-from rich.console import Console
-from rich.padding import Padding
+from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from dualc.ir import Ball, Certificate, Record
+from dualc.ir import Ball, Certificate, Measurement, Record
 
 _SHOWN = 13  # coefficients: degrees 0..12; --json has all of them
 
@@ -47,6 +46,14 @@ def worst(certificate: Certificate | None, dtype: str) -> str:
     return f"{max(units):g}" if units else "-"
 
 
+def put(out: Console, thing: RenderableType) -> None:
+    """Prints without the blanks with which a table fills its last column."""
+    with out.capture() as captured:
+        out.print(thing)
+    lines = (line.rstrip() for line in captured.get().splitlines())
+    sys.stdout.write("".join(f"{line}\n" for line in lines))
+
+
 def table(*columns: str) -> Table:
     """An empty table of the house's shape."""
     out = Table(box=None, pad_edge=False, header_style="bold")
@@ -63,16 +70,16 @@ def show_record(out: Console, record: Record) -> None:
     head.add_column(overflow="fold")
     for label, text in _head(record):
         head.add_row(label, Text(text))
-    out.print(head)
+    put(out, head)
     steps = list(form.steps) + ([f"gave up: {form.gave_up}"] if form.gave_up else [])
     if steps:
-        out.print("\n[bold]how[/bold]" if form.gave_up is None else "\n[bold]what was tried[/bold]")
+        put(out, "\n[bold]how[/bold]" if form.gave_up is None else "\n[bold]what was tried[/bold]")
         for step in steps:
-            out.print(Padding(Text(step), (0, 0, 0, 2)))
+            put(out, Text(f"  {step}"))
     if activation.sources:
-        out.print("\n[bold]sources[/bold]")
+        put(out, "\n[bold]sources[/bold]")
         for source in activation.sources:
-            out.print(Padding(Text(source), (0, 0, 0, 2)))
+            put(out, Text(f"  {source}"))
     _show_hermite(out, record)
     _show_bounds(out, record)
     _show_certificates(out, record)
@@ -104,11 +111,11 @@ def _show_hermite(out: Console, record: Record) -> None:
     for n, ball in enumerate(series.coefficients[:_SHOWN]):
         exact = series.symbolic[n] if n < len(series.symbolic) else ""
         rows.add_row(str(n), decimal(ball.midpoint), _radius(ball), exact)
-    out.print(f"\n[bold]Hermite coefficients[/bold], order {record.order}")
-    out.print(rows)
+    put(out, f"\n[bold]Hermite coefficients[/bold], order {record.order}")
+    put(out, rows)
     if record.order >= _SHOWN:
-        out.print(f"... and {record.order - _SHOWN + 1} more (--json)")
-    out.print(f"tail E\\[phi^2] - sum a_n^2 = {decimal(series.tail.midpoint, 6)}")
+        put(out, f"... and {record.order - _SHOWN + 1} more (--json)")
+    put(out, f"tail E\\[phi^2] - sum a_n^2 = {decimal(series.tail.midpoint, 6)}")
 
 
 def _radius(ball: Ball) -> str:
@@ -122,20 +129,37 @@ def _show_bounds(out: Console, record: Record) -> None:
     for bound in record.table.bounds:
         span = f"{bound.q_low}..{bound.q_high}"
         rows.add_row(bound.function, span, bound.rho, bound.bound or "uncertified", bound.note)
-    out.print("\n[bold]truncation[/bold]")
-    out.print(rows)
+    put(out, "\n[bold]truncation[/bold]")
+    put(out, rows)
+
+
+_COLUMNS = tuple((d, r) for d in ("float32", "float64") for r in ("generic", "edge", "boundary"))
 
 
 def _show_certificates(out: Console, record: Record) -> None:
     if not record.certificates:
-        out.print(f"\nno certificate.  Run: dualc verify {record.name} --record")
+        put(out, f"\nno certificate.  Run: dualc verify {record.name} --record")
     for certificate in record.certificates:
-        out.print(
-            f"\n[bold]certificate[/bold] on {certificate.backend}: "
-            f"{certificate.points} points ({certificate.grid}), worst error in units of eps"
-        )
-        rows = table("function", "dtype", "region", "units", "at (q12, q11, q22)", "note")
-        for m in certificate.worst:
-            place = ", ".join(f"{value:g}" for value in m.point)
-            rows.add_row(m.function, m.dtype, m.region, f"{m.units:g}", place, m.note)
-        out.print(rows)
+        points = f"{certificate.points} points ({certificate.grid})"
+        put(out, f"\n[bold]certificate[/bold] on {certificate.backend}: {points}")
+        put(out, _pivot(certificate))
+        notes = sorted({(m.function, m.note) for m in certificate.worst if m.note})
+        for function, note in notes:
+            put(out, Text(f"  {function}: {note}"))
+
+
+def _pivot(certificate: Certificate) -> Table:
+    """One row for each function: its worst errors by dtype and region, and the place of the worst.
+
+    In units of eps; regions: generic, edge (next to rho = +-1), boundary (rho = +-1, q = 0).
+    """
+    rows = table("error / eps", *(f"{d[0]}{d[-2:]} {region}" for d, region in _COLUMNS), "worst at")
+    by_function: dict[str, dict[tuple[str, str], Measurement]] = {}
+    for m in certificate.worst:
+        by_function.setdefault(m.function, {})[m.dtype, m.region] = m
+    for function, cells in by_function.items():
+        shown = [f"{cells[key].units:g}" if key in cells else "-" for key in _COLUMNS]
+        worst_one = max(cells.values(), key=lambda m: m.units)
+        place = ", ".join(f"{value:g}" for value in worst_one.point)
+        rows.add_row(function, *shown, place)
+    return rows

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import click
@@ -12,7 +12,7 @@ from dualc.cli.catalog import find_record, record_paths
 from dualc.errors import DualcError, StaleModule
 from dualc.ir import Certificate, Measurement, Record
 from dualc.paths import Place
-from dualc.record import read_record
+from dualc.record import read_record, text_of, write_files
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,7 @@ class Check:
     place: Place
     path: Path
     full: bool
+    oracle: Path | None = None  # where true values are kept between runs
 
 
 @dataclass(frozen=True)
@@ -52,14 +53,22 @@ def exceeding(recorded: Certificate, measured: Certificate) -> tuple[Measurement
 @click.command("verify")
 @click.argument("name", metavar="[NAME | FILE]", required=False)
 @click.option("--full", is_flag=True, help="The whole grid instead of about 24 hard points.")
+@click.option(
+    "--oracle",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Keep the true values in DIR and use the ones there: the second --full is quick.",
+)
 @click.option("--record", "store", is_flag=True, help="Store what was measured in the record.")
 @click.option("--json", "as_json", is_flag=True, help="The verdicts as JSON.")
-def verify_command(name: str | None, full: bool, store: bool, as_json: bool) -> int:
+def verify_command(
+    name: str | None, full: bool, oracle: Path | None, store: bool, as_json: bool
+) -> int:
     """Check NAME, or every record: files are as emitted, errors within the certificate."""
     from dualc.cli.pool import each
 
     found = record_paths() if name is None else {name: find_record(name)}
-    checks = [Check(path.stem, place, path, full) for place, path in found.values()]
+    checks = [Check(path.stem, place, path, full, oracle) for place, path in found.values()]
     if not checks:
         raise DualcError("there are no records to verify.  Run: dualc compile --all")
     verdicts: list[Verdict] = []
@@ -92,7 +101,12 @@ def check_one(check: Check) -> Verdict:
 
     record = read_record(check.path)
     _check_files(record, check.place)
-    fresh = certify_record(record, "full" if check.full else "hard")
+    kept = None if check.oracle is None else check.oracle / f"{record.name}.json"
+    known = _true_values(kept)
+    fresh = certify_record(record, "full" if check.full else "hard", stored=known)
+    if kept is not None:
+        text = json.dumps(known, sort_keys=True, indent=1) + "\n"
+        write_files({kept: text})
     before = {id(certificate) for certificate in record.certificates}
     measured = next(c for c in fresh.certificates if id(c) not in before)
     recorded = record.certificate(measured.backend)
@@ -105,6 +119,17 @@ def check_one(check: Check) -> Verdict:
         problems=_problems(record.name, recorded, measured),
         measured=measured,
     )
+
+
+def _true_values(kept: Path | None) -> dict[str, str]:
+    """What an earlier run kept; a file that is no such thing is as good as none."""
+    try:
+        data = json.loads(kept.read_text(encoding="utf-8")) if kept is not None else {}
+    except (OSError, ValueError):
+        return {}
+    if not isinstance(data, dict):
+        return {}
+    return {key: value for key, value in data.items() if isinstance(value, str)}
 
 
 def _problems(name: str, recorded: Certificate | None, measured: Certificate) -> tuple[str, ...]:
@@ -150,31 +175,26 @@ def _check_files(record: Record, place: Place) -> None:
 
 def _stored(check: Check, verdict: Verdict) -> Verdict:
     """Writes what was measured into the record, whose certificate it then is."""
-    from dataclasses import replace
-
-    from dualc.record import text_of, write_files
-
     record = read_record(check.path).certified(verdict.measured)
     write_files({check.path: text_of(record)})
     return replace(verdict, problems=())
 
 
 def _print(verdicts: list[Verdict], failures: list[tuple[str, str]], as_json: bool) -> None:
-    from dualc.cli.show import console, table
+    from dualc.cli.show import console, put, table
 
     if as_json:
         data = [{**asdict(v), "passed": not v.problems} for v in verdicts]
         data += [{"name": n, "passed": False, "problems": [message]} for n, message in failures]
         print(json.dumps(_finite(data), indent=1))
         return
-    out = console()
     rows = table("name", "backend", "points", "float32", "float64", "verdict")
     for v in verdicts:
         counts = str(v.points), v.float32, v.float64
         rows.add_row(v.name, v.backend, *counts, "; ".join(v.problems) or "holds")
     for name, message in failures:
         rows.add_row(name, "-", "-", "-", "-", message)
-    out.print(rows)
+    put(console(), rows)
 
 
 def _finite(data: object) -> object:
