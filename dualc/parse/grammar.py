@@ -68,7 +68,7 @@ def _he(n: Node, u: Node) -> Node:
 
 def _degree(n: Node, what: str) -> int:
     if n.op != "number" or n.value.denominator != 1:
-        raise Refused(f"the n of {what} must be an integer", tree.names(n) - {"x", "pi"})
+        raise Refused(f"the n of {what} must be an integer", n.names - {"x", "pi"})
     if not 0 <= n.value <= DEGREE_LIMIT:
         raise Refused(f"the n of {what} must lie in 0..{DEGREE_LIMIT}")
     return n.value.numerator

@@ -27,7 +27,7 @@ def kinks(expression: Node, domains: Mapping[str, str]) -> list[Node]:
     for node in tree.walk(expression):
         _require_sense(node, domains)
         for u in _turning(node, domains):
-            if "x" not in tree.names(u):
+            if "x" not in u.names:
                 continue
             try:
                 found += roots(u, domains)
@@ -69,14 +69,14 @@ def _require_sense(node: Node, domains: Mapping[str, str]) -> None:
         inside = range_of(node.args[0], domains)
         if max(-inside.low, inside.high) > 1.5708:
             raise Refused(f"{tree.text_of(node)} has poles; an activation is finite on the line")
-    if node.op == "pow" and "x" in tree.names(node.args[0]):
-        names = tree.names(node.args[1]) - {"pi"}
+    if node.op == "pow" and "x" in node.args[0].names:
+        names = node.args[1].names - {"pi"}
         if names:  # kept parameters are differentiated, and the engines need to know the power
             raise Undecided(names, must_fix=True)
     if node.op not in _SINGULAR or (node.op == "pow" and _is_integer(node.args[1])):
         return
     (u,) = _turning(node, domains)
-    if "x" in tree.names(u):
+    if "x" in u.names:
         return
     found = sign(u, domains)
     may_vanish = node.op == "sqrt" and range_of(tidy(u), domains).is_nonnegative
@@ -84,7 +84,7 @@ def _require_sense(node: Node, domains: Mapping[str, str]) -> None:
     if found in wrong:
         raise Refused(f"{tree.text_of(node)} is not a finite real number")
     if found is None and not may_vanish:
-        names = tree.names(u) - {"pi"}
+        names = u.names - {"pi"}
         if names:
             raise Undecided(names)
 
@@ -95,7 +95,7 @@ def _ascending(points: list[Node], domains: Mapping[str, str]) -> list[Node]:
         found = sign(difference, domains)
         if found is not None:
             return found
-        names = tree.names(difference) - {"pi"}
+        names = difference.names - {"pi"}
         if names and not range_of(difference, domains).is_nonnegative:
             if range_of(tidy(tree.neg(difference)), domains).is_nonnegative:
                 return -1
@@ -160,7 +160,7 @@ def _require_bounded(expression: Node, kink: Node, defaults: Mapping[str, Node])
         ]  # a logarithm doubles from one offset to the next, a bounded function stays
         if len(last) == 3 and last[2] > 1 and last[2] > 1.4 * last[1] > 1.9 * last[0]:
             raise Refused(_not_real(expression, place))
-    if kink.op == "number" or not tree.names(kink) - set(defaults):
+    if kink.op == "number" or not kink.names - set(defaults):
         try:
             phi({"x": centre, **at})
         except numeric.Beyond:

@@ -39,7 +39,7 @@ def _normal(node: Node) -> Polynomial:
         return _product(_normal(node.args[0]), _normal(node.args[1]))
     if node.op == "div":
         below = _normal(node.args[1])
-        if len(below) == 1 and "x" not in tree.names(node.args[1]):
+        if len(below) == 1 and "x" not in node.args[1].names:
             ((monomial, c),) = below.items()
             inverse: Polynomial = {tuple((a, -n) for a, n in monomial): 1 / c}
             return _product(_normal(node.args[0]), inverse)
@@ -118,5 +118,5 @@ def in_powers_of(atom: Node, polynomial: Polynomial) -> dict[int, Node]:
 
 def atoms_with_x(polynomial: Polynomial) -> list[Node]:
     """The distinct atoms that hold x, by their text."""
-    found = {atom for monomial in polynomial for atom, _ in monomial if "x" in tree.names(atom)}
+    found = {atom for monomial in polynomial for atom, _ in monomial if "x" in atom.names}
     return sorted(found, key=tree.text_of)

@@ -43,7 +43,7 @@ def sign(constant: Node, domains: Mapping[str, str]) -> int | None:
     constant = tidy(constant)
     if tree.is_number(constant):
         return (constant.value > 0) - (constant.value < 0)
-    if not tree.names(constant) - {"pi"}:
+    if not constant.names - {"pi"}:
         value = numeric.constant(constant, {})
         return None if abs(value) < 1e-40 else 1 if value > 0 else -1
     enclosure = range_of(constant, domains)
@@ -57,13 +57,16 @@ def roots(u: Node, domains: Mapping[str, str]) -> list[Node]:
 
     Raises Undecided when they depend on an unknown sign, Unlistable when they cannot all be named.
     """
-    if "x" not in tree.names(u) or range_of(u, domains).excludes_zero:
+    if "x" not in u.names:
         return []
-    for rule in (_of_polynomial, _by_structure, _by_branches, _by_inversion):
-        found = rule(u, domains)
-        if found is not None:
-            return found
-    free = tree.names(u) - {"x", "pi"}
+    found = _by_structure(u, domains)
+    if found is None and range_of(u, domains).excludes_zero:
+        return []
+    for rule in (_of_polynomial, _by_branches, _by_inversion):
+        found = rule(u, domains) if found is None else found
+    if found is not None:
+        return found
+    free = u.names - {"x", "pi"}
     if free:
         raise Undecided(free, must_fix=True)
     return _by_search(u)
@@ -85,7 +88,7 @@ def _solve(coefficients: dict[int, Node], domains: Mapping[str, str]) -> list[No
     degree -= lowest
     lead = sign(shifted[degree], domains)
     if lead is None:
-        raise Undecided(tree.names(shifted[degree]) - {"pi"})
+        raise Undecided(shifted[degree].names - {"pi"})
     if degree == 0:
         return found
     if all(c.op == "number" for c in shifted.values()):
@@ -94,7 +97,7 @@ def _solve(coefficients: dict[int, Node], domains: Mapping[str, str]) -> list[No
         return found + _pure(tidy(tree.neg(tree.div(shifted[0], shifted[degree]))), degree, domains)
     if degree == 2:
         return found + _quadratic(shifted[2], shifted[1], shifted.get(0, tree.ZERO), domains)
-    names = frozenset().union(*(tree.names(c) for c in shifted.values())) - {"pi"}
+    names = frozenset().union(*(c.names for c in shifted.values())) - {"pi"}
     if names:
         raise Undecided(names, must_fix=True)
     total = tree.ZERO
@@ -109,7 +112,7 @@ def _pure(y: Node, n: int, domains: Mapping[str, str]) -> list[Node]:
         return [y]
     direction = sign(y, domains)
     if direction is None:
-        raise Undecided(tree.names(y) - {"pi"})
+        raise Undecided(y.names - {"pi"})
     if direction < 0 and n % 2 == 0:
         return []
     size = tree.power(y if direction > 0 else tidy(tree.neg(y)), number(Fraction(1, n)))
@@ -120,7 +123,7 @@ def _quadratic(a: Node, b: Node, c: Node, domains: Mapping[str, str]) -> list[No
     radicand = tidy(tree.sub(tree.mul(b, b), tree.mul(number(4), tree.mul(a, c))))
     direction = sign(radicand, domains)
     if direction is None:
-        raise Undecided(tree.names(radicand) - {"pi"})
+        raise Undecided(radicand.names - {"pi"})
     if direction < 0:
         return []
     below, root = tidy(tree.mul(number(2), a)), function("sqrt", radicand)
@@ -175,20 +178,21 @@ def _by_structure(u: Node, domains: Mapping[str, str]) -> list[Node] | None:
     if u.op in _ZERO_AT_ZERO or u.op in ("pow", "div"):
         return roots(u.args[0], domains)
     if u.op == "mul":
+        for factor in u.args:  # a slope of unknown sign leaves open what the roots separate
+            if "x" not in factor.names and sign(factor, domains) is None:
+                raise Undecided(factor.names - {"pi"})
         return roots(u.args[0], domains) + roots(u.args[1], domains)
     return roots(tree.sub(u.args[0], tree.ONE), domains) if u.op == "log" else None
 
 
 def _by_branches(u: Node, domains: Mapping[str, str]) -> list[Node] | None:
     """The roots of u with its switches set one way or the other: all those of u are there."""
-    if not any(n.op in _SWITCHES and "x" in tree.names(n) for n in tree.walk(u)):
+    if not any(n.op in _SWITCHES and "x" in n.names for n in tree.walk(u)):
         return None
     variants, found = [u], []
     while variants:
         variant = variants.pop()
-        switch = next(
-            (n for n in tree.walk(variant) if n.op in _SWITCHES and "x" in tree.names(n)), None
-        )
+        switch = next((n for n in tree.walk(variant) if n.op in _SWITCHES and "x" in n.names), None)
         if switch is None:
             found += roots(variant, domains)
             continue
@@ -210,7 +214,7 @@ def _sides(switch: Node) -> tuple[Node, ...]:
 
 def _may_vanish(u: Node, candidate: Node) -> bool:
     """False only when u is certainly not zero at a candidate, nor changes its sign across it."""
-    if (tree.names(u) | tree.names(candidate)) - {"x", "pi"}:
+    if (u.names | candidate.names) - {"x", "pi"}:
         return True
     centre = numeric.constant(candidate, {}, 150)
     values = []
@@ -275,7 +279,7 @@ def _by_inversion(u: Node, domains: Mapping[str, str]) -> list[Node] | None:
         if inverse is None:
             return None
         if None in (above, below):
-            raise Undecided(tree.names(y) - {"pi"})
+            raise Undecided(y.names - {"pi"})
         for value in inverse(y):
             found += roots(tree.sub(atoms[0].args[0], value), domains)
     return found
@@ -321,7 +325,7 @@ def _bisect(u: Node, low: float, high: float) -> Node:
         middle = (a + b) / 2
         a, b = (a, middle) if (f({"x": middle}) > 0) == rises else (middle, b)
     scaled = a * numeric.real(2 * DIGITS, f"1e{DIGITS}")
-    return number(Fraction(round(scaled), 10**DIGITS))
+    return number(Fraction(int(scaled), 10**DIGITS))  # round() goes through float
 
 
 def _touches_zero(u: Node, low: float, high: float, scale: float) -> bool:

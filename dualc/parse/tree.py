@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 
-SIZE_LIMIT = 20_000  # operations of one canonical expression
+SIZE_LIMIT = 3000  # operations of one canonical expression
 DEPTH_LIMIT = 250  # `ir.fold` recurses, and Python allows about 1000 frames
 BITS_LIMIT = 8192  # of a numerator or denominator: 10**-308 squared and He_100 fit
 
@@ -40,9 +40,9 @@ class Node:
     name: str = ""
     size: int = field(default=1, compare=False)
     depth: int = field(default=1, compare=False)
-    key: int = field(
-        default=0, compare=False
-    )  # the hash, kept: hashing a shared tree is exponential
+    # kept, because to hash or to search a tree with shared parts anew is exponential
+    key: int = field(default=0, compare=False)
+    names: frozenset[str] = field(default=frozenset(), compare=False)
 
     def __hash__(self) -> int:
         """The stored hash of the whole tree."""
@@ -59,7 +59,8 @@ def _node(
     if depth > DEPTH_LIMIT:
         raise Refused(f"the expression is more than {DEPTH_LIMIT} operations deep written out")
     key = hash((op, tuple(a.key for a in args), value, name))
-    return Node(op, args, value, name, size, depth, key)
+    names = frozenset((name,)) if name else frozenset[str]().union(*(a.names for a in args))
+    return Node(op, args, value, name, size, depth, key, names)
 
 
 def number(value: int | Fraction) -> Node:
@@ -179,7 +180,7 @@ def power(base: Node, exponent: Node) -> Node:
         return _integer_power(base, exponent.value.numerator)
     if is_number(exponent, Fraction(1, 2)):
         return function("sqrt", base)
-    if "x" in names(exponent):
+    if "x" in exponent.names:
         return function("exp", mul(exponent, function("log", base)))
     if is_number(base) and base.value <= 0:
         raise Refused("zero or a negative number to a power that is no integer")
@@ -267,11 +268,6 @@ def _of_number(op: str, u: Node) -> Node:
         if root * root == value:
             return number(root)
     return _node(op, (u,))
-
-
-def names(node: Node) -> frozenset[str]:
-    """The names in a tree."""
-    return frozenset(n.name for n in walk(node) if n.op == "name")
 
 
 def walk(node: Node) -> Iterator[Node]:
