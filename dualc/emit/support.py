@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable
 from functools import lru_cache, partial
 from itertools import zip_longest
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -153,9 +153,9 @@ def _with_rates(
 def _scaled(rate: Array, tangent: Array) -> Array:
     """The product rate * tangent with inf * 0 = 0, linear in the tangent: JAX can transpose it.
 
-    inf is applied as (tangent * max) * max: any tangent but zero overflows to inf.
+    inf is applied as two huge powers of 2: any normal tangent overflows to inf, zero stays zero.
     """
-    largest = jnp.finfo(rate.dtype).max
+    largest = 2.0 ** _format(rate.dtype)[1]
     infinite = jnp.isinf(rate)
     first = jnp.where(infinite, largest, rate)
     second = jnp.where(infinite, jnp.sign(rate), jnp.ones_like(rate))
@@ -174,8 +174,8 @@ def _cast(arguments: tuple[Array, ...], arity: int) -> tuple[list[Array], Any]:
         raise TypeError("a kernel takes real arguments; got complex ones")
     floating = [a for a in arrays[:arity] if jnp.issubdtype(a.dtype, jnp.floating)]
     strong = [a for a in floating if not a.weak_type]
-    dtype = jnp.result_type(*strong) if strong else jnp.result_type(float)
-    working = dtype if jnp.finfo(dtype).bits >= 32 else jnp.float32
+    dtype = jnp.dtype(jnp.result_type(*strong) if strong else jnp.result_type(float))
+    working = dtype if dtype.itemsize >= 4 else jnp.float32
     rank = max(a.ndim for a in arrays)
     shaped = [a.reshape((1,) * (rank - a.ndim) + a.shape) if a.ndim else a for a in arrays]
     return [a.astype(working) for a in shaped], dtype
@@ -206,7 +206,8 @@ def _exponent(x: Array) -> Array:
 def _power_of_two(exponent: Array, dtype: Any) -> Array:
     """2**exponent exactly, the exponent clipped to that of normal numbers."""
     stored, bias = _format(dtype)
-    return _from_bits((jnp.clip(exponent, 1 - bias, bias) + bias) << stored)
+    shifted = jnp.clip(exponent, 1 - bias, bias) + bias
+    return _from_bits(shifted.astype(jnp.int32 if stored == 23 else jnp.int64) << stored)
 
 
 def _split(x: Array) -> tuple[Array, Array]:
@@ -252,6 +253,12 @@ def correlation(q12: Array, q11: Array, q22: Array) -> Array:
     return jnp.where(regular, rho, jnp.where(both, jnp.ones_like(q12), jnp.zeros_like(q12)))
 
 
+def relative_root(q: Array, other: Array) -> Array:
+    """sqrt(q / other), 1 where both are 0."""
+    both = (q == 0) & (other == 0)
+    return jnp.where(both, jnp.ones_like(q), root(ratio(q, other)))
+
+
 def normal_cdf(x: Array) -> Array:
     """The standard normal distribution function, relatively accurate in the left tail."""
     return lax.erfc(x * -math.sqrt(0.5)) / 2
@@ -272,6 +279,21 @@ def sinc(x: Array) -> Array:
     regular = x != 0
     safe = jnp.where(regular, x, 1.0)
     return jnp.where(regular, jnp.sin(safe) / safe, 1.0)
+
+
+def hermite_of_dual(dual: Callable[..., Array], order: int, q: Array, *parameters: Array) -> Array:
+    """(..., order + 1) coefficients of a kernel given by its dual, sum a_n(q)^2 rho^n = dual(rho q, q, q).
+
+    Square roots of Taylor coefficients in rho at 0, by the recurrences of Taylor-mode differentiation.
+    """
+    from jax.experimental import jet
+
+    origin, line = jnp.zeros_like(q), [q] + [jnp.zeros_like(q)] * (order - 1)
+    if order == 0:
+        return root(dual(origin, q, q, *parameters))[..., None]
+    first, rest = jet.jet(lambda q12: dual(q12, q, q, *parameters), (origin,), (line,))
+    squares = [first, *(term / math.factorial(n + 1) for n, term in enumerate(rest))]
+    return jnp.stack([root(square) for square in squares], axis=-1)
 
 
 def slope(value: Callable[..., Array]) -> Callable[..., Array]:
@@ -577,3 +599,405 @@ def _exp_mix_jvp(primals: tuple[Array, ...], tangents: tuple[Array, ...]) -> tup
     for rate, tangent in zip(rates, tangents, strict=True):
         total = total + _scaled(rate, tangent)
     return value, total
+
+
+# ---- Hermite coefficients of the closed class
+
+# log 2 = first + second + third: the first two are short enough that an integer of 14 bits times
+# them is exact, the third is rounded (tests/test_emit_support.py recomputes them).
+_LOG2 = {
+    23: tuple(map(float.fromhex, ("0x1.628p-1", "0x1.908p-11", "0x1.fdf474p-22"))),
+    52: tuple(
+        map(float.fromhex, ("0x1.62e42fefap-1", "0x1.cf79abc9ep-40", "0x1.d9cc01f97b57ap-79"))
+    ),
+}
+
+
+def hermite_atoms(order: int, q: Array, atoms: tuple[tuple[Any, ...], ...]) -> Array:
+    """a_n(q) = E[phi(sqrt(q) Z) h_n(Z)], n = 0..order, on a new last axis, h_n = He_n/sqrt(n!).
+
+    phi is the sum of atoms (coef, i, a, b_real, b_imag, kappa, zeta), each the real part of
+    coef x^i exp(a x^2 + (b_real + 1j b_imag) x) link(x); the link is 1 (kappa None), the step
+    1[kappa x > 0] (zeta 0, 1/2 at 0) or Phi(kappa x) (zeta 1). `i`, and which of a, b are zero, are
+    static; other entries may be traced; coef may be complex. Needs 1 - 2 a q > 0; no links on a
+    complex exponential. At q = 0: phi(0), 0, 0, ... Nothing under- or overflows on the way.
+    """
+    total = jnp.zeros((order + 1, *q.shape), q.dtype)
+    groups: dict[tuple[Any, ...], tuple[tuple[Any, ...], dict[int, Any]]] = {}
+    for coef, i, *rest in atoms:  # one scan for all powers of x that share the rest
+        key = tuple(x if isinstance(x, (int, float, type(None))) else id(x) for x in rest)
+        powers = groups.setdefault(key, (tuple(rest), {}))[1]
+        powers[i] = powers[i] + coef if i in powers else coef
+    for (a, b_real, b_imag, kappa, zeta), powers in groups.values():
+        total = total + _hermite_group(order, q, a, (b_real, b_imag), kappa, zeta, powers)
+    return jnp.moveaxis(total, 0, -1)
+
+
+def _hermite_group(
+    order: int, q: Array, a: Any, b: tuple[Any, Any], kappa: Any, zeta: Any, powers: dict[int, Any]
+) -> Array:
+    """The sum over i of powers[i] E[x^i exp(a x^2 + b x) link(x) h_n(Z)], n on the first axis.
+
+    With x = sqrt(q) Z and z ~ N(m, s^2) the normal tilted by the exponential, c_n^i, the n-th
+    coefficient of z^i, obeys (integration by parts; e: the density the link's derivative leaves)
+      sqrt(n) c_n^i = s^2 i c_{n-1}^{i-1} + m c_{n-1}^i + (s^2 - 1) sqrt(n-1) c_{n-2}^i + e_{n-1}^i
+      sqrt(n) e_n^i = s'^2 i e_{n-1}^{i-1} + m' e_{n-1}^i + (s'^2 - 1) sqrt(n-1) e_{n-2}^i.
+    All i at once: x^i formed afterwards from neighbouring degrees would lose a factor n per power.
+    Imaginary b: c_n^i = j^(n+i) d_n^i with d real, and a minus before s^2 i and s^2 - 1.
+    """
+    imaginary = _known_zero(b[0]) and not _known_zero(b[1])
+    mixed = not _known_zero(b[0]) and not _known_zero(b[1])
+    if kappa is not None and (imaginary or mixed):
+        raise ValueError("an atom with a link and a complex exponent has no real recurrence")
+    top = max(powers)
+    tilt = 2 * jnp.asarray(a, q.dtype) * q
+    s2 = 1 / (1 - tilt)
+    law, size, power = _tilted(q, s2, s2 * tilt, b)
+    if imaginary:
+        law = (law[0], law[1], -law[2], -law[3])
+    e_law, e, c = law, None, jnp.ones_like(law[0])
+    if kappa is not None:
+        e_law, gain, c = _link(q, s2, s2 * tilt, law[0], kappa, zeta)
+        e = _moments(top, e_law, size * gain, None)
+    c = _moments(top, law, size * c, e)
+    weights = _weights(order, powers, imaginary, mixed, q.dtype)
+    scale = jnp.stack([_root_power(q, i) for i in range(top + 1)]) * jnp.sqrt(s2)[None]
+
+    def step(state: tuple[Any, ...], n: tuple[Array, Array]) -> tuple[tuple[Any, ...], Array]:
+        (c, c_before, e, e_before), power = state
+        c_next, e_next = _advance(c, c_before, law, n[0]), None
+        if e is not None:
+            c_next, e_next = c_next + e * n[0][0], _advance(e, e_before, e_law, n[0])
+        numbers, power = _rescaled((c_next, c, e_next, e), power)
+        return (numbers, power), _collect(numbers[0], n[1], scale, power)
+
+    before = None if e is None else jnp.zeros_like(e)
+    roots = [(1 / math.sqrt(n), math.sqrt((n - 1) / n)) for n in range(1, order + 1)]
+    degrees = (jnp.asarray(roots, q.dtype).reshape(order, 2), weights[1:])
+    _, rest = lax.scan(step, ((c, jnp.zeros_like(c), e, before), power), degrees)
+    return jnp.concatenate([_collect(c, weights[0], scale, power)[None], rest])
+
+
+def _known_zero(x: Any) -> bool:
+    return isinstance(x, (int, float)) and x == 0
+
+
+def _tilted(
+    q: Array, s2: Array, excess: Array, b: tuple[Any, Any]
+) -> tuple[tuple[Array, ...], Array, Array | None]:
+    """((m, low part of m, s^2, s^2 - 1), f, k): E[exp(a x^2 + b x)] = s f 2^k, m = s^2 b sqrt(q).
+
+    k None: b is 0. The low part of m keeps m^n from drifting by n eps; complex if b is.
+    """
+    if _known_zero(b[0]) and _known_zero(b[1]):
+        return (jnp.zeros_like(q), jnp.zeros_like(q), s2, excess), jnp.ones_like(q), None
+    r = root(q)
+    p, p_correction, p_rest = _product(r, r)
+    r_low = (((q - p) - p_correction) - p_rest) / (2 * jnp.where(r > 0, r, 1.0))
+    high, low, means, lows = jnp.zeros_like(q), jnp.zeros_like(q), [], []
+    for part, sign in zip(b, (0.5, -0.5), strict=True):
+        part = jnp.full_like(q, part)
+        square, *square_rest = _product(part, part)
+        power, *power_rest = _product(q, square)
+        high = high + sign * power
+        low = low + sign * (sum(power_rest) + q * sum(square_rest))
+        mean, *mean_rest = _product(part, r)
+        means.append(s2 * mean)
+        lows.append(s2 * (sum(mean_rest) + part * r_low))
+    f, k = _exp_scaled(high * s2, low * s2)
+    if _known_zero(b[0]) or _known_zero(b[1]):
+        which = 0 if _known_zero(b[1]) else 1
+        return (means[which], lows[which], s2, excess), f, k
+    phase = s2 * q * b[0] * b[1]
+    f_complex = lax.complex(f * jnp.cos(phase), f * jnp.sin(phase))
+    widened = (lax.complex(x, jnp.zeros_like(x)) for x in (s2, excess))
+    return (lax.complex(*means), lax.complex(*lows), *widened), f_complex, k
+
+
+def _link(
+    q: Array, s2: Array, excess: Array, mean: Array, kappa: Any, zeta: Any
+) -> tuple[tuple[Array, ...], Array, Array]:
+    """((m', 0, s'^2, s'^2 - 1), s^2 K phi_N(h)/sqrt(v), Phi(h)) of a link on N(m, s^2).
+
+    K = kappa sqrt(q), v = K^2 s^2 + zeta, h = K m/sqrt(v). Nothing is subtracted in s'^2 - 1; at
+    q = 0 the step has v = 0, its density is no longer there (hermite(0) has degree 0 only).
+    """
+    kappa, zeta = jnp.full_like(q, kappa), jnp.full_like(q, zeta)
+    steep = kappa * kappa * q * s2
+    variance = steep + zeta
+    present = variance > 0
+    safe = jnp.where(present, variance, 1.0)
+    slope = jnp.where(present, kappa * root(q) / jnp.sqrt(safe), 0.0)
+    h = slope * mean
+    law = (mean * zeta / safe, jnp.zeros_like(q), s2 * zeta / safe, (excess * zeta - steep) / safe)
+    return law, s2 * slope * normal_pdf(h), normal_cdf(h)
+
+
+def _moments(top: int, law: tuple[Array, ...], start: Array, source: Array | None) -> Array:
+    """E[z^i], i = 0..top, on the first axis: start, then m E[z^(i-1)] + s^2 (i-1) E[z^(i-2)]."""
+    moments = [start]
+    for i in range(1, top + 1):
+        value = law[0] * moments[-1]
+        if i > 1:
+            value = value + law[2] * (i - 1) * moments[-2]
+        moments.append(value if source is None else value + source[i - 1])
+    return jnp.stack(moments)
+
+
+def _advance(now: Array, before: Array, law: tuple[Array, ...], roots: Array) -> Array:
+    """Degree n of all powers from degrees n - 1 and n - 2; roots = (1/sqrt(n), sqrt((n-1)/n))."""
+    mean, mean_low, variance, excess = (x[None] for x in law)
+    inner = now * mean + now * mean_low
+    if now.shape[0] > 1:
+        factor = jnp.arange(now.shape[0]).astype(now.dtype).reshape((-1,) + (1,) * (now.ndim - 1))
+        shifted = jnp.concatenate([jnp.zeros_like(now[:1]), now[:-1]])
+        inner = inner + variance * (factor * shifted)
+    roots = roots.astype(now.dtype)
+    return inner * roots[0] + excess * before * roots[1]
+
+
+def _rescaled(
+    numbers: tuple[Array | None, ...], power: Array | None
+) -> tuple[tuple[Array | None, ...], Array | None]:
+    """The numbers, largest brought near 1 by a power of two that moves into `power`."""
+    if power is None:  # without b in the exponent nothing grows
+        return numbers, None
+    kept = [x for x in numbers if x is not None]
+    parts = [jnp.abs(y) for x in kept for y in ((x.real, x.imag) if jnp.iscomplexobj(x) else (x,))]
+    largest = jnp.max(jnp.concatenate(parts), axis=0)
+    exponent = jnp.where(largest > 0, _exponent(largest), 0)
+    unit = _power_of_two(-exponent, largest.dtype)[None].astype(kept[0].dtype)
+    scaled = tuple(None if x is None else x * unit for x in numbers)
+    return scaled, power + exponent.astype(power.dtype)
+
+
+def _weights(order: int, powers: dict[int, Any], imaginary: bool, mixed: bool, dtype: Any) -> Array:
+    """Coefficients of the powers of x for each degree, (order + 1, powers); with j^(n+i) if imaginary."""
+    rows = []
+    for i in range(max(powers) + 1):
+        coef = powers.get(i, 0.0)
+        real, imag = (jnp.asarray(part, dtype) for part in (jnp.real(coef), jnp.imag(coef)))
+        if mixed:
+            rows.append(jnp.full(order + 1, lax.complex(real, imag)))
+            continue
+        turn = [(n + i) % 4 if imaginary else 0 for n in range(order + 1)]
+        cosine = jnp.asarray([(1, 0, -1, 0)[k] for k in turn], dtype)
+        sine = jnp.asarray([(0, 1, 0, -1)[k] for k in turn], dtype)
+        rows.append(real * cosine - imag * sine)
+    return jnp.stack(rows, axis=-1)
+
+
+def _root_power(q: Array, i: int) -> Array:
+    """q**(i/2)."""
+    power = lax.integer_pow(q, i // 2)
+    return power * root(q) if i % 2 else power
+
+
+def _collect(c: Array, weight: Array, scale: Array, power: Array | None) -> Array:
+    """One degree of a group: its powers times their coefficients, with the scale put back."""
+    terms = weight.reshape((-1,) + (1,) * (c.ndim - 1)) * c
+    total = jnp.sum(terms.real * scale, axis=0)
+    return total if power is None else _times_power(total, power)
+
+
+def _exp_scaled(high: Array, low: Array) -> tuple[Array, Array]:
+    """(f, k) with exp(high + low) = f 2^k, f in about [0.7, 1.4]; high clipped to +-8192.
+
+    Relative error about eps, where exp(high + low) would leave the range or, of the rounded sum,
+    lose a factor |high|. Beyond the clip every coefficient of degree <= 1000 is 0 or infinite.
+    """
+    high = jnp.clip(high, -8192.0, 8192.0)
+    k = jnp.round(high * (1 / math.log(2)))
+    first, second, third = _LOG2[_format(high.dtype)[0]]
+    rest = ((high - k * first) - k * second) - k * third
+    return jnp.exp(rest + low), k.astype(jnp.int32)
+
+
+def _times_power(x: Array, exponent: Array) -> Array:
+    """The product x * 2**exponent in two steps, since 2**exponent alone may leave the range."""
+    bias = _format(x.dtype)[1]
+    exponent = jnp.clip(exponent, -2 * bias, 2 * bias)
+    half = exponent >> 1
+    return x * _power_of_two(half, x.dtype) * _power_of_two(exponent - half, x.dtype)
+
+
+# ---- series tier
+
+
+class Series(NamedTuple):
+    """Tables of a_n(q) = E[phi(sqrt(q) Z) h_n(Z)], n < len(rows), for 0 <= q <= q_high.
+
+    a_n(q) = sigma(q) r^powers[n] g_n(t), where s = sqrt(y/scale), y = q/(1 - limit q),
+    r = s/(1+s), sigma = (1+s)^degree exp(rate q), and g_n is the Chebyshev series rows[n] in
+    t = log(1+s), t from 0 to its value at q_high. Duals keep degrees up to `order`; their
+    derivatives in a variance reach two rows further.
+    """
+
+    order: int
+    powers: tuple[int, ...]
+    rows: tuple[tuple[float, ...], ...]
+    scale: float
+    degree: int
+    rate: float
+    limit: float
+    q_high: float
+
+
+def series_coefficients(table: Series) -> Callable[[Array], Array]:
+    """The function q -> a_0(q)..a_order(q) in a last axis; exact derivative from the tables.
+
+    q da_n/dq = (n a_n + sqrt((n+1)(n+2)) a_{n+2})/2, whatever phi.
+    """
+    degrees = tuple(range(table.order + 1))
+
+    def value(q: Array) -> Array:
+        return jnp.moveaxis(_table_rows(table, q, degrees, 0) * _table_size(table, q)[None], 0, -1)
+
+    wrapped = jax.custom_jvp(value)
+
+    def rate(q: Array) -> Array:
+        own = _table_rows(table, q, degrees, 2)
+        next_but_one = _table_rows(table, q, tuple(n + 2 for n in degrees), 2)
+        up = _column([math.sqrt((n + 1) * (n + 2)) for n in degrees], own)
+        halves = (_column(degrees, own) * own + up * next_but_one) / 2
+        return jnp.moveaxis(halves * _table_size(table, q)[None], 0, -1)
+
+    @wrapped.defjvp
+    def jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+        (q,), (dq,) = primals, tangents
+        return wrapped(q), _scaled(rate(q), dq[..., None])
+
+    return wrapped
+
+
+def series_moment(
+    table: Series, left: int = 0, right: int = 0, lost: int = 0
+) -> Callable[[Array, Array, Array], Array]:
+    """The function (q12, q11, q22) -> E[phi^(left)(u) phi^(right)(v)]: derivatives of the dual.
+
+    It is the sum over n <= order - lost of A_n(q11) B_n(q22) rho^n,
+    A_n = sqrt((n+left)!/n!) a_{n+left}(q) q^(-left/2), B_n likewise. Differentiating in q12 adds
+    one derivative to each side, in a variance two to its side and a factor 1/2 (the heat
+    equation): so every derivative is another such function, exactly that of the truncated
+    sum, and none is taken through a square root. lost = how often q12 was differentiated.
+    The variances are not broadcast against each other: (n, 1) and (1, m) cost n + m evaluations.
+    """
+
+    def value(q12: Array, q11: Array, q22: Array) -> Array:
+        return _moment(table, (left, right, lost), q12, q11, q22)
+
+    def d_q12(q12: Array, q11: Array, q22: Array) -> Array:
+        return series_moment(table, left + 1, right + 1, lost + 1)(q12, q11, q22)
+
+    def d_q11(q12: Array, q11: Array, q22: Array) -> Array:
+        return series_moment(table, left + 2, right, lost)(q12, q11, q22) / 2
+
+    def d_q22(q12: Array, q11: Array, q22: Array) -> Array:
+        return series_moment(table, left, right + 2, lost)(q12, q11, q22) / 2
+
+    return _with_rates(value, (d_q12, d_q11, d_q22))
+
+
+def _moment(
+    table: Series, kind: tuple[int, int, int], q12: Array, q11: Array, q22: Array
+) -> Array:
+    """The value of `series_moment` by Horner's scheme in rho over the degrees."""
+    left, right, lost = kind
+    top = min(table.order - lost, len(table.rows) - 1 - max(left, right))
+    kept = [n for n in range(top + 1) if any(table.rows[n + left]) and any(table.rows[n + right])]
+    shape = jnp.broadcast_shapes(q12.shape, q11.shape, q22.shape)
+    if not kept:
+        return jnp.zeros(shape, q12.dtype)
+    step = max(1, math.gcd(*(n - kept[0] for n in kept)))  # 2 for an odd or even phi
+    degrees = tuple(range(kept[0], kept[-1] + 1, step))
+    need, spare = _exponents(table, degrees, left, right)
+    above, below = _exponents(table, degrees, right, left)
+    # Powers r11^-need, where phi has a kink at 0, are paired with r22^below that the other has to
+    # spare: q11 = q22 = 0 is reached along q11 = q22.
+    shift, unshift = min(need, below), min(above, spare)
+    a = _table_rows(table, q11, tuple(n + left for n in degrees), left, need - unshift)
+    b = _table_rows(table, q22, tuple(n + right for n in degrees), right, above - shift)
+    a = a * _column([_falling(n + left, left) for n in degrees], a)
+    b = b * _column([_falling(n + right, right) for n in degrees], b)
+    rho = correlation(q12, q11, q22)
+    ratio_step = lax.integer_pow(rho, step)
+
+    def horner(total: Array, terms: tuple[Array, Array]) -> tuple[Array, None]:
+        return total * ratio_step + terms[0] * terms[1], None
+
+    start = jnp.zeros(shape, q12.dtype)
+    total, _ = lax.scan(horner, start, (a, b), reverse=True)
+    total = total * lax.integer_pow(rho, degrees[0])
+    first, second = _split_root(table, q11)[1], _split_root(table, q22)[1]
+    for power, above_root, below_root in ((shift, second, first), (unshift, first, second)):
+        if power:
+            total = _times(total, _even_ratio(above_root, below_root) ** power)
+    for power, below_root in ((need - shift, first), (above - unshift, second)):
+        if power:
+            total = _times(total, 1 / below_root**power)
+    return _times(_times(total, _table_size(table, q11)), _table_size(table, q22))
+
+
+def _exponents(table: Series, degrees: tuple[int, ...], one: int, other: int) -> tuple[int, int]:
+    """(powers of 1/r that one side needs, powers of r that it can spare)."""
+    lowest = min(table.powers[n + one] - one for n in degrees)
+    return max(0, -lowest), max(0, lowest)
+
+
+def _falling(n: int, count: int) -> float:
+    """sqrt(n!/(n - count)!)."""
+    return math.sqrt(math.prod(range(n - count + 1, n + 1)))
+
+
+def _column(values: Any, like: Array) -> Array:
+    """Python numbers along the first axis of `like`."""
+    return jnp.asarray(values, like.dtype).reshape((-1,) + (1,) * (like.ndim - 1))
+
+
+def _times(total: Array, factor: Array) -> Array:
+    """total * factor, 0 where total is 0 and the factor infinite."""
+    return jnp.where(total == 0, jnp.zeros_like(total * factor), total * factor)
+
+
+def _even_ratio(above: Array, below: Array) -> Array:
+    """above/below for nonnegative numbers, 1 for 0/0."""
+    return jnp.where((above == 0) & (below == 0), jnp.ones_like(above * below), above / below)
+
+
+def _split_root(table: Series, q: Array) -> tuple[Array, Array, Array]:
+    """(s, r, r/sqrt(q)), the last without a division by q."""
+    rest = 1 - table.limit * q
+    s = root(q / (rest * table.scale))
+    return s, s / (1 + s), 1 / ((1 + s) * jnp.sqrt(rest * table.scale))
+
+
+def _table_size(table: Series, q: Array) -> Array:
+    """sigma(q), kept apart from the rows: it alone overflows, and then rightly."""
+    s = _split_root(table, q)[0]
+    return lax.integer_pow(1 + s, table.degree) * jnp.exp(table.rate * q)
+
+
+def _table_rows(
+    table: Series, q: Array, degrees: tuple[int, ...], down: int, raised: int = 0
+) -> Array:
+    """a_n(q) q^(-down/2) r^raised / sigma(q), n in `degrees`, along a new first axis."""
+    s, r, r_over_root = _split_root(table, q)
+    top = math.log1p(math.sqrt(table.q_high / ((1 - table.limit * table.q_high) * table.scale)))
+    width = max(len(table.rows[n]) for n in degrees)
+    rows = [table.rows[n] + (0.0,) * (width - len(table.rows[n])) for n in degrees]
+    basis = _chebyshev(2 * jnp.log1p(s) / top - 1, width)
+    smooth = jnp.tensordot(
+        jnp.asarray(rows, q.dtype), basis, axes=1, precision=lax.Precision.HIGHEST
+    )
+    exponents = [table.powers[n] - down + raised for n in degrees]
+    powers = {k: r**k if k > 0 else jnp.ones_like(r) / r**-k for k in sorted(set(exponents))}
+    return smooth * jnp.stack([powers[k] for k in exponents]) * (r_over_root**down)[None]
+
+
+def _chebyshev(x: Array, count: int) -> Array:
+    """T_0(x)..T_{count-1}(x) along a new first axis, by T_{m+k} = 2 T_m T_k - T_{m-k}: doubling."""
+    known = jnp.stack([jnp.ones_like(x), x])
+    while known.shape[0] < count:
+        last = known.shape[0] - 1
+        known = jnp.concatenate([known, 2 * known[-1:] * known[1:] - known[last - 1 :: -1][:last]])
+    return known[:count]
