@@ -154,6 +154,10 @@ class _Printer:
     def _hermite_body(self) -> str:
         names = self.parameters
         signature = ", ".join(("q", *names))
+        if self.activation.dual is not None:
+            values = "".join(f", {name}" for name in names)
+            call = f"{self.prefix}hermite_of_dual(_dual, ORDER, q{values})"
+            return f"def _hermite({signature}):\n    return {call}"
         atoms = [self._atom(atom) for atom in self.record.form.atoms]
         inner = "".join(f"        {atom},\n" for atom in atoms)
         call = f"{self.prefix}hermite_atoms(ORDER, q, atoms)"

@@ -124,6 +124,7 @@ class _Body:
             "wedge": lambda: self._wedge(term),
             "orthant": lambda: self._orthant(term),
             "power": lambda: self._power(term),
+            "given": lambda: self._given(term),
         }
         if term.shape in build:
             return build[term.shape]()
@@ -147,6 +148,32 @@ class _Body:
         w, c = term.arguments
         angle = f"odd_angle({self._quotient(self._read(c))}, {self._root_of(w)})"
         return self._product(term.coefficient, term.root, term.radicand, angle)
+
+    def _given(self, term: Term) -> str:
+        """An expression in rho and the variances; sqrt(q22/q11) has its limit where both vanish."""
+        s1, s2 = sp.symbols("s1 s2", positive=True)
+        positive = dict(zip(("q11", "q22"), sp.symbols("q11 q22", positive=True), strict=True))
+        names = {"rho": sp.Symbol("rho", real=True), **positive, **self.symbols}
+        x = arrange.read(term.arguments[0], names)
+        x = x.subs({positive["q11"]: s1**2, positive["q22"]: s2**2})
+        x = sp.factor_terms(sp.powsimp(x))
+        self._assign("correlation(q12, q11, q22)", "rho")
+        above, below = sp.fraction(sp.together(x))
+        parts = []
+        for root, q, other in ((s1, "q11", "q22"), (s2, "q22", "q11")):
+            power = int(sp.degree(below, root)) if below.has(root) else 0
+            below = below / root**power
+            opposite = s2 if root == s1 else s1
+            if power and sp.expand(above).subs(opposite, 0) == 0:  # limit 1 at equal variances
+                above, power = above / opposite, power - 1
+                parts.append(f"relative_root({other}, {q})")
+            parts += [f"(1/root({q}))"] * power
+        for root, q in ((s1, "q11"), (s2, "q22")):
+            if above.has(root):
+                name = self._assign(f"root({q})", "r")
+                above = above.subs(root, sp.Symbol(name, positive=True))
+        parts.insert(0, arrange.text(above / below))
+        return "*".join(f"({part})" for part in parts)
 
     def _power(self, term: Term) -> str:
         """q12**m left(q11) right(q22), the powers shared out so that no partial product overflows alone."""
