@@ -136,14 +136,22 @@ def _erfc(x: arb) -> tuple[arb, arb, arb]:
     return x.erfc(), slope, -x * slope
 
 
+@lru_cache(maxsize=64)
+def _roots(bits: int) -> tuple[arb, arb]:
+    """1/sqrt(2 pi) and -1/sqrt(2) at a precision."""
+    return (2 * arb.pi()).rsqrt(), -arb(2).rsqrt()
+
+
 def _normal_pdf(x: arb) -> tuple[arb, arb, arb]:
-    p = (-x * x / 2).exp() / (2 * arb.pi()).sqrt()
-    return p, -x * p, (x * x - 1) * p / 2
+    square = x * x
+    p = (square / -2).exp() * _roots(ctx.prec)[0]
+    return p, -x * p, (square - 1) * p / 2
 
 
 def _normal_cdf(x: arb) -> tuple[arb, arb, arb]:
-    p, slope, _ = _normal_pdf(x)
-    return (-x / arb(2).sqrt()).erfc() / 2, p, slope / 2
+    scale, turn = _roots(ctx.prec)
+    p = (x * x / -2).exp() * scale
+    return (x * turn).erfc() / 2, p, x * p / -2
 
 
 def _atan(x: arb) -> tuple[arb, arb, arb]:

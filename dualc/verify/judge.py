@@ -52,6 +52,8 @@ class Judge:
         rows: dict[tuple[str, str], list[tuple[float, PointTuple, str]]] = {}
         for function in emitted:
             for i, point in enumerate(chosen):
+                if point not in self.known:
+                    continue
                 found = self._judge(function, self.known[point], float(emitted[function][i]))
                 if found is not None:
                     rows.setdefault((function, self.known[point].region), []).append(

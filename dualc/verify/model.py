@@ -37,6 +37,16 @@ def log_magnitude(value: arb) -> float:
     return math.log(int(mantissa) >> shift) + (int(exponent) + shift) * math.log(2)
 
 
+def _logs(values: list[arb]) -> np.ndarray:
+    """log |value| of many balls; floats where they reach, which is nearly everywhere."""
+    sizes = np.abs(np.array([float(v) for v in values]))
+    with np.errstate(divide="ignore"):
+        logs = np.log(sizes)
+    for i in np.flatnonzero((sizes < 1e-300) | (sizes > 1e300)):
+        logs[i] = log_magnitude(values[i])
+    return logs
+
+
 @dataclass(frozen=True)
 class Kink:
     """A place where phi is not smooth: the jumps of phi and of phi', and how it moves with each parameter."""
@@ -83,6 +93,7 @@ class Model:
         self.functions = tuple(names)
         self.pairs = self._pairs()
         self.cache: dict[Any, Any] = {}
+        self._rows: dict[Any, Row] = {}
 
     def _pairs(self) -> tuple[tuple[str, str], ...]:
         """The expectations E[a(u) b(v)] that the values are made of."""
@@ -145,8 +156,15 @@ class Model:
         return +first, +mixed
 
     def row(self, x: arb, piece: int | None = None) -> Row:
-        """Every function at x; at a kink pass the side's piece."""
-        side = self.piece_of(x) if piece is None else piece
+        """Every function at x; at a kink pass the side's piece. Exact places are remembered."""
+        if piece is not None or not x.is_exact():
+            return self._row(x, self.piece_of(x) if piece is None else piece)
+        key = x.man_exp()
+        if key not in self._rows:
+            self._rows[key] = self._row(x, self.piece_of(x))
+        return self._rows[key]
+
+    def _row(self, x: arb, side: int) -> Row:
         f, d, e = self.jet(x, side)
         row = {"f": f, "d": d, "xd": x * d}
         if not self.has_jumps:
@@ -219,7 +237,4 @@ class Table:
         self.x = [self.x[i] for i in order]
         self.rows = [self.rows[i] for i in order]
         self.floats = np.array([float(x) for x in self.x])
-        self.logs = {
-            name: np.array([log_magnitude(row[name]) for row in self.rows])
-            for name in self.functions
-        }
+        self.logs = {n: _logs([row[n] for row in self.rows]) for n in self.functions}

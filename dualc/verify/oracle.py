@@ -25,11 +25,12 @@ from flint import arb, arb_mat, ctx
 from dualc import ir
 from dualc.verify import kernel_only
 from dualc.verify.model import Model, OracleError, Row, Table, ball, log_magnitude
-from dualc.verify.quadrature import gauss_hermite, line, piece
+from dualc.verify.quadrature import gauss_hermite, length, line, piece
 
 __all__ = ["OracleError", "Truth", "attempts", "truths"]
 
 Pairs = dict[tuple[str, str], arb]
+_Probe = dict[str, tuple[list[arb], float]]  # integrals of a function, log of their largest term
 
 _NEAR = 0.02  # below this sqrt(1 - rho^2) the product grid is replaced by Gauss-Hermite
 
@@ -89,6 +90,15 @@ def _window(model: Model, q: Fraction, softness: float, digits: int) -> tuple[ar
 
     softness is 1 + |rho|: |phi(u) phi(v)| p(u, v) is below the product of these envelopes.
     """
+    key = ("window", q, softness, digits)
+    if key not in model.cache:
+        model.cache[key] = _scan(model, q, softness, digits)
+    found: tuple[arb, arb] = model.cache[key]
+    return found
+
+
+def _scan(model: Model, q: Fraction, softness: float, digits: int) -> tuple[arb, arb]:
+    """The window, by walking outwards from 0 on either side."""
     s = ball(q).sqrt()
     cut = math.log(10) * (digits + 6)
     least = math.sqrt(2 * softness * cut)
@@ -142,7 +152,7 @@ def _cover(
 
 def _probe(
     model: Model, table: Table, q: Fraction, width: arb, level: int
-) -> dict[str, tuple[list[arb], float]]:
+) -> _Probe:
     """Integrals of every function against narrow Gaussians: what one row of the product grid is.
 
     With each function the log of the largest sum of absolute values. At level 0 (rho = 0) there is one
@@ -169,9 +179,7 @@ def _probe(
     return {name: (sums[name], sizes[name]) for name in model.functions}
 
 
-def _disagreement(
-    a: dict[str, tuple[list[arb], float]], b: dict[str, tuple[list[arb], float]]
-) -> float:
+def _disagreement(a: _Probe, b: _Probe) -> float:
     """The largest difference of two probes, each function relative to its largest term."""
     worst = -math.inf
     for name, (left, _) in a.items():
@@ -182,10 +190,25 @@ def _disagreement(
     return math.exp(min(worst, 700.0))
 
 
-def _grid(model: Model, q: Fraction, level: int, digits: int) -> tuple[Table, float]:
-    """A table for variance q that resolves Gaussians of width sqrt(q) 2^(-level/2), and its self-estimate.
+def _attempts(
+    low: arb, high: arb, scale: arb, pieces: int, digits: int
+) -> Iterator[tuple[bool, float]]:
+    """(graded, step) in the order of their cost: plain and graded rules of ever smaller steps."""
+    step = 2.7 / math.sqrt(digits + 1)  # resolves the Gaussian itself to these digits
+    plain = length(low, high, scale, ())
+    graded = length(low, high, scale, (arb(0),) * max(1, pieces)) * 1.2
+    rules = [(plain / h, False, h) for h in (step * 0.8**k for k in range(24))]
+    if float(high - low) > 4:
+        rules += [(graded / h, True, h) for h in (step * 0.8**k for k in range(24))]
+    for _, is_graded, h in sorted(rules):
+        yield is_graded, h
 
-    Steps shrink, first without grading and then with it, until a grid with 4/5 of the step agrees.
+
+def _grid(model: Model, q: Fraction, level: int, digits: int) -> tuple[Table, float]:
+    """A table for variance q that resolves Gaussians of width sqrt(q) 2^(-level/2), its self-estimate.
+
+    Rules are tried in the order of their cost until one agrees with its coarser neighbour; the finer
+    of the two is kept.
     """
     key = (q, level, digits)
     if key in model.cache:
@@ -194,26 +217,23 @@ def _grid(model: Model, q: Fraction, level: int, digits: int) -> tuple[Table, fl
     width = (ball(q).sqrt() * arb(2) ** (-arb(level) / 2)).mid()
     softness = 1 + math.sqrt(1 - 2.0**-level)
     low, high = _window(model, q, softness, digits)
-    step = 2.9 / math.sqrt(digits + 1)
-    graded = False
-    for _ in range(24):
-        before = None
-        for h in (step, 0.8 * step):
-            nodes = _cover(model, low, high, width, graded, h)
-            table = Table(model, nodes, low, high, step=h, graded=graded)
-            probe = _probe(model, table, q, width, level)
-            error = math.inf if before is None else _disagreement(before, probe)
-            before = probe
-        if error < 10.0**-digits:
-            model.cache[key] = (table, error)
-            return table, error
-        if not graded and q > Fraction(1, 16):
-            graded, step = True, step / 0.85
-        step *= 0.72
-        if len(table.x) > 6000:
+    before: dict[bool, _Probe] = {}
+    error = math.inf
+    for graded, step in _attempts(low, high, width, len(model.breaks), digits):
+        nodes = _cover(model, low, high, width, graded, step)
+        if len(nodes) > 8000:
             break
+        table = Table(model, nodes, low, high, step=step, graded=graded)
+        probe = _probe(model, table, q, width, level)
+        if graded in before:
+            error = _disagreement(before[graded], probe)
+            if error < 10.0**-digits:
+                model.cache[key] = (table, error)
+                return table, error
+        before[graded] = probe
     raise OracleError(
-        f"{model.name}: no {digits} digits at variance {float(q):g} (two grids differ by {error:.1e})."
+        f"{model.name}: no {digits} digits at variance {float(q):g}"
+        f" (two grids differ by {error:.1e})."
     )
 
 
@@ -273,7 +293,8 @@ def _relevant(
         sizes[a, b] = arb(0)
         if top > -math.inf:
             keep |= size > top - cut
-            sizes[a, b] = arb(top).exp() * float(np.exp(size - top).sum())
+            large = size[size > top - 9]
+            sizes[a, b] = arb(top).exp() * (1 + float(np.exp(large - top).sum()))
     return keep, sizes
 
 
@@ -310,25 +331,21 @@ def _degenerate(model: Model, place: _Place, digits: int) -> tuple[Pairs, float]
     high = max(high, mirrored[1].mid(), key=float)
     pairs = [p for p in model.pairs if p != ("e", "e")]  # dual_dot's partials: only along q
     scale = ball(place.q11).sqrt().mid()
-    step, graded, before = 2.9 / math.sqrt(digits + 1), False, None
-    for _ in range(30):
-        nodes = _cover(model, low, high, scale, graded, step, [b / slope for b in model.breaks])
+    mirrors = [b / slope for b in model.breaks]
+    before: dict[bool, Pairs] = {}
+    for graded, step in _attempts(low, high, scale, len(model.breaks), digits):
+        nodes = _cover(model, low, high, scale, graded, step, mirrors)
+        if len(nodes) > 100_000:
+            break
         sums, sizes = _line_sums(model, nodes, slope, place, pairs)
-        if before is not None:
-            error = max(
-                (float(abs((sums[p] - before[p]).mid()) / sizes[p]) for p in pairs if sizes[p] > 0),
-                default=0.0,
-            )
+        if graded in before:
+            gaps = [(abs((sums[p] - before[graded][p]).mid()), sizes[p]) for p in pairs]
+            error = max((float(gap / size) for gap, size in gaps if size > 0), default=0.0)
             if error < 10.0**-digits:
                 sums = {p: _blur(v, sizes[p], digits) for p, v in sums.items()}
                 _add_masses(model, sums, slope, place)
                 return sums, error
-        before = sums
-        if not graded and before is not None and step < 2.1 / math.sqrt(digits + 1):
-            graded, step, before = True, 2.9 / math.sqrt(digits + 1) / 0.8, None
-        step *= 0.8
-        if len(nodes) > 200_000:
-            break
+        before[graded] = sums
     raise OracleError(
         f"{model.name}: no {digits} digits at rho = +-1, variance {float(place.q11):g}."
     )
@@ -404,10 +421,11 @@ def _edge(model: Model, place: _Place, digits: int) -> tuple[Pairs, float] | Non
     reach = (_reach(digits) * s).mid()
     zones = _zones([k / r for k in model.breaks], abs(reach / r), *window)
     far = _far_nodes(model, place, zones, window, base)
-    order = _hermite_order(model, [r * x for x, _ in far], s, digits)
-    if order is None:
+    far = _mattering(model, far, r, place, digits)
+    orders = _orders(model, [r * x for x, _ in far], s, digits)
+    if orders is None:
         return None
-    total = _far_sums(model, far, r, s, place, order, digits)
+    total = _far_sums(model, far, (r, s), place, orders, digits)
     step = 2.9 / math.sqrt(digits + 1)
     for zone in zones:
         coarse = _near_sums(model, zone, reach, place, step, digits)
@@ -464,60 +482,75 @@ def _inner(model: Model, centre: arb, s: arb, order: int) -> Row:
     return means
 
 
-def _hermite_order(model: Model, centres: list[arb], s: arb, digits: int) -> int | None:
-    """The number of Gauss-Hermite nodes that twice as many agree with at sampled centres."""
-    if not centres:
-        return 4
-    picked = sorted(centres, key=lambda c: abs(float(c)))
-    sample = picked[:4] + picked[:: max(1, len(picked) // 8)] + picked[-1:]
+def _hermite_order(model: Model, centres: Sequence[arb], s: arb, digits: int) -> int | None:
+    """The number of Gauss-Hermite nodes that more of them agree with at all these centres."""
     order = 4
     while order <= 64:
-        finer = min(2 * order, order + 16)
-        good = True
-        for c in sample:
-            few, many = _inner(model, c, s, order), _inner(model, c, s, finer)
-            sizes = model.row(c)
-            for name, value in many.items():
-                size = max(abs(value.mid()), abs(sizes[name].mid()), key=float)
-                floor = size * arb(10) ** -digits + arb(2) ** (8 - ctx.prec) * (1 + abs(c))
-                good = good and bool(abs((few[name] - value).mid()) <= floor)
-            if not good:
-                break
-        if good:
+        finer = order + max(2, order // 2)
+        if all(_agree(model, c, s, (order, finer), digits) for c in centres):
             return finer
         order = finer
     return None
 
 
+def _agree(model: Model, c: arb, s: arb, orders: tuple[int, int], digits: int) -> bool:
+    """Whether two orders of Gauss-Hermite agree for every function, relative to its size nearby."""
+    few, many = (_inner(model, c, s, order) for order in orders)
+    sizes = model.row(c)
+    rounding = arb(2) ** (8 - ctx.prec) * (1 + abs(c))
+    for name, value in many.items():
+        size = max(abs(value.mid()), abs(sizes[name].mid()), key=log_magnitude)
+        if not abs((few[name] - value).mid()) <= size * arb(10) ** -digits + rounding:
+            return False
+    return True
+
+
+def _orders(model: Model, centres: list[arb], s: arb, digits: int) -> list[int] | None:
+    """For every centre, an order that its group's ends and middle need; None if one needs too many."""
+    orders: list[int] = []
+    for start in range(0, len(centres), 20):
+        group = centres[start : start + 20]
+        order = _hermite_order(model, [group[0], group[-1], group[len(group) // 2]], s, digits)
+        if order is None:
+            return None
+        orders += [order] * len(group)
+    return orders
+
+
+def _mattering(
+    model: Model, far: list[tuple[arb, Row]], r: arb, place: _Place, digits: int
+) -> list[tuple[arb, Row]]:
+    """The nodes whose largest term exceeds 10^-(digits + 5) of the largest of all, from left to right."""
+    variance = float(place.q11)
+    sizes = []
+    for x, row in far:
+        other = model.row((r * x).mid())
+        size = max(log_magnitude(v) for v in row.values())
+        size += max(log_magnitude(v) for v in other.values())
+        sizes.append(size - float(x) ** 2 / (2 * variance))
+    cut = max(sizes, default=0.0) - math.log(10) * (digits + 5)
+    kept = [node for node, size in zip(far, sizes, strict=True) if size > cut]
+    return sorted(kept, key=lambda node: float(node[0]))
+
+
 def _far_sums(
     model: Model,
     far: list[tuple[arb, Row]],
-    r: arb,
-    s: arb,
+    conditional: tuple[arb, arb],
     place: _Place,
-    order: int,
+    orders: list[int],
     digits: int,
 ) -> Pairs:
-    """sum over u of a(u) p(u) E[b(r u + s w)]."""
-    pairs = model.pairs
-    total = {p: arb(0) for p in pairs}
+    """Sum over u of a(u) p(u) E[b(r u + s w)], conditional = (r, s)."""
+    r, s = conditional
+    total = {p: arb(0) for p in model.pairs}
     absolute = dict(total)
     variance = ball(place.q11)
     norm = (2 * arb.pi() * variance).sqrt()
-    inner = {i: model.row(r * x) for i, (x, _) in enumerate(far)}
-    sizes = [
-        max(log_magnitude(row[n]) for n in row)
-        + max(log_magnitude(inner[i][n]) for n in row)
-        - float(x * x / (2 * variance))
-        for i, (x, row) in enumerate(far)
-    ]
-    cut = max(sizes, default=0.0) - math.log(10) * (digits + 8)
-    for (x, row), size in zip(far, sizes, strict=True):
-        if size < cut:
-            continue
+    for (x, row), order in zip(far, orders, strict=True):
         p = (-x * x / (2 * variance)).exp() / norm
         means = _inner(model, r * x, s, order)
-        for a, b in pairs:
+        for a, b in model.pairs:
             term = p * row[a] * means[b]
             total[a, b] += term
             absolute[a, b] += abs(term.mid())
@@ -651,10 +684,16 @@ class _Models:
             self._known[bits] = Model(self._activation, self._parameters)
         return self._known[bits]
 
+    def has_jumps(self, bits: int) -> bool:
+        """Whether phi jumps anywhere."""
+        with ctx.workprec(bits):
+            return self.at(bits).has_jumps
+
 
 def _bits(place: _Place, digits: int) -> int:
     """Working precision: the digits, a margin for sums, and what the density loses next to rho = +-1."""
     lost = 0.0 if place.gap == 0 else -2 * math.log2(place.spread)
+    lost = max(lost, 40.0)  # rho = 1 - 2^-20: the usual edge shares its tables with all other points
     return 32 * math.ceil((3.33 * (digits + 8) + 20 + lost) / 32)
 
 
@@ -663,6 +702,8 @@ def _truth(
 ) -> Truth:
     place, limit = _place(point, digits)
     wanted = digits + math.ceil(1.25 * digits) + 2 if limit else digits
+    if limit and place.q12 == 0 and not models.has_jumps(_bits(place, digits)):
+        wanted = digits  # nothing cancels: E[phi''] needs no division by the tiny variance
     bits = _bits(place, wanted)
     with ctx.workprec(bits):
         model = models.at(bits)

@@ -77,7 +77,7 @@ def points(
     found: dict[PointTuple, None] = {}
     for rho, q11, q22 in places:
         a, b = _variance(q11, high), _variance(q22, high)
-        shared = single or q11 == 1e4 or abs(rho) in (0.0, 1.0, _NEAR)
+        shared = single or 1e4 in (q11, q22) or abs(rho) in (0.0, 1.0, _NEAR)
         point = _point(0.0 if 0.0 in (a, b) else rho, a, b, shared)
         found.setdefault(point)
     return tuple(found)

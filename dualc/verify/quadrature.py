@@ -80,7 +80,7 @@ class _Map:
             m = (a + b) / 2
             below = self.floats(m) < wanted
             a, b = np.where(below, m, a), np.where(below, b, m)
-        steps = 1 + max(0, math.ceil(math.log2(ctx.prec / 44)))
+        steps = max(1, math.ceil(math.log2(ctx.prec / 44)))  # floats give 44 bits, each step doubles
         nodes = []
         for x0, t in zip(m, targets, strict=True):
             x = arb(float(x0))
@@ -110,17 +110,22 @@ def piece(low: arb, high: arb, scale: arb, centres: tuple[arb, ...], step: float
 
 
 def line(low: arb, high: arb, scale: arb, centres: tuple[arb, ...], step: float) -> Nodes:
-    """The trapezoid rule in the resolved coordinate, for an integrand that is negligible at both ends.
+    """The trapezoid rule in the resolved coordinate, for an integrand negligible at both ends.
 
-    The nodes are offset by an irrational part of a step, so that none falls on 0.
+    The nodes (k + 1/2) step are symmetric about 0, where all centres lie, and none falls on it.
     """
     grading = _Map(scale, centres)
     t0, t1 = float(grading.exact(low)[0]), float(grading.exact(high)[0])
-    first, last = math.ceil(t0 / step - 0.381), math.floor(t1 / step - 0.381)
-    h, offset = arb(step), arb(0.381)
-    targets = [(k + offset) * h for k in range(first, last + 1)]
-    slack = 1e-9 * (1 + abs(float(high)) + abs(float(low)))
-    return [
-        (x, rate * h)
-        for x, rate in grading.inverse(targets, float(low) - slack, float(high) + slack)
-    ]
+    first, last = math.ceil(t0 / step - 0.5), math.floor(t1 / step - 0.5)
+    h, reach = arb(step), max(last, -1 - first)
+    targets = [(k + arb(0.5)) * h for k in range(reach + 1)]
+    far = max(abs(float(low)), abs(float(high)))
+    right = [(x, rate * h) for x, rate in grading.inverse(targets, 0.0, far * 1.001)]
+    left = [(-x, w) for x, w in right[: max(0, -first)]]
+    return left[::-1] + right[: last + 1]
+
+
+def length(low: arb, high: arb, scale: arb, centres: tuple[arb, ...]) -> float:
+    """How long a segment is in the resolved coordinate."""
+    grading = _Map(scale, centres)
+    return float(grading.exact(high)[0] - grading.exact(low)[0])
