@@ -57,10 +57,12 @@ def _at_path(path: Path) -> tuple[Place, Path]:
     up = path.parent.parent
     layouts = (folder(up), project(up.parent), folder(path.parent), project(up))
     for place in layouts:
-        record = place.record(path.stem)
-        if record.is_file() and path in (record, place.module(path.stem)):
+        record, module = place.record(path.stem), place.module(path.stem)
+        if path in (record, module) and record.is_file() and module.is_file():
             return place, record
-    raise DualcError(f"{path}: no such record, or no record beside it.  Run: dualc compile NAME")
+    raise DualcError(
+        f"{path}: no record, or no module and record together.  Run: dualc compile NAME"
+    )
 
 
 @click.command("catalog")

@@ -100,7 +100,7 @@ def check_one(check: Check) -> Verdict:
     from dualc.compiler import certify_record
 
     record = read_record(check.path)
-    _check_files(record, check.place)
+    check_files(record, check.place)
     kept = None if check.oracle is None else check.oracle / f"{record.name}.json"
     known = _true_values(kept)
     fresh = certify_record(record, "full" if check.full else "hard", stored=known)
@@ -150,7 +150,7 @@ def _worst(certificate: Certificate, dtype: str) -> str:
     return worst(certificate, dtype)
 
 
-def _check_files(record: Record, place: Place) -> None:
+def check_files(record: Record, place: Place) -> None:
     """Raises StaleModule unless the files on disk are what emit gives, byte for byte."""
     from dualc.compiler import emit_record
     from dualc.emit import support_text
