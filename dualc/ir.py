@@ -110,7 +110,10 @@ class Term:
         one                                  1
         odd_angle (w, c)                     atan2(c, sqrt(w))
         wedge     (w, c, n, above, below)    psi + above/sqrt(w') for c >= 0, and T_n + below/sqrt(w') for c < 0
-        cosh, sinh, exp, cos, sin  (a, c)    exp(a) cosh(c), exp(a) sinh(c), exp(a + c), exp(a) cos(c), exp(a) sin(c)
+        cosh, sinh, cos, sin  (a, c)         exp(a) cosh(c), exp(a) sinh(c), exp(a) cos(c), exp(a) sin(c)
+        exp, grow  (a, c)                    exp(a + c); grow where the exponent may be large and positive
+        coshm1, expm1  (a, c)                exp(a) (cosh(c) - 1), exp(a) (exp(c) - 1)
+        product (left, right)                left right, each a sum of rows "shape;coefficient;exponent" (exp, expm1, none)
         orthant   (i, j, sign)               E[max(u, 0)**i max(v, 0)**j], the covariance being sign * q12
     In a wedge psi = atan2(sqrt(w), -c) lies in [0, pi], and T_n = atan(t) less n terms of Euler's series,
     t = sqrt(w)/|c|: both branches are equal, the second does not cancel at psi -> 0.
@@ -127,10 +130,15 @@ class Term:
 
 @dataclass(frozen=True)
 class Formula:
-    """An exact function of (q12, q11, q22): the sum of its terms."""
+    """An exact function of (q12, q11, q22): the sum of its terms.
+
+    `near`, where given, is the same function as a sum that does not cancel for |switch| < 1.
+    """
 
     name: str  # "dual" | "dual_dot" | "dual_dq11" | "dual_dPARAMETER"
     terms: tuple[Term, ...]
+    near: tuple[Term, ...] = ()
+    switch: str = ""
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ from dualc.derive import algebra, atoms, given
 from dualc.derive.atoms import Sum, add, derivative, parameter_derivative, read
 from dualc.derive.field import Field
 from dualc.derive.pairing import Mass, Side, constants, expectation, side
-from dualc.derive.terms import terms
+from dualc.derive.terms import formula
 from dualc.errors import NoClosedForm
-from dualc.ir import Activation, Atom, DualForm, Formula
+from dualc.ir import Activation, Atom, DualForm
 
 
 def derive(activation: Activation) -> DualForm:
@@ -45,7 +45,7 @@ def _closed(activation: Activation, phi: Sum) -> DualForm:
         expectation(smooth, with_respect, k, forms[f"dual_d{name}"])
     return DualForm(
         tier="closed",
-        formulas=tuple(Formula(name, terms(form, defaults)) for name, form in forms.items()),
+        formulas=tuple(formula(name, form, defaults) for name, form in forms.items()),
         atoms=_atoms(phi),
         jumps=("0",) if jump != 0 else (),
     )

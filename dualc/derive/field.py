@@ -67,6 +67,22 @@ class Field:
             total += self.ring.term_new(tuple(exponents), c) * factor
         return total if total == p else self.reduce(total)
 
+    def uncorrelated(self, x: Element) -> Element:
+        """x at q12 = 0 (its denominator being free of q12)."""
+        numerator = self.ring.zero
+        for monomial, c in x.numer.terms():
+            if monomial[0] == 0:
+                numerator += self.ring.term_new(monomial, c)
+        return self.field(numerator) / self.field(x.denom)
+
+    def at_zero(self, x: Element) -> Element:
+        """x at q12 = q11 = q22 = D = 0, for a polynomial in them."""
+        numerator = self.ring.zero
+        for monomial, c in x.numer.terms():
+            if not any(monomial[:4]):
+                numerator += self.ring.term_new(monomial, c)
+        return self.field(numerator) / self.field(x.denom)
+
     def parity(self, x: Element) -> tuple[Element, Element]:
         """The parts of x even and odd in q12 (denominators are even)."""
         even, odd = self.ring.zero, self.ring.zero

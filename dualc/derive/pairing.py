@@ -119,6 +119,17 @@ class Angle(NamedTuple):
     product: Element
 
 
+class Anchored(NamedTuple):
+    """E[f] E[g] plus what of a form is left when its value at q12 = 0 is taken off.
+
+    Each mean is a sum of coefficient * exp(exponent), their constants adding up to 0 on one side at least.
+    """
+
+    left: tuple[tuple[Element, Element], ...]
+    right: tuple[tuple[Element, Element], ...]
+    rest: Form
+
+
 @dataclass
 class Form:
     """An expectation, gathered: every dictionary maps what a coefficient multiplies to the coefficient."""
@@ -132,6 +143,7 @@ class Form:
     wedges: dict[Angle, list[Element]] = dataclass_field(default_factory=dict)  # of psi, of 1/sqrt
     orthants: dict[tuple[int, int, int], Element] = dataclass_field(default_factory=dict)
     powers: list[tuple[int, Element, Element]] = dataclass_field(default_factory=list)
+    anchored: list[Anchored] = dataclass_field(default_factory=list)
 
     def add(self, under: Element, value: Element) -> None:
         """Add value / sqrt(under)."""
@@ -161,6 +173,14 @@ class Form:
         row[0] += of_psi
         row[1] += of_root
 
+    def join(self, other: Form) -> None:
+        """Add another form of plain, tilted and power entries to this one."""
+        for radicand, value in other.plain.items():
+            _increase(self.plain, radicand, value)
+        for key, value in other.tilted.items():
+            _increase(self.tilted, key, value)
+        self.powers += other.powers
+
 
 def _increase(table: dict[Any, Element], key: Any, value: Element) -> None:
     table[key] = table[key] + value if key in table else value
@@ -169,15 +189,68 @@ def _increase(table: dict[Any, Element], key: Any, value: Element) -> None:
 def expectation(f: Side, g: Side, field: Field, onto: Form | None = None) -> Form:
     """E[f(u) g(v)], masses included; added to the form `onto` if one is given."""
     form = Form(field) if onto is None else onto
+    together = _anchor(form, f, g)
     for one in f.components:
         for two in g.components:
-            _pair(form, one, two)
+            if not (together and _untilted(one) and _untilted(two)):
+                _pair(form, one, two)
     base = State(field.one, field.q11, field.q22, field.q12, field.d)
     for m in f.masses:
         _mass_pair(form, m, g, base)
     for m in g.masses:
         _mass_pair(form, m, Side(f.components), _exchange(base))
     return form
+
+
+def _untilted(c: Component) -> bool:
+    """Whether a component is p(x) exp(b x), b real or imaginary."""
+    return not c.link and c.a == 0 and not all(algebra.complex_parts(c.b))
+
+
+def _anchor(form: Form, f: Side, g: Side) -> bool:
+    """Gather the pairs of p(x) exp(b x) around q12 = 0 where they cancel at small variances.
+
+    That is where such a sum vanishes at x = 0 though its summands do not, as 1 - cos(x) or exp(x) - 1.
+    """
+    sides = [tuple(c for c in side.components if _untilted(c)) for side in (f, g)]
+    if not any(_vanishes_at_zero(side) for side in sides):
+        return False
+    rest = Form(form.field)
+    for one in sides[0]:
+        for two in sides[1]:
+            _pair(rest, one, two)
+    k = form.field
+    means = [_mean(k, side, q) for side, q in zip(sides, (k.q11, k.q22), strict=True)]
+    form.anchored.append(Anchored(means[0], means[1], rest))
+    return True
+
+
+def _vanishes_at_zero(components: tuple[Component, ...]) -> bool:
+    if not any(c.b != 0 for c in components):
+        return False
+    constants = [value for c in components for i, value in c.polynomial if i == 0]
+    return len(constants) > 1 and any(constants) and algebra.tidy(sum(constants)) == 0 and (
+        _has_even_part(components)
+    )
+
+
+def _has_even_part(components: tuple[Component, ...]) -> bool:
+    """Whether the constants belong to more than an odd function such as sin(b x)."""
+    return not all(c.parity == -1 for c in components if any(i == 0 for i, _ in c.polynomial))
+
+
+def _mean(k: Field, components: tuple[Component, ...], q: Element) -> tuple[tuple[Any, Any], ...]:
+    """E[f(sqrt(q) Z)] as (coefficient, exponent) pairs."""
+    total: dict[Element, Element] = {}
+    state = State(k.one, q, q, k.zero, q * q)
+    for c in components:
+        b = k.element(c.b)
+        exponent = k.normal(b * b * q / 2)
+        for i, coefficient in c.polynomial:
+            value = moment(i, 0, state, None, None, (b * q, k.zero)).get("one", k.zero)
+            _increase(total, exponent, k.element(coefficient) * value)
+    real = ((exponent, k.complex_parts(k.normal(v))[0]) for exponent, v in total.items())
+    return tuple((value, exponent) for exponent, value in real if value != 0)
 
 
 def _exchange(state: State) -> State:

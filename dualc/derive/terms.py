@@ -10,13 +10,28 @@ from typing import Any
 from mpmath import mp
 
 from dualc.derive.field import Element, Field, Polynomial
-from dualc.derive.pairing import Angle, Form
-from dualc.ir import Term
+from dualc.derive.pairing import Anchored, Angle, Form
+from dualc.ir import Formula, Term
+
+
+def formula(name: str, form: Form, defaults: Mapping[Any, Any]) -> Formula:
+    """A form as a formula; what grows is anchored only near q12 = 0, where anchoring loses nothing."""
+    anchored = terms(form, defaults)
+    if not form.anchored or not any(t.shape == "expm1" for t in anchored):
+        return Formula(name, anchored)
+    plain = Form(form.field, form.plain, form.odd, dict(form.tilted), form.wedges, form.orthants)
+    plain.powers = list(form.powers)
+    for anchor in form.anchored:
+        plain.join(anchor.rest)
+    switch = max((t.arguments[1] for t in anchored if t.shape == "expm1"), key=len)
+    return Formula(name, terms(plain, defaults), anchored, switch)
 
 
 def terms(form: Form, defaults: Mapping[Any, Any]) -> tuple[Term, ...]:
     """The terms of a form in a fixed order."""
     out = _tilted(form)
+    for anchor in form.anchored:
+        out += _anchored(form.field, anchor)
     for angle, row in form.wedges.items():  # what else is a multiple of the wedge's root joins it
         outside, radicand = form.field.inverse_root(angle.w)
         if row[0] != 0 and radicand in form.plain and radicand != 1:
@@ -56,8 +71,15 @@ def _term(
     return None if scaled is None else Term(*scaled, shape, arguments)
 
 
-def _tilted(form: Form) -> list[Term | None]:
-    """exp(a + c), exp(a - c) with coefficients x, y as cosh and sinh; conjugate pairs as cos and sin."""
+def _tilt_groups(form: Form) -> dict[tuple[str, str], list[Element]]:
+    """Coefficients of exp(a + c) and exp(a - c) by the texts of a and c, all radicands being 1."""
+    return {key[:2]: row for key, row in _groups(form)[0].items()}
+
+
+def _groups(
+    form: Form,
+) -> tuple[dict[tuple[str, str, Polynomial], list[Element]], list[Term | None]]:
+    """Real exponents in pairs +-c; complex ones as finished terms."""
     k = form.field
     groups: dict[tuple[str, str, Polynomial], list[Element]] = {}
     out: list[Term | None] = []
@@ -66,19 +88,68 @@ def _tilted(form: Form) -> list[Term | None]:
             out += _oscillating(k, (even, odd, imaginary), radicand, value)
             continue
         real, _ = k.complex_parts(value)
-        flip = odd != 0 and str(odd.numer.LC)[0] == "-"
+        flip = odd != 0 and odd.numer.LC < 0
         key = (k.text(even), k.text(-odd if flip else odd), radicand)
         groups.setdefault(key, [k.zero, k.zero])[flip] += real
+    return groups, out
+
+
+def _tilted(form: Form) -> list[Term | None]:
+    """exp(a + c), exp(a - c) with coefficients x, y as cosh and sinh; conjugate pairs as cos and sin."""
+    k = form.field
+    groups, out = _groups(form)
     for (a, c, radicand), (up, down) in groups.items():
         up, down = k.normal(up), k.normal(down)
-        if up == 0 or down == 0:
-            minus = "" if up != 0 else "-"
-            argument = f"{minus}({c})" if minus else c
-            out.append(_term(k, up + down, radicand, "exp", (a, argument)))
+        grows = not a.startswith(("-", "(-"))
+        if up == 0 or down == 0 or (grows and c != "0"):
+            for value, argument in ((up, c), (down, f"-({c})")):
+                out.append(_term(k, value, radicand, "grow" if grows else "exp", (a, argument)))
         else:
             out.append(_term(k, up + down, radicand, "cosh", (a, c)))
             out.append(_term(k, up - down, radicand, "sinh", (a, c)))
     return out
+
+
+def _anchored(k: Field, anchor: Anchored) -> list[Term | None]:
+    """The product of the means, and every pair less its value at q12 = 0."""
+    means = [_mean_text(k, mean) for mean in (anchor.left, anchor.right)]
+    out: list[Term | None] = [Term("1", "", "", "product", (means[0], means[1]))]
+    one = k.ring.one
+    for value in anchor.rest.plain.values():
+        out.append(_term(k, value - k.uncorrelated(value), one, "one", ()))
+    out += [_power(k, *row) for row in anchor.rest.powers if row[0] > 0]
+    for (a, c), (up, down) in _tilt_groups(anchor.rest).items():
+        both = up + down
+        moved = both - k.uncorrelated(both)
+        if c == "0":
+            out.append(_term(k, moved, one, "exp", (a, c)))
+            continue
+        if up == 0 or down == 0:
+            sign = c if up != 0 else f"-({c})"
+            out.append(_term(k, both, one, "expm1", (a, sign)))
+        elif a.startswith(("-", "(-")):
+            out.append(_term(k, both, one, "coshm1", (a, c)))
+            out.append(_term(k, up - down, one, "sinh", (a, c)))
+        else:
+            out.append(_term(k, up, one, "expm1", (a, c)))
+            out.append(_term(k, down, one, "expm1", (a, f"-({c})")))
+        out.append(_term(k, moved, one, "exp", (a, "0")))
+    return out
+
+
+def _mean_text(k: Field, mean: tuple[tuple[Element, Element], ...]) -> str:
+    """Rows "shape;coefficient;exponent": exponentials less 1 where the mean vanishes with the variance."""
+    total = k.normal(sum((value for value, _ in mean), k.zero))
+    vanishes = k.at_zero(total) == 0
+    rows = [
+        ("expm1" if vanishes else "exp", k.text(value), k.text(exponent))
+        for value, exponent in mean
+        if exponent != 0
+    ]
+    plain = total if vanishes else sum((v for v, exponent in mean if exponent == 0), k.zero)
+    if plain != 0:
+        rows.append(("", k.text(plain), "0"))
+    return ";".join(part for row in sorted(rows) for part in row)
 
 
 def _oscillating(

@@ -32,7 +32,7 @@ _NUMBERS += ("erf", "erfc", "atan")
 _SUPPORT = (
     "normal_cdf", "normal_pdf", "heaviside", "sinc", "gap", "root", "angle", "odd_angle", "atan_tail",
     "exp_cosh", "exp_sinh", "exp_coshm1", "orthant_moment", "ratio", "correlation",
-    "relative_root", "exp_mix", "exp_expm1",
+    "relative_root", "exp_mix", "exp_expm1", "exp_sum", "choose", "root_ratio",
 )  # fmt: skip
 
 

@@ -244,6 +244,35 @@ def ratio(above: Array, below: Array) -> Array:
     return jnp.where(regular, above / jnp.where(regular, below, 1.0), limit)
 
 
+def root_ratio(root_d: Array, q: Array, other: Array) -> Array:
+    """sqrt(D) / q. As q alone goes to 0 (then q12 = 0) it is infinite; at q = other = 0, along rho = 1, it is 0."""
+    regular = q > 0
+    limit = jnp.where(other > 0, jnp.inf, 0.0).astype(q.dtype)
+    return jnp.where(regular, root_d / jnp.where(regular, q, 1.0), limit)
+
+
+def choose(near: Array, one: Array, two: Array) -> Array:
+    """`one` where `near` holds and it is no inf - inf, else `two`."""
+    return jnp.where(near & ~jnp.isnan(one), one, two)
+
+
+def exp_sum(start: Array, *rows: Array) -> Array:
+    """start + sum of weight * exp(exponent) over rows (exponent, weight, exponent, weight, ...).
+
+    Added under one scale: where exponentials overflow, the sum has the sign of what dominates, never inf - inf.
+    """
+    exponents, weights = rows[::2], rows[1::2]
+    top = exponents[0]
+    for exponent in exponents[1:]:
+        top = jnp.maximum(top, exponent)
+    top = lax.stop_gradient(jnp.maximum(top, 0.0))
+    total = start * jnp.exp(-top)
+    for exponent, weight in zip(exponents, weights):
+        total = total + weight * jnp.exp(exponent - top)
+    half = jnp.exp(top / 2)
+    return jnp.where(total == 0, jnp.zeros_like(total), total * half * half)
+
+
 def correlation(q12: Array, q11: Array, q22: Array) -> Array:
     """The correlation q12 / sqrt(q11 q22) in [-1, 1]; 1 if both variances are 0, 0 if one is."""
     scale = root(q11) * root(q22)

@@ -47,15 +47,32 @@ class _Body:
 
     def plan(self) -> PlannedFunction:
         """The finished function."""
-        if any("D" in _texts(term) for term in self.formula.terms):
+        if any("D" in _texts(term) for term in (*self.formula.terms, *self.formula.near)):
             self._assign("gap(q12, q11, q22)", "d")
-        for term in self.formula.terms:  # name the polynomials under roots first
+        for term in (*self.formula.terms, *self.formula.near):  # name the polynomials under roots first
             for text in (term.radicand, term.root, *_wedge_roots(term)):
                 self._root_of(text)
-        summands = [self._term(term) for term in self.formula.terms]
-        result = " + ".join(summands) if summands else "0*q12"
+        result = self._sum_of(self.formula.terms)
+        if self.formula.near:
+            near = self._assign(self._sum_of(self.formula.near), "near")
+            far = self._assign(result, "far")
+            switch = self._quotient(self._read(self.formula.switch))
+            result = f"choose(abs({switch}) < 1, {near}, {far})"
         lines = tuple(Assignment(name, text) for text, name in self.assignments.items())
         return PlannedFunction(self.formula.name, lines, result)
+
+    def _sum_of(self, terms: tuple[Term, ...]) -> str:
+        """The sum of terms; growing exponentials are added under one scale, so that none overflows alone."""
+        summands = [self._term(term) for term in terms if term.shape != "grow"]
+        growing = [term for term in terms if term.shape == "grow"]
+        if growing:
+            rows = []
+            for term in growing:
+                a, c = (self._read(text) for text in term.arguments)
+                weight = self._product(term.coefficient, term.root, term.radicand)
+                rows += [self._assign(self._quotient(a + c), "e"), weight]
+            summands = [f"exp_sum({' + '.join(summands) or '0'}, {', '.join(rows)})"]
+        return " + ".join(summands) if summands else "0*q12"
 
     # -- names
 
@@ -96,6 +113,12 @@ class _Body:
         top = [self._factor(base, power) for base, power in above]
         bottom = [self._factor(base, power) for base, power in below]
         vanishes = any(base in (arrange.Q11, arrange.Q22, arrange.D) for base, _ in below)
+        if root == "D" and (arrange.Q11, 1) in below:  # one zero variance: infinite, two: 0
+            bottom.remove("q11")
+            below = [item for item in below if item != (arrange.Q11, 1)]
+            top.append(f"root_ratio({self._root_of(root)}, q11, q22)")
+            root = ""
+            vanishes = any(base in (arrange.Q22, arrange.D) for base, _ in below)
         top += [s for s in (self._root_of(root), *shapes) if s]
         if radicand:
             bottom.append(self._root_of(radicand))
@@ -125,6 +148,7 @@ class _Body:
             "orthant": lambda: self._orthant(term),
             "power": lambda: self._power(term),
             "given": lambda: self._given(term),
+            "product": lambda: "*".join(f"({self._mean(text)})" for text in term.arguments),
         }
         if term.shape in build:
             return build[term.shape]()
@@ -140,6 +164,15 @@ class _Body:
             return f"exp({self._quotient(a)})*{shape}({self._quotient(c)})"
         decay = self._assign(self._quotient(-a), "a")
         return f"exp_{shape}({decay}, {self._assign(self._quotient(c), 'c')})"
+
+    def _mean(self, text: str) -> str:
+        """A sum of rows "shape;coefficient;exponent", the shape exp, expm1 or none."""
+        parts = text.split(";") if text else []
+        summands = []
+        for shape, coefficient, exponent in zip(parts[::3], parts[1::3], parts[2::3], strict=True):
+            factor = f"{shape}({self._quotient(self._read(exponent))})" if shape else ""
+            summands.append(self._product(coefficient, "", "", factor))
+        return " + ".join(summands) or "0"
 
     def _quotient(self, x: Expr) -> str:
         return self._product(arrange.text(x), "", "") if x != 0 else "0"
