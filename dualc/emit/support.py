@@ -801,7 +801,7 @@ def _rescaled(
 
 
 def _weights(order: int, powers: dict[int, Any], imaginary: bool, mixed: bool, dtype: Any) -> Array:
-    """Coefficients of the powers of x for each degree, (order + 1, powers); with j^(n+i) if imaginary."""
+    """Coefficients of the powers for each degree, (order + 1, powers); times j^(n+i) if imaginary."""
     rows = []
     for i in range(max(powers) + 1):
         coef = powers.get(i, 0.0)
@@ -927,9 +927,7 @@ def series_moment(
     return _with_rates(value, (d_q12, d_q11, d_q22))
 
 
-def _moment(
-    table: Series, kind: tuple[int, int, int], q12: Array, q11: Array, q22: Array
-) -> Array:
+def _moment(table: Series, kind: tuple[int, int, int], q12: Array, q11: Array, q22: Array) -> Array:
     """The value of `series_moment` by Horner's scheme in rho over the degrees."""
     left, right, lost = kind
     top = min(table.order - lost, len(table.rows) - 1 - max(left, right))
