@@ -18,10 +18,10 @@ import signal
 import threading
 import types
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from dualc.errors import EntryError, OutputError
 from dualc.ir import Record
@@ -30,9 +30,6 @@ try:
     import fcntl
 except ImportError:  # no advisory locks on Windows: whole files still, but the last writer wins
     fcntl = None  # type: ignore[assignment]
-
-T = TypeVar("T")
-
 
 # ---- JSON ----
 
@@ -61,82 +58,128 @@ def text_of(record: Record) -> str:
     return json.dumps(plain, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-@cache
-def _fields(kind: type) -> dict[str, Any]:
-    hints = typing.get_type_hints(kind)
-    return {field.name: hints[field.name] for field in dataclasses.fields(kind)}
+class _Mismatch(ValueError):
+    """Data of another shape than its type; the path to it is gathered on the way out."""
+
+    def __init__(self, message: str):
+        super().__init__(message)
+        self.message, self.path = message, ""
+
+    def inside(self, place: str) -> _Mismatch:
+        """The same, one level further out: `place` is a key or [an index]."""
+        dot = "." if self.path and not self.path.startswith("[") else ""
+        self.path = f"{place}{dot}{self.path}"
+        return self
+
+    def __str__(self) -> str:
+        return f"{self.path or 'the record'}: {self.message}"
 
 
-def _mismatch(path: str, expected: str, data: object) -> ValueError:
+def _expected(kind: str, data: object) -> _Mismatch:
     shown = json.dumps(data)
     shown = shown if len(shown) <= 40 else shown[:37] + "..."
-    return ValueError(f"{path or 'the record'}: expected {expected}, found {shown}")
+    return _Mismatch(f"expected {kind}, found {shown}")
 
 
-def _from_object(data: object, kind: type, path: str) -> object:
-    hints = _fields(kind)
-    if not isinstance(data, dict):
-        raise _mismatch(path, f"an object ({kind.__name__})", data)
-    inside = f"{path}." if path else ""
-    for key in sorted(hints.keys() - data.keys()):
-        raise ValueError(f"{inside}{key}: missing")
-    for key in sorted(data.keys() - hints.keys()):
-        raise ValueError(f"{inside}{key}: unknown key")
-    return kind(**{key: convert(data[key], hint, inside + key) for key, hint in hints.items()})
+Reader = Callable[[Any], Any]
 
 
-def _from_array(data: object, arguments: tuple[Any, ...], path: str) -> object:
-    if not isinstance(data, list):
-        raise _mismatch(path, "an array", data)
-    if len(arguments) == 2 and arguments[1] is Ellipsis:
-        if arguments[0] is str and all(type(item) is str for item in data):
-            return tuple(data)  # the tables: many thousand strings
-        return tuple(convert(v, arguments[0], f"{path}[{i}]") for i, v in enumerate(data))
-    if len(data) != len(arguments):
-        raise _mismatch(path, f"an array of {len(arguments)}", data)
-    pairs = enumerate(zip(data, arguments, strict=True))
-    return tuple(convert(v, a, f"{path}[{i}]") for i, (v, a) in pairs)
-
-
-def _from_number(data: object, path: str) -> float:
-    if data in ("inf", "-inf", "nan") or (type(data) in (int, float)):
-        return float(typing.cast("str | float", data))
-    raise _mismatch(path, "a number", data)
-
-
-def convert(data: object, kind: Any, path: str = "") -> Any:
+def convert(data: object, kind: Any) -> Any:
     """The value of a type that JSON data stands for, strictly; ValueError says where it is not.
 
-    `kind` is str, int, bool, float, a dataclass, tuple[T, ...], tuple[A, B] or a union of these.
+    `kind` is str, int, bool, float, a dataclass, tuple[T, ...], tuple[A, B], or optional.
     """
+    return _reader(kind)(data)
+
+
+@cache
+def _reader(kind: Any) -> Reader:
+    """The conversion for a type, made once: a catalog is thousands of small objects."""
     if dataclasses.is_dataclass(kind):
-        return _from_object(data, typing.cast(type, kind), path)
+        return _object_reader(typing.cast(type, kind))
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin is tuple and len(arguments) == 2 and arguments[1] is Ellipsis:
+        return _array_reader(arguments[0])
     if origin is tuple:
-        return _from_array(data, arguments, path)
+        return _fixed_reader(tuple(_reader(argument) for argument in arguments))
     if origin in (types.UnionType, typing.Union):
-        rest = [a for a in arguments if a is not types.NoneType]
-        if data is None and len(rest) < len(arguments):
-            return None
-        return _from_union(data, rest, path)
+        rest = [argument for argument in arguments if argument is not types.NoneType]
+        if len(rest) == 1:
+            inner = _reader(rest[0])
+            return lambda data: None if data is None else inner(data)
     if kind is float:
-        return _from_number(data, path)
+        return _number
     if kind in (str, int, bool):
+        return _exactly(kind)
+    raise TypeError(f"a record cannot hold {kind!r}")
+
+
+def _object_reader(kind: type) -> Reader:
+    hints = typing.get_type_hints(kind)
+    readers = {field.name: _reader(hints[field.name]) for field in dataclasses.fields(kind)}
+
+    def read(data: Any) -> object:
+        if not isinstance(data, dict):
+            raise _expected(f"an object ({kind.__name__})", data)
+        for key in sorted(readers.keys() ^ data.keys()):
+            raise _Mismatch("missing" if key in readers else "unknown key").inside(key)
+        values = {}
+        key = ""
+        try:
+            for key, reader in readers.items():
+                values[key] = reader(data[key])
+        except _Mismatch as error:
+            raise error.inside(key) from None
+        return kind(**values)
+
+    return read
+
+
+def _array_reader(kind: Any) -> Reader:
+    inner = _reader(kind)
+
+    def read(data: Any) -> tuple[Any, ...]:
+        if not isinstance(data, list):
+            raise _expected("an array", data)
+        if kind is str and all(type(item) is str for item in data):
+            return tuple(data)  # the tables: many thousand strings
+        return _each(data, [inner] * len(data))
+
+    return read
+
+
+def _fixed_reader(readers: tuple[Reader, ...]) -> Reader:
+    def read(data: Any) -> tuple[Any, ...]:
+        if not isinstance(data, list) or len(data) != len(readers):
+            raise _expected(f"an array of {len(readers)}", data)
+        return _each(data, readers)
+
+    return read
+
+
+def _each(data: list[Any], readers: Sequence[Reader]) -> tuple[Any, ...]:
+    values: list[Any] = []
+    try:
+        for item, reader in zip(data, readers, strict=True):
+            values.append(reader(item))
+    except _Mismatch as error:
+        raise error.inside(f"[{len(values)}]") from None
+    return tuple(values)
+
+
+def _number(data: Any) -> float:
+    if type(data) is float or type(data) is int or data in ("inf", "-inf", "nan"):
+        return float(data)
+    raise _expected("a number", data)
+
+
+def _exactly(kind: type) -> Reader:
+    def read(data: Any) -> Any:
         if type(data) is not kind:
-            raise _mismatch(path, f"{kind.__name__}", data)
+            raise _expected(kind.__name__, data)
         return data
-    raise TypeError(f"{path}: a record cannot hold {kind!r}")
 
-
-def _from_union(data: object, kinds: list[Any], path: str) -> object:
-    """The first kind that fits; with one kind its own message is the clearest."""
-    if len(kinds) == 1:
-        return convert(data, kinds[0], path)
-    for kind in kinds:
-        with contextlib.suppress(ValueError):
-            return convert(data, kind, path)
-    names = " or ".join(getattr(kind, "__name__", str(kind)) for kind in kinds)
-    raise _mismatch(path, names, data)
+    return read
 
 
 def parse_record(text: str, where: str, name: str) -> Record:
