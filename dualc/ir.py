@@ -252,6 +252,7 @@ class SeriesTable:
     limit: str = "0.0"  # 1/q* where E[phi^2] becomes infinite at q*; "0.0" if nowhere
     q_high: str = "10000.0"  # upper end of the table
     kinks: tuple[tuple[str, ...], ...] = ()  # (place, jumps of phi, phi', ...), added exactly
+    whole: bool = False  # phi is 0 around 0, and the kinks are all there is
 
 
 @dataclass(frozen=True)

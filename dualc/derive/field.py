@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import sympy as sp
@@ -139,32 +139,45 @@ class Field:
             return None
         return self.field(quotient) / self.field(x.denom)
 
-    def evaluator(
-        self, elements: Iterable[Element], defaults: Mapping[Any, Any]
-    ) -> Callable[..., list[Any]]:
-        """A function (q11, q22, closeness) -> values at rho = -1 + closeness (or 1 - closeness), 50 digits."""
-        expressions = [x.as_expr().subs(dict(defaults)) for x in elements]
-        compute = sp.lambdify(self.generators[:4], expressions, "mpmath")
+    def evaluator(self, defaults: Mapping[Any, Any]) -> Callable[..., Any]:
+        """A function (element, q12, q11, q22, D) -> value at the default parameters, in mpmath's precision."""
+        constants = [
+            mp.mpc(0, 1) if g == sp.I else mp.mpf(sp.N(g.subs(dict(defaults)), mp.dps))
+            for g in self.generators[4:]
+        ]
 
-        def evaluate(q11: Any, q22: Any, closeness: Any, opposite: bool = False) -> list[Any]:
-            with mp.workdps(50):
-                q11, q22, away = mp.mpf(q11), mp.mpf(q22), mp.mpf(closeness)
-                scale = mp.sqrt(q11 * q22)
-                q12 = (1 - away) * scale * (1 if opposite else -1)
-                values: list[Any] = compute(q12, q11, q22, q11 * q22 * away * (2 - away))
-                return values
+        def polynomial(p: Polynomial, values: Sequence[Any]) -> Any:
+            total = mp.zero
+            for monomial, c in p.terms():
+                term = mp.mpf(int(c.numerator)) / int(c.denominator)
+                for value, power in zip(values, monomial, strict=True):
+                    if power:
+                        term *= value**power
+                total += term
+            return total
+
+        def evaluate(x: Element, *point: Any) -> Any:
+            values = (*point, *constants)
+            return polynomial(x.numer, values) / polynomial(x.denom, values)
 
         return evaluate
 
     def text(self, x: Element | Polynomial) -> str:
-        """Canonical text: the numerator expanded, the denominator in factors."""
+        """Canonical text, numerator and denominator in factors."""
         if not hasattr(x, "denom"):
-            return algebra.text(x.as_expr())
-        numerator, denominator = x.numer, x.denom
-        if denominator == 1:
-            return algebra.text(numerator.as_expr())
-        below = sp.factor(denominator.as_expr())
-        return f"({algebra.text(numerator.as_expr())})/({algebra.text(below)})"
+            return self._factored(x, expand=True)
+        above = self._factored(x.numer)
+        return above if x.denom == 1 else f"({above})/({self._factored(x.denom)})"
+
+    def _factored(self, p: Polynomial, expand: bool = False) -> str:
+        if expand or len(p) <= 1:
+            return algebra.text(p.as_expr())
+        content, factors = p.factor_list()
+        parts = [] if content == 1 else [f"({algebra.text(sp.Rational(content))})"]
+        for base, power in factors:
+            body = f"({algebra.text(base.as_expr())})"
+            parts.append(body if power == 1 else f"{body}**{power}")
+        return "*".join(parts)
 
 
 def _collect(x: Any, found: set[Any]) -> None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from fractions import Fraction
+from collections.abc import Callable, Mapping
 from math import factorial
 from typing import Any
 
@@ -71,6 +70,11 @@ def _term(
     return None if scaled is None else Term(*scaled, shape, arguments)
 
 
+def _grows(a: str) -> bool:
+    """Whether exp(a) grows with the variances: `_groups` writes what decays with a leading minus."""
+    return not a.startswith("-") and a != "0"
+
+
 def _tilt_groups(form: Form) -> dict[tuple[str, str], list[Element]]:
     """Coefficients of exp(a + c) and exp(a - c) by the texts of a and c, all radicands being 1."""
     return {key[:2]: row for key, row in _groups(form)[0].items()}
@@ -89,7 +93,9 @@ def _groups(
             continue
         real, _ = k.complex_parts(value)
         flip = odd != 0 and odd.numer.LC < 0
-        key = (k.text(even), k.text(-odd if flip else odd), radicand)
+        decays = even != 0 and even.numer.LC < 0
+        a = f"-({k.text(-even)})" if decays else k.text(even)
+        key = (a, k.text(-odd if flip else odd), radicand)
         groups.setdefault(key, [k.zero, k.zero])[flip] += real
     return groups, out
 
@@ -100,7 +106,7 @@ def _tilted(form: Form) -> list[Term | None]:
     groups, out = _groups(form)
     for (a, c, radicand), (up, down) in groups.items():
         up, down = k.normal(up), k.normal(down)
-        grows = not a.startswith(("-", "(-"))
+        grows = _grows(a)
         if up == 0 or down == 0 or (grows and c != "0"):
             for value, argument in ((up, c), (down, f"-({c})")):
                 out.append(_term(k, value, radicand, "grow" if grows else "exp", (a, argument)))
@@ -127,7 +133,7 @@ def _anchored(k: Field, anchor: Anchored) -> list[Term | None]:
         if up == 0 or down == 0:
             sign = c if up != 0 else f"-({c})"
             out.append(_term(k, both, one, "expm1", (a, sign)))
-        elif a.startswith(("-", "(-")):
+        elif not _grows(a):
             out.append(_term(k, both, one, "coshm1", (a, c)))
             out.append(_term(k, up - down, one, "sinh", (a, c)))
         else:
@@ -200,37 +206,40 @@ def _euler(
     """
     if of_psi == 0 or of_root == 0:
         return 0, of_root
-    candidates = [of_root]
-    for index in range(_MOST_EULER):
-        euler = Fraction(4**index * factorial(index) ** 2, factorial(2 * index + 1))
-        weight = k.one * euler.numerator / euler.denominator
-        step = angle.w ** (index + 1) * angle.delta**index / angle.product ** (index + 1)
-        candidates.append(k.normal(candidates[-1] - of_psi * weight * step * angle.c))
-    losses = [
-        _loss(k, angle, of_psi, below, n, defaults) for n, below in enumerate(candidates)
-    ]
-    n = next(n for n, loss in enumerate(losses) if loss <= max(_TOLERATED, 2 * min(losses)))
-    return n, candidates[n]
+    found: list[tuple[float, int, Element]] = []
+    with mp.workdps(50):
+        evaluate = k.evaluator(defaults)
+        below = of_root
+        for n in range(_MOST_EULER + 1):
+            loss = _loss(evaluate, angle, of_psi, below, n)
+            if loss <= _TOLERATED:
+                return n, below
+            found.append((loss, n, below))
+            weight = k.one * 4**n * factorial(n) ** 2 / factorial(2 * n + 1)
+            step = angle.w ** (n + 1) * angle.delta**n / angle.product ** (n + 1)
+            below = k.normal(below - of_psi * weight * step * angle.c)
+    least = min(loss for loss, _, _ in found)
+    return next((n, below) for loss, n, below in found if loss <= 2 * least)
 
 
 def _loss(
-    k: Field, angle: Angle, of_psi: Element, below: Element, n: int, defaults: Mapping[Any, Any]
+    evaluate: Callable[..., Any], angle: Angle, of_psi: Element, below: Element, n: int
 ) -> float:
     """The largest (|psi part| + |root part|) / |sum| over variances, next to the edge where psi vanishes."""
     worst = 1.0
-    parts = (of_psi, below, angle.w, angle.delta, angle.c)
-    evaluate = k.evaluator(parts, defaults)
     for q11, q22, closeness in _EDGE:
-        psi_part, root_part, w, delta, c = evaluate(q11, q22, closeness)
-        if c > 0:
-            _, _, w, delta, c = evaluate(q11, q22, closeness, opposite=True)
-            psi_part, root_part = evaluate(q11, q22, closeness, opposite=True)[:2]
+        scale = mp.sqrt(mp.mpf(q11) * q22)
+        q12, d = -(1 - closeness) * scale, q11 * q22 * closeness * (2 - closeness)
+        if evaluate(angle.c, q12, q11, q22, d) > 0:
+            q12 = -q12
+        psi_part, root_part, w, delta, c = (
+            evaluate(x, q12, q11, q22, d) for x in (of_psi, below, angle.w, angle.delta, angle.c)
+        )
         t = mp.sqrt(w * delta) / -c
-        tail = mp.atan(t) - sum(
-            mp.mpf(4) ** i * mp.factorial(i) ** 2 / mp.factorial(2 * i + 1)
-            * t ** (2 * i + 1) / (1 + t * t) ** (i + 1)
-            for i in range(n)
-        )  # fmt: skip
+        tail = mp.atan(t)
+        for i in range(n):
+            euler = mp.mpf(4) ** i * mp.factorial(i) ** 2 / mp.factorial(2 * i + 1)
+            tail -= euler * t ** (2 * i + 1) / (1 + t * t) ** (i + 1)
         one, two = psi_part / mp.sqrt(delta) * tail, root_part / mp.sqrt(w)
         total = abs(one + two)
         worst = max(worst, float((abs(one) + abs(two)) / total) if total else 1e99)
@@ -240,5 +249,5 @@ def _loss(
 _EDGE = tuple(
     (q11, q22, closeness)
     for q11, q22 in ((0.01, 0.01), (1, 1), (4, 9), (100, 100), (10000, 10000))
-    for closeness in (1e-6, 0.1)
+    for closeness in (mp.mpf(1) / 10**6, mp.mpf(1) / 10)
 )

@@ -35,22 +35,26 @@ def read(text: str, names: Mapping[str, Expr]) -> Expr:
 
 
 def split(x: Expr) -> tuple[Expr, Expr, list[tuple[Expr, int]], list[tuple[Expr, int]]]:
-    """x as number * (product of numerator factors) / (product of denominator factors).
+    """x as number * (product of factors above) / (product of factors below), as it is written.
 
     Returns (number above, number below, factors above, factors below); numbers hold no variable.
     """
-    sides = sp.fraction(sp.together(x))
-    numbers, variables = [], []
-    for side in sides:
-        number, rest = side.as_independent(*side.free_symbols, as_Add=False)
-        content, factors = sp.factor_list(rest) if rest.free_symbols else (rest, [])
-        varying = [(base, int(power)) for base, power in factors if base.free_symbols]
-        fixed = [base**power for base, power in factors if not base.free_symbols]
-        numbers.append(sp.Mul(number, content, *fixed))
-        variables.append(varying)
-    ratio = sp.Mul(numbers[0], 1 / numbers[1])
-    upper, lower = sp.fraction(sp.powsimp(ratio))
-    return upper, lower, variables[0], variables[1]
+    number: Expr = sp.Integer(1)
+    above: list[tuple[Expr, int]] = []
+    below: list[tuple[Expr, int]] = []
+    for factor in sp.Mul.make_args(sp.together(x) if x.is_Add else x):
+        base, power = factor.as_base_exp()
+        if not factor.free_symbols or not power.is_Integer:
+            if factor.free_symbols:
+                above.append((factor, 1))
+            else:
+                number *= factor
+            continue
+        content, base = base.as_content_primitive() if base.is_Add else (1, base)
+        number *= sp.Integer(content) ** power if content == 1 else content**power
+        (above if power > 0 else below).append((base, abs(int(power))))
+    upper, lower = sp.fraction(sp.powsimp(number))
+    return upper, lower, above, below
 
 
 def shorten(x: Expr, named: Mapping[str, Expr]) -> Expr:
