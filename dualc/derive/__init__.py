@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dualc.derive import algebra, atoms, given
+from dualc.derive import algebra, atoms, given, readable
 from dualc.derive.atoms import Sum, add, derivative, parameter_derivative, read
 from dualc.derive.field import Field
 from dualc.derive.pairing import Mass, Side, constants, expectation, side
 from dualc.derive.terms import formula
 from dualc.errors import NoClosedForm
-from dualc.ir import Activation, Atom, DualForm
+from dualc.ir import Activation, Atom, DualForm, Formula
 
 
 def derive(activation: Activation) -> DualForm:
@@ -17,7 +17,7 @@ def derive(activation: Activation) -> DualForm:
     d/dq11 is E[phi''(u) phi(v)]/2 with the masses of phi''; no closed form is a result, not an error.
     """
     if activation.dual is not None:
-        return DualForm(tier="closed", formulas=given.formulas(activation))
+        return _form(given.formulas(activation), (), ())
     try:
         phi = read(activation)
         return _closed(activation, phi)
@@ -43,11 +43,21 @@ def _closed(activation: Activation, phi: Sum) -> DualForm:
     for name, with_respect in parameters:
         forms[f"dual_d{name}"] = expectation(with_respect, smooth, k)
         expectation(smooth, with_respect, k, forms[f"dual_d{name}"])
+    formulas = tuple(formula(name, form, defaults) for name, form in forms.items())
+    return _form(formulas, _atoms(phi), ("0",) if jump != 0 else ())
+
+
+def _form(
+    formulas: tuple[Formula, ...], found: tuple[Atom, ...], jumps: tuple[str, ...]
+) -> DualForm:
+    shown = tuple((f.name, readable.formula(f)) for f in formulas if f.name in ("dual", "dual_dot"))
     return DualForm(
         tier="closed",
-        formulas=tuple(formula(name, form, defaults) for name, form in forms.items()),
-        atoms=_atoms(phi),
-        jumps=("0",) if jump != 0 else (),
+        formulas=formulas,
+        atoms=found,
+        steps=readable.steps(formulas),
+        jumps=jumps,
+        readable=shown,
     )
 
 

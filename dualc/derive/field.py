@@ -48,16 +48,17 @@ class Field:
         if x == 0:
             return x
         numerator = self.reduce(x.numer)
-        return self.field(numerator) / self.field(x.denom) if numerator != 0 else self.zero
+        below = self.field(self.reduce(x.denom, variances=False))
+        return self.field(numerator) / below if numerator != 0 else self.zero
 
-    def reduce(self, p: Polynomial) -> Polynomial:
-        """A polynomial modulo q11 q22 = D + q12**2, i**2 = -1 and the squares of roots."""
+    def reduce(self, p: Polynomial, variances: bool = True) -> Polynomial:
+        """A polynomial modulo q11 q22 = D + q12**2 (if `variances`), i**2 = -1 and the squares of roots."""
         q12, _, _, d = self.ring.gens[:4]
         substitute = d + q12**2
         total = self.ring.zero
         for monomial, c in p.terms():
             exponents = list(monomial)
-            k = min(exponents[1], exponents[2])
+            k = min(exponents[1], exponents[2]) if variances else 0
             exponents[1] -= k
             exponents[2] -= k
             factor = substitute**k
@@ -65,7 +66,7 @@ class Field:
                 half, exponents[index] = divmod(exponents[index], 2)
                 factor = factor * square**half
             total += self.ring.term_new(tuple(exponents), c) * factor
-        return total if total == p else self.reduce(total)
+        return total if total == p else self.reduce(total, variances)
 
     def uncorrelated(self, x: Element) -> Element:
         """x at q12 = 0 (its denominator being free of q12)."""
