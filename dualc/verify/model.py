@@ -80,7 +80,6 @@ class Model:
             given = parameters.get(p.name, p.default)
             self.values[p.name] = constant(given, {}) if isinstance(given, str) else ball(given)
         self._kink_texts = activation.kinks
-        self._moved = {p: self._displaced(p) for p in self.parameters}
         places = {k.str(40): k for k in (constant(t, self.values).mid() for t in activation.kinks)}
         ordered = sorted(places.values(), key=float)
         self.breaks: tuple[arb, ...] = tuple(ordered)
@@ -103,20 +102,6 @@ class Model:
             base += [(f"p:{p}", "f"), ("f", f"p:{p}"), (f"pd:{p}", "d"), ("d", f"pd:{p}")]
         known = self.functions
         return tuple((a, b) for a, b in base if a in known and b in known)
-
-    def _displaced(self, parameter: str) -> tuple[arb, dict[str, arb], dict[str, arb], int]:
-        """A step h and the parameters at p +- h: central differences with half the precision to spare.
-
-        The error h^2 and the rounding 2^-precision / h are both below the working precision when the
-        evaluation carries one and a half times as many bits.
-        """
-        step = arb(2) ** (-(self.bits // 2) - 8)
-        value = self.values[parameter]
-        wide = self.bits + self.bits // 2 + 24
-        with ctx.workprec(wide):
-            up = self.values | {parameter: value.mid() + step}
-            down = self.values | {parameter: value.mid() - step}
-        return step, up, down, wide
 
     def _record_branches(self) -> tuple[dict[int, int], ...]:
         """The outcome of every comparison inside each piece, for nodes whose balls touch a kink."""
@@ -143,17 +128,22 @@ class Model:
             return value, arb(0), arb(0)
         return value[0], value[1], 2 * value[2]
 
-    def _slope(self, parameter: str, x: arb, piece: int) -> tuple[arb, arb]:
-        """d phi/dp and d phi'/dp at x."""
-        step, up, down, wide = self._moved[parameter]
-        with ctx.workprec(wide):
-            ends = []
-            for values in (up, down):
-                value = self.phi(Point(values | {"x": arb_series([x, 1])}, self.branches[piece]))
-                ends.append((value, arb(0)) if isinstance(value, arb) else (value[0], value[1]))
-            first = (ends[0][0] - ends[1][0]) / (2 * step)
-            mixed = (ends[0][1] - ends[1][1]) / (2 * step)
-        return +first, +mixed
+    def _along(self, x: arb, piece: int, parameter: str, both: bool) -> tuple[arb, arb]:
+        """Coefficients of e and e^2 of phi at parameter + e, and x + e if both move."""
+        names = self.values | {parameter: arb_series([self.values[parameter], 1])}
+        place = arb_series([x, 1]) if both else x
+        value = self.phi(Point(names | {"x": place}, self.branches[piece]))
+        return (arb(0), arb(0)) if isinstance(value, arb) else (value[1], value[2])
+
+    def _slope(self, parameter: str, x: arb, piece: int, bend: arb) -> tuple[arb, arb]:
+        """The derivatives of phi and of phi' in a parameter, given phi'' at x.
+
+        The mixed one by polarisation: f(x + e, p + e) has f_xx/2 + f_xp + f_pp/2 at e^2.
+        """
+        first, half = self._along(x, piece, parameter, False)
+        if self.has_jumps:
+            return first, arb(0)
+        return first, self._along(x, piece, parameter, True)[1] - half - bend / 2
 
     def row(self, x: arb, piece: int | None = None) -> Row:
         """Every function at x; at a kink pass the side's piece. Exact places are remembered."""
@@ -170,7 +160,7 @@ class Model:
         if not self.has_jumps:
             row |= {"e": e, "xe": x * e}
         for p in self.parameters:
-            first, mixed = self._slope(p, x, side)
+            first, mixed = self._slope(p, x, side, e)
             row[f"p:{p}"] = first
             if not self.has_jumps:
                 row[f"pd:{p}"] = mixed
@@ -180,15 +170,11 @@ class Model:
         """Jumps at a kink from the two sides' own continuations."""
         at = self.breaks[number]
         left, right = self.jet(at, number), self.jet(at, number + 1)
+        text = min(self._kink_texts, key=lambda t: abs(float(constant(t, self.values) - at)))
         speeds = []
         for p in self.parameters:
-            step, up, down, wide = self._moved[p]
-            with ctx.workprec(wide):
-                text = min(
-                    self._kink_texts, key=lambda t: abs(float(constant(t, self.values) - at))
-                )
-                speed = (constant(text, up) - constant(text, down)) / (2 * step)
-            speeds.append(+speed)
+            moved = program(text)(Point(self.values | {p: arb_series([self.values[p], 1])}))
+            speeds.append(moved[1] if isinstance(moved, arb_series) else arb(0))
         jump, bend = right[0] - left[0], right[1] - left[1]
         finite = jump.is_finite() and bend.is_finite()
         if not finite:  # an integrable singularity: nothing jumps there

@@ -195,6 +195,8 @@ def _attempts(
 ) -> Iterator[tuple[bool, float]]:
     """(graded, step) in the order of their cost: plain and graded rules of ever smaller steps."""
     step = 2.7 / math.sqrt(digits + 1)  # resolves the Gaussian itself to these digits
+    if pieces:  # Gauss-Legendre counts are generous: see quadrature._gauss_count
+        step *= 1.5
     plain = length(low, high, scale, ())
     graded = length(low, high, scale, (arb(0),) * max(1, pieces)) * 1.2
     rules = [(plain / h, False, h) for h in (step * 0.8**k for k in range(24))]
@@ -218,11 +220,15 @@ def _grid(model: Model, q: Fraction, level: int, digits: int) -> tuple[Table, fl
     softness = 1 + math.sqrt(1 - 2.0**-level)
     low, high = _window(model, q, softness, digits)
     before: dict[bool, _Probe] = {}
+    counts: set[tuple[bool, int]] = set()
     error = math.inf
     for graded, step in _attempts(low, high, width, len(model.breaks), digits):
         nodes = _cover(model, low, high, width, graded, step)
         if len(nodes) > 8000:
             break
+        if (graded, len(nodes)) in counts:
+            continue  # Gauss-Legendre counts come in steps: a rule must not be its own witness
+        counts.add((graded, len(nodes)))
         table = Table(model, nodes, low, high, step=step, graded=graded)
         probe = _probe(model, table, q, width, level)
         if graded in before:
@@ -333,10 +339,14 @@ def _degenerate(model: Model, place: _Place, digits: int) -> tuple[Pairs, float]
     scale = ball(place.q11).sqrt().mid()
     mirrors = [b / slope for b in model.breaks]
     before: dict[bool, Pairs] = {}
+    counts: set[tuple[bool, int]] = set()
     for graded, step in _attempts(low, high, scale, len(model.breaks), digits):
         nodes = _cover(model, low, high, scale, graded, step, mirrors)
         if len(nodes) > 100_000:
             break
+        if (graded, len(nodes)) in counts:
+            continue
+        counts.add((graded, len(nodes)))
         sums, sizes = _line_sums(model, nodes, slope, place, pairs)
         if graded in before:
             gaps = [(abs((sums[p] - before[graded][p]).mid()), sizes[p]) for p in pairs]
@@ -429,7 +439,7 @@ def _edge(model: Model, place: _Place, digits: int) -> tuple[Pairs, float] | Non
     step = 2.9 / math.sqrt(digits + 1)
     for zone in zones:
         coarse = _near_sums(model, zone, reach, place, step, digits)
-        fine = _near_sums(model, zone, reach, place, 0.8 * step, digits)
+        fine = _near_sums(model, zone, reach, place, 0.7 * step, digits)
         for p in total:
             size = abs((total[p] + fine[p]).mid())
             if size > 0 and p in (("f", "f"), ("d", "d")):
@@ -694,6 +704,8 @@ def _bits(place: _Place, digits: int) -> int:
     """Working precision: the digits, a margin for sums, and what the density loses next to rho = +-1."""
     lost = 0.0 if place.gap == 0 else -2 * math.log2(place.spread)
     lost = max(lost, 40.0)  # rho = 1 - 2^-20: the usual edge shares its tables with all other points
+    small = float(min(place.q11, place.q22))
+    lost += max(0.0, -2 * math.log2(small) - 54)  # rows like x sin(x) vanish to second order
     return 32 * math.ceil((3.33 * (digits + 8) + 20 + lost) / 32)
 
 
