@@ -9,8 +9,9 @@ from pathlib import Path
 from dualc.errors import EntryError, ExpressionError
 from dualc.ir import Activation, Known, Parameter
 from dualc.parse import grammar, tree
-from dualc.parse.kinks import kinks, require_kernel, require_real
-from dualc.parse.roots import Undecided, Unlistable, sign
+from dualc.parse.kinks import kinks, require_bounded, require_kernel, require_real, require_sense
+from dualc.parse.roots import Undecided, sign
+from dualc.parse.search import Unlistable
 from dualc.parse.toml import Declared, Draft, check_name, check_parameter_name, override, read_draft
 from dualc.parse.tree import Node, Refused, text_of
 
@@ -129,8 +130,10 @@ def _examine(expression: Node, draft: Draft, kept: list[Declared]) -> list[Node]
     if draft.is_dual:
         require_kernel(expression, defaults)
         return []
+    require_sense(expression, domains)
+    require_real(expression, defaults)
     points = kinks(expression, domains)
-    require_real(expression, points, defaults)
+    require_bounded(expression, points, defaults)
     return points
 
 

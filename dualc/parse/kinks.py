@@ -9,7 +9,8 @@ from typing import Any
 
 from dualc.parse import numeric, tree
 from dualc.parse.polynomial import tidy
-from dualc.parse.roots import ROOTS_LIMIT, Undecided, Unlistable, grid, roots, sign
+from dualc.parse.roots import Undecided, roots, sign
+from dualc.parse.search import ROOTS_LIMIT, Unlistable, grid
 from dualc.parse.signs import range_of
 from dualc.parse.tree import Node, Refused
 
@@ -21,11 +22,10 @@ def kinks(expression: Node, domains: Mapping[str, str]) -> list[Node]:
     """Every point where phi or a derivative may jump, ascending; some may be smooth after all.
 
     Raises Undecided if the points, or their order, depend on unknown signs of parameters;
-    Unlistable if there are infinitely many or some cannot be found for certain; Refused for poles.
+    Unlistable if there are infinitely many or some cannot be found for certain.
     """
     found: list[Node] = []
     for node in tree.walk(expression):
-        _require_sense(node, domains)
         for u in _turning(node, domains):
             if "x" not in u.names:
                 continue
@@ -63,9 +63,14 @@ def _is_integer(node: Node) -> bool:
     return node.op == "number" and node.value.denominator == 1
 
 
+def require_sense(expression: Node, domains: Mapping[str, str]) -> None:
+    """Raise Refused or Undecided for what is no number for some x or some parameter, by its form."""
+    for node in tree.walk(expression):
+        _require_sense(node, domains)
+
+
 def _require_sense(node: Node, domains: Mapping[str, str]) -> None:
-    """Refuse or leave undecided what a constant part, or a pole, does for some parameter."""
-    if node.op == "tan":
+    if node.op == "tan" and node.names - {"pi"}:
         inside = range_of(node.args[0], domains)
         if max(-inside.low, inside.high) > 1.5708:
             raise Refused(f"{tree.text_of(node)} has poles; an activation is finite on the line")
@@ -110,16 +115,17 @@ def _ascending(points: list[Node], domains: Mapping[str, str]) -> list[Node]:
     return kept
 
 
-def require_real(expression: Node, points: list[Node], defaults: Mapping[str, Node]) -> None:
-    """Raise Refused unless phi is real and finite on a grid of [-1e3, 1e3] and next to its kinks.
-
-    Sampled at the parameters' defaults: this finds what is wrong on an interval or at a kink.
-    """
+def require_real(expression: Node, defaults: Mapping[str, Node]) -> None:
+    """Raise Refused unless phi, at its defaults, is real and finite on a grid of [-1e3, 1e3]."""
     constants = {name: float(numeric.constant(c, {}, 30)) for name, c in defaults.items()}
     at: list[numeric.Point] = [{"x": x, **constants} for x in grid(steps=150)]
     for point, value in zip(at, numeric.evaluate(expression, at), strict=True):
         if value is None:
             raise Refused(_not_real(expression, f"{point['x']:.6g}"))
+
+
+def require_bounded(expression: Node, points: list[Node], defaults: Mapping[str, Node]) -> None:
+    """Raise Refused if phi, at its defaults, is undefined or unbounded next to one of its kinks."""
     if any(node.op in _SINGULAR for node in tree.walk(expression)):
         for kink in points:
             _require_bounded(expression, kink, defaults)
@@ -179,7 +185,7 @@ def require_kernel(dual: Node, defaults: Mapping[str, Node]) -> None:
         point = {"rho": rho, "q11": q11, "q22": q22}
         try:
             return k({**{n: numeric.real(50, v) for n, v in point.items()}, **constants})
-        except (numeric.Undefined, numeric.Beyond, ArithmeticError, ValueError):
+        except numeric.TROUBLE:
             place = ", ".join(f"{n} = {v}" for n, v in point.items())
             raise Refused(f"the dual is not real and finite at {place}") from None
 

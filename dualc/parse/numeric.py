@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from fractions import Fraction
 from functools import lru_cache
 from operator import itemgetter
@@ -23,6 +23,8 @@ class Undefined(Exception):
 class Beyond(Exception):
     """The value is out of reach: too large to be worth computing."""
 
+
+TROUBLE = (Undefined, Beyond, ArithmeticError, ValueError)  # what evaluation may raise
 
 _COMPARE: Mapping[str, Callable[[Any, Any], bool]] = {
     "lt": lambda a, b: a < b,
@@ -133,9 +135,24 @@ def real(digits: int, text: str | float) -> Any:
 
 
 def constant(node: Node, values: Mapping[str, Node], digits: int = 60) -> Any:
-    """The value of a tree without x, its parameters replaced by constants."""
-    point = {name: precise(value, digits)({}) for name, value in values.items()}
-    return precise(node, digits)(point)
+    """The value of a tree without x, its parameters replaced by constants. Raises Undefined."""
+    try:
+        point = {name: precise(value, digits)({}) for name, value in values.items()}
+        return precise(node, digits)(point)
+    except TROUBLE:
+        raise Undefined from None
+
+
+def _once(f: Function) -> Function:
+    """A function that does not depend on the point, evaluated when it is first asked for."""
+    value: list[Any] = []
+
+    def known(point: Point) -> Any:
+        if not value:
+            value.append(f(point))
+        return value[0]
+
+    return known
 
 
 def _compile(
@@ -148,7 +165,8 @@ def _compile(
 
     def go(n: Node) -> Function:
         if n not in done:
-            done[n] = make(n)
+            is_constant = n.args and not n.names - {"pi"}
+            done[n] = _once(make(n)) if is_constant else make(n)
         return done[n]
 
     def make(n: Node) -> Function:
@@ -171,32 +189,30 @@ def _compile(
     return go(node)
 
 
-def evaluate(node: Node, points: list[Point], digits: tuple[int, ...] = (30, 1500)) -> list[Any]:
+_DIGITS = (30, 1500)
+_PATIENCE = 20  # points undefined to the last digit, after which a failure at 30 digits is believed
+
+
+def evaluate(node: Node, points: Iterable[Point], floats: bool = True) -> Iterator[Any]:
     """The values at points of floats: a number, None where undefined, or inf when out of reach.
 
     Floats first; where they fail (overflow, cancellation to 0/0) the precision is raised before a
     point is called undefined: log(1 - tanh(x)) at x = 300 needs 300 digits.
     """
-    fast = floating(node)
-    values: list[Any] = []
+    functions = [floating(node), *(precise(node, count) for count in _DIGITS)]
+    failures = 0
     for point in points:
-        try:
-            value = fast(point)
-            if math.isfinite(value):
-                values.append(value)
+        value: Any = None
+        for digits, f in zip((0, *_DIGITS), functions, strict=True):
+            if (digits == 0 and not floats) or (digits == _DIGITS[-1] and failures > _PATIENCE):
                 continue
-        except (Undefined, Beyond, ArithmeticError, ValueError):
-            pass
-        values.append(_escalate(node, point, digits))
-    return values
-
-
-def _escalate(node: Node, point: Point, digits: tuple[int, ...]) -> Any:
-    for count in digits:
-        try:
-            return precise(node, count)({k: real(count, v) for k, v in point.items()})
-        except Beyond:
-            return math.inf
-        except (Undefined, ArithmeticError, ValueError):
-            continue
-    return None
+            try:
+                value = f({k: real(digits, v) for k, v in point.items()} if digits else point)
+            except Beyond:
+                value = math.inf if digits else None
+            except TROUBLE:
+                value = None
+            if value is not None and (digits or math.isfinite(value)):
+                break
+        failures += value is None
+        yield value

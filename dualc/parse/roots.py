@@ -10,18 +10,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from fractions import Fraction
-from itertools import pairwise
 from typing import Any
 
 from dualc.parse import numeric, tree
 from dualc.parse.polynomial import atoms_with_x, in_powers_of, normal, tidy
+from dualc.parse.search import DIGITS, Unlistable, by_search
 from dualc.parse.signs import range_of
 from dualc.parse.tree import Node, function, number
 
-DIGITS = 100  # of a root that has no radicals: far below every quadrature's error
 BRANCHES_LIMIT = 64
-ROOTS_LIMIT = 64
-GRID_RADIUS = 1e3  # beyond ten standard deviations at the largest variance, 1e4
 _SWITCHES = ("abs", "sign", "heaviside", "min", "max", "where")
 
 
@@ -34,17 +31,17 @@ class Undecided(Exception):
         self.must_fix = must_fix  # a sign would not help
 
 
-class Unlistable(Exception):
-    """Roots that are too many, or that cannot be found for certain."""
-
-
 def sign(constant: Node, domains: Mapping[str, str]) -> int | None:
     """The sign of a constant on the whole domain of its parameters, or None."""
     constant = tidy(constant)
     if tree.is_number(constant):
         return (constant.value > 0) - (constant.value < 0)
     if not constant.names - {"pi"}:
-        value = numeric.constant(constant, {})
+        try:
+            value = numeric.constant(constant, {})
+        except numeric.Undefined:
+            text = tree.text_of(constant)
+            raise tree.Refused(f"{text} is not a finite real number, or too large") from None
         return None if abs(value) < 1e-40 else 1 if value > 0 else -1
     enclosure = range_of(constant, domains)
     if not enclosure.excludes_zero:
@@ -69,7 +66,7 @@ def roots(u: Node, domains: Mapping[str, str]) -> list[Node]:
     free = u.names - {"x", "pi"}
     if free:
         raise Undecided(free, must_fix=True)
-    return _by_search(u)
+    return by_search(u)
 
 
 def _of_polynomial(u: Node, domains: Mapping[str, str]) -> list[Node] | None:
@@ -103,7 +100,7 @@ def _solve(coefficients: dict[int, Node], domains: Mapping[str, str]) -> list[No
     total = tree.ZERO
     for n, c in sorted(shifted.items()):
         total = tree.add(total, tree.mul(c, tree.power(tree.X, number(n))))
-    return found + _by_search(total)
+    return found + by_search(total)
 
 
 def _pure(y: Node, n: int, domains: Mapping[str, str]) -> list[Node]:
@@ -221,7 +218,7 @@ def _may_vanish(u: Node, candidate: Node) -> bool:
     for step in ("-1e-60", "0", "1e-60"):
         try:
             values.append(numeric.precise(u, 150)({"x": centre + numeric.real(150, step)}))
-        except (numeric.Undefined, numeric.Beyond, ArithmeticError, ValueError):
+        except numeric.TROUBLE:
             return True
     return bool(min(abs(v) for v in values) < 1e-40 or min(values) < 0 < max(values))
 
@@ -283,56 +280,3 @@ def _by_inversion(u: Node, domains: Mapping[str, str]) -> list[Node] | None:
         for value in inverse(y):
             found += roots(tree.sub(atoms[0].args[0], value), domains)
     return found
-
-
-def grid(radius: float = GRID_RADIUS, steps: int = 1500) -> list[float]:
-    """Points of [-radius, radius], dense near 0 and including it."""
-    top = math.asinh(radius)
-    right = [math.sinh(top * k / steps) for k in range(1, steps)] + [radius]
-    return [-x for x in reversed(right)] + [0.0] + right
-
-
-def _by_search(u: Node) -> list[Node]:
-    """Sign changes on a fine grid, refined; a zero without a change of sign cannot be found so."""
-    xs = grid()
-    values = numeric.evaluate(u, [{"x": x} for x in xs])
-    exact = numeric.precise(u, 60)  # a zero in floats may be lost digits
-    values = [
-        exact({"x": numeric.real(60, x)}) if v == 0 else v for x, v in zip(xs, values, strict=True)
-    ]
-    points = [(x, v) for x, v in zip(xs, values, strict=True) if v is not None]
-    found = [number(Fraction(x)) for x, v in points if v == 0]
-    crossings = [(a, b) for (a, fa), (b, fb) in pairwise(points) if fa * fb < 0]
-    if len(found) + len(crossings) > ROOTS_LIMIT:
-        raise Unlistable(
-            f"{tree.text_of(u)} has more than {ROOTS_LIMIT} zeros within |x| <= {xs[-1]:g}"
-        )
-    found += [_bisect(u, a, b) for a, b in crossings]
-    for (x0, f0), (x1, f1), (x2, f2) in zip(points, points[1:], points[2:], strict=False):
-        is_dip = abs(f1) < min(abs(f0), abs(f2)) and f0 * f1 > 0 and f1 * f2 > 0
-        if is_dip and _touches_zero(u, x0, x2, abs(f1)):
-            raise Unlistable(
-                f"{tree.text_of(u)} seems to touch zero without crossing near {x1:.6g}"
-            )
-    return found
-
-
-def _bisect(u: Node, low: float, high: float) -> Node:
-    f = numeric.precise(u, 2 * DIGITS)
-    a, b = numeric.real(2 * DIGITS, low), numeric.real(2 * DIGITS, high)
-    rises = f({"x": b}) > 0
-    while b - a > numeric.real(30, f"1e-{DIGITS + 5}"):
-        middle = (a + b) / 2
-        a, b = (a, middle) if (f({"x": middle}) > 0) == rises else (middle, b)
-    scaled = a * numeric.real(2 * DIGITS, f"1e{DIGITS}")
-    return number(Fraction(int(scaled), 10**DIGITS))  # round() goes through float
-
-
-def _touches_zero(u: Node, low: float, high: float, scale: float) -> bool:
-    """Whether |u|, which dips between two points, goes down to nothing there (golden section)."""
-    f, ratio = numeric.precise(u, 60), (math.sqrt(5) - 1) / 2
-    a, b = numeric.real(60, low), numeric.real(60, high)
-    for _ in range(120):
-        left, right = b - ratio * (b - a), a + ratio * (b - a)
-        a, b = (a, right) if abs(f({"x": left})) < abs(f({"x": right})) else (left, b)
-    return bool(abs(f({"x": (a + b) / 2})) < 1e-30 * max(scale, 1e-300))

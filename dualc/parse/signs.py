@@ -126,7 +126,12 @@ def _monotone(op: str, u: Range) -> Range:
 
 def _add(u: Range, v: Range) -> Range:
     same_side = (u.low >= 0 and v.low >= 0) or (u.high <= 0 and v.high <= 0)
-    return Range(u.low + v.low, u.high + v.high, same_side and (u.nonzero or v.nonzero))
+    low, high = u.low + v.low, u.high + v.high
+    return Range(
+        -INFINITY if math.isnan(low) else low,
+        INFINITY if math.isnan(high) else high,
+        same_side and (u.nonzero or v.nonzero),
+    )
 
 
 def _neg(u: Range) -> Range:

@@ -145,7 +145,7 @@ def _constant(value: object, where: str) -> Node:
     node = grammar.read(text, {}, where)
     try:
         numeric.constant(node, {}, 30)
-    except (numeric.Undefined, numeric.Beyond, ArithmeticError, ValueError):
+    except numeric.Undefined:
         raise EntryError(f"{where}: {text_of(node)} is not a finite real number") from None
     return node
 
