@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import math
 import operator
 import subprocess
@@ -618,6 +619,25 @@ def test_canonical_text_reads_back_to_itself(typed: str) -> None:
         return
     again = canonical(text, **({"a": "2"} if "a" in set(_words(text)) else {}))
     assert again == text
+
+
+@given(EXPRESSIONS, st.lists(st.floats(-20, 20), min_size=2, max_size=30))
+def test_a_switch_turns_only_at_a_kink(typed: str, points: list[float]) -> None:
+    try:
+        parsed = activation(f"abs({typed})")
+    except DualcError:
+        return
+    inside = (parsed.expression or "").removeprefix("abs(").removesuffix(")")
+    if parsed.expression != f"abs({inside})" or inside.count("(") != inside.count(")"):
+        return
+    listed = [value(kink) for kink in parsed.kinks]
+    signs = []
+    for x in sorted(points):
+        with contextlib.suppress(ArithmeticError, ValueError, TypeError):
+            signs.append((x, value(inside, x)))
+    for (x0, f0), (x1, f1) in itertools.pairwise(signs):
+        if abs(f0) > 1e-9 and abs(f1) > 1e-9 and f0 * f1 < 0:
+            assert any(x0 - 1e-9 <= kink <= x1 + 1e-9 for kink in listed)
 
 
 def _words(text: str) -> list[str]:

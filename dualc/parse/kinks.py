@@ -64,7 +64,7 @@ def _is_integer(node: Node) -> bool:
 
 
 def require_sense(expression: Node, domains: Mapping[str, str]) -> None:
-    """Raise Refused or Undecided for what is no number for some x or some parameter, by its form."""
+    """Raise Refused or Undecided for what, by its form, is no number for some x or parameter."""
     for node in tree.walk(expression):
         _require_sense(node, domains)
 
