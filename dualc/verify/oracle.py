@@ -32,6 +32,7 @@ __all__ = ["OracleError", "Truth", "attempts", "truths"]
 Pairs = dict[tuple[str, str], arb]
 _Probe = dict[str, tuple[list[arb], float]]  # integrals of a function, log of their largest term
 
+_MOST = 12_000  # nodes of a grid: smooth pieces of any activation in the domain need far fewer
 _NEAR = 0.02  # below this sqrt(1 - rho^2) the product grid is replaced by Gauss-Hermite
 
 
@@ -150,9 +151,7 @@ def _cover(
     return nodes
 
 
-def _probe(
-    model: Model, table: Table, q: Fraction, width: arb, level: int
-) -> _Probe:
+def _probe(model: Model, table: Table, q: Fraction, width: arb, level: int) -> _Probe:
     """Integrals of every function against narrow Gaussians: what one row of the product grid is.
 
     With each function the log of the largest sum of absolute values. At level 0 (rho = 0) there is one
@@ -196,7 +195,7 @@ def _attempts(
     """(graded, step) in the order of their cost: plain and graded rules of ever smaller steps."""
     step = 2.7 / math.sqrt(digits + 1)  # resolves the Gaussian itself to these digits
     if pieces:  # Gauss-Legendre counts are generous: see quadrature._gauss_count
-        step *= 1.5
+        step *= 1.7
     plain = length(low, high, scale, ())
     graded = length(low, high, scale, (arb(0),) * max(1, pieces)) * 1.2
     rules = [(plain / h, False, h) for h in (step * 0.8**k for k in range(24))]
@@ -224,10 +223,10 @@ def _grid(model: Model, q: Fraction, level: int, digits: int) -> tuple[Table, fl
     error = math.inf
     for graded, step in _attempts(low, high, width, len(model.breaks), digits):
         nodes = _cover(model, low, high, width, graded, step)
-        if len(nodes) > 8000:
+        if len(nodes) > _MOST:
             break
         if (graded, len(nodes)) in counts:
-            continue  # Gauss-Legendre counts come in steps: a rule must not be its own witness
+            continue  # a rule must not be its own witness
         counts.add((graded, len(nodes)))
         table = Table(model, nodes, low, high, step=step, graded=graded)
         probe = _probe(model, table, q, width, level)
@@ -247,22 +246,20 @@ def _grid(model: Model, q: Fraction, level: int, digits: int) -> tuple[Table, fl
 
 
 def _product(left: Table, right: Table, place: _Place, digits: int) -> Pairs:
-    """Every E[a(u) b(v)] as one matrix product with the density, entries that cannot matter left out."""
+    """Every E[a(u) b(v)] as one matrix product with the density, without entries that cannot matter."""
     gap = ball(place.gap)
     c, au, bv = ball(place.q12) / gap, ball(place.q22) / (2 * gap), ball(place.q11) / (2 * gap)
-    mask, sizes = _relevant(left, right, place, digits)
     names = left.functions
-    used = np.flatnonzero(mask.any(axis=1))
     columns = [(-y * y * bv).exp() for y in right.x]
     zero = arb(0)
     total = arb_mat(len(names), len(names))
-    for start in range(0, len(used), 24):
-        block = used[start : start + 24]
-        spans = np.flatnonzero(mask[block].any(axis=0))
+    blocks, sizes = _relevant(left, right, place, digits)
+    for block, mask in blocks:
+        spans = np.flatnonzero(mask.any(axis=0))
         first, last = int(spans[0]), int(spans[-1]) + 1
         entries = []
-        for i in block:
-            cx, keep = c * left.x[i], mask[i]
+        for i, keep in zip(block, mask, strict=True):
+            cx = c * left.x[i]
             entries += [(cx * right.x[j]).exp() if keep[j] else zero for j in range(first, last)]
         damp = {i: (-(left.x[i] ** 2) * au).exp() for i in block}
         rows = [[left.rows[i][n] * damp[i] for i in block] for n in names]
@@ -282,26 +279,45 @@ def _blur(value: arb, size: arb, digits: int) -> arb:
     return value + arb(0, (size * arb(10) ** -digits).mid())
 
 
+def _log_terms(
+    left: Table, right: Table, place: _Place, rows: np.ndarray
+) -> Iterator[tuple[tuple[str, str], np.ndarray]]:
+    """(pair, logs of the product grid's terms) on some rows."""
+    q12, q11, gap = float(place.q12), float(place.q11), float(place.gap)
+    x, y = left.floats[rows][:, None], right.floats[None, :]
+    density = -((y - q12 / q11 * x) ** 2) * (q11 / (2 * gap)) - x * x / (2 * q11)
+    for a, b in left.pairs:
+        yield (a, b), left.logs[a][rows][:, None] + right.logs[b][None, :] + density
+
+
 def _relevant(
     left: Table, right: Table, place: _Place, digits: int
-) -> tuple[np.ndarray, dict[tuple[str, str], arb]]:
-    """Which entries exceed 10^-(digits + 4) of the largest in any needed pair; the sums of |entries|."""
-    q12, q11, q22 = (float(v) for v in (place.q12, place.q11, place.q22))
-    gap = float(place.gap)
-    x, y = left.floats[:, None], right.floats[None, :]
-    density = -((y - q12 / q11 * x) ** 2) * (q11 / (2 * gap)) - x * x / (2 * q11)
+) -> tuple[list[tuple[np.ndarray, np.ndarray]], dict[tuple[str, str], arb]]:
+    """Blocks of rows with the entries that exceed 10^-(digits + 4) of the largest of some needed pair.
+
+    Also the sums of the terms' absolute values by pair. In bands of rows, so that memory stays small.
+    """
+    bands = np.array_split(np.arange(len(left.x)), 1 + len(left.x) * len(right.x) // 500_000)
+    tops = dict.fromkeys(left.pairs, -math.inf)
+    for band in bands:
+        for pair, size in _log_terms(left, right, place, band):
+            tops[pair] = max(tops[pair], float(size.max(initial=-math.inf)))
     cut = math.log(10) * (digits + 4)
-    keep = np.zeros(density.shape, dtype=bool)
-    sizes = {}
-    for a, b in left.pairs:
-        size = left.logs[a][:, None] + right.logs[b][None, :] + density
-        top = size.max(initial=-math.inf)
-        sizes[a, b] = arb(0)
-        if top > -math.inf:
-            keep |= size > top - cut
-            large = size[size > top - 9]
-            sizes[a, b] = arb(top).exp() * (1 + float(np.exp(large - top).sum()))
-    return keep, sizes
+    sums = dict.fromkeys(left.pairs, 0.0)
+    blocks = []
+    for band in bands:
+        keep = np.zeros((len(band), len(right.x)), dtype=bool)
+        for pair, size in _log_terms(left, right, place, band):
+            if tops[pair] > -math.inf:
+                keep |= size > tops[pair] - cut
+                sums[pair] += float(np.exp(size[size > tops[pair] - 9] - tops[pair]).sum())
+        used = np.flatnonzero(keep.any(axis=1))
+        for start in range(0, len(used), 24):
+            some = used[start : start + 24]
+            blocks.append((band[some], keep[some]))
+    zero = arb(0)
+    sizes = {p: arb(t).exp() * (1 + sums[p]) if t > -math.inf else zero for p, t in tops.items()}
+    return blocks, sizes
 
 
 def _independent(model: Model, place: _Place, digits: int) -> tuple[Pairs, float]:
@@ -703,7 +719,9 @@ class _Models:
 def _bits(place: _Place, digits: int) -> int:
     """Working precision: the digits, a margin for sums, and what the density loses next to rho = +-1."""
     lost = 0.0 if place.gap == 0 else -2 * math.log2(place.spread)
-    lost = max(lost, 40.0)  # rho = 1 - 2^-20: the usual edge shares its tables with all other points
+    lost = max(
+        lost, 40.0
+    )  # rho = 1 - 2^-20: the usual edge shares its tables with all other points
     small = float(min(place.q11, place.q22))
     lost += max(0.0, -2 * math.log2(small) - 54)  # rows like x sin(x) vanish to second order
     return 32 * math.ceil((3.33 * (digits + 8) + 20 + lost) / 32)

@@ -80,7 +80,9 @@ class _Map:
             m = (a + b) / 2
             below = self.floats(m) < wanted
             a, b = np.where(below, m, a), np.where(below, b, m)
-        steps = max(1, math.ceil(math.log2(ctx.prec / 44)))  # floats give 44 bits, each step doubles
+        steps = max(
+            1, math.ceil(math.log2(ctx.prec / 44))
+        )  # floats give 44 bits, each step doubles
         nodes = []
         for x0, t in zip(m, targets, strict=True):
             x = arb(float(x0))
@@ -92,8 +94,11 @@ class _Map:
 
 
 def _gauss_count(length: float, step: float) -> int:
-    """Gauss-Legendre needs pi/2 times the trapezoid's density, plus what short pieces need; in fours."""
-    return 4 * math.ceil((length * math.pi / (2 * step) + 3.2 / step + 2) / 4)
+    """Gauss-Legendre nodes: pi/2 times the trapezoid's density, plus what even a short piece needs.
+
+    Strictly growing as the step shrinks by a fifth, so that a finer rule is finer on every piece.
+    """
+    return math.ceil(length * math.pi / (2 * step) + 7.5 / step + 2)
 
 
 def piece(low: arb, high: arb, scale: arb, centres: tuple[arb, ...], step: float) -> Nodes:
