@@ -43,6 +43,12 @@ class Field:
         """A constant as an element."""
         return self.field.from_expr(sp.expand(c))
 
+    def is_short(self, x: Element) -> bool:
+        """Whether a numerator is short to evaluate and far from overflow at variances of 1e4 in float32."""
+        weights = (1, 1, 1, 2)
+        degree = max(sum(w * e for w, e in zip(weights, m, strict=False)) for m in x.numer.monoms())
+        return len(x.numer) <= _SHORT and degree <= _LOW
+
     def normal(self, x: Element) -> Element:
         """The unique form: no q11 q22 and no square of a root in the numerator, roots cleared below."""
         if x == 0:
@@ -173,12 +179,24 @@ class Field:
     def _factored(self, p: Polynomial, expand: bool = False) -> str:
         if expand or len(p) <= 1:
             return algebra.text(p.as_expr())
-        content, factors = p.factor_list()
+        content, factors = p.factor_list() if len(p) <= _FACTORED else self._monomial_content(p)
         parts = [] if content == 1 else [f"({algebra.text(sp.Rational(content))})"]
         for base, power in factors:
             body = f"({algebra.text(base.as_expr())})"
             parts.append(body if power == 1 else f"{body}**{power}")
         return "*".join(parts)
+
+    def _monomial_content(self, p: Polynomial) -> tuple[Any, list[tuple[Polynomial, int]]]:
+        """A long polynomial less its content and common powers: it seldom factors further, and trying costs."""
+        content, p = p.primitive()
+        common = [min(powers) for powers in zip(*p.monoms(), strict=True)]
+        p = p.quo(self.ring.term_new(tuple(common), self.ring.domain.one))
+        powers = [(g, e) for g, e in zip(self.ring.gens, common, strict=True) if e]
+        return content, [*powers, (p, 1)]
+
+
+_SHORT, _LOW = 150, 9  # summands; degree, a variance counting 1 and D counting 2
+_FACTORED = 12  # summands up to which numerators are factored
 
 
 def _collect(x: Any, found: set[Any]) -> None:

@@ -135,12 +135,12 @@ class Form:
     """An expectation, gathered: every dictionary maps what a coefficient multiplies to the coefficient."""
 
     field: Field
-    plain: dict[Polynomial, Element] = dataclass_field(default_factory=dict)  # 1/sqrt(radicand)
+    plain: dict[Polynomial, list[Element]] = dataclass_field(default_factory=dict)  # 1/sqrt(radicand)
     odd: dict[tuple[Element, Element, Polynomial], Element] = dataclass_field(default_factory=dict)
     tilted: dict[tuple[Element, Element, Element, Polynomial], Element] = dataclass_field(
         default_factory=dict
     )
-    wedges: dict[Angle, list[Element]] = dataclass_field(default_factory=dict)  # of psi, of 1/sqrt
+    wedges: dict[Angle, Element] = dataclass_field(default_factory=dict)  # psi / sqrt(delta)
     orthants: dict[tuple[int, int, int], Element] = dataclass_field(default_factory=dict)
     powers: list[tuple[int, Element, Element]] = dataclass_field(default_factory=list)
     anchored: list[Anchored] = dataclass_field(default_factory=list)
@@ -149,7 +149,17 @@ class Form:
         """Add value / sqrt(under)."""
         if value != 0:
             outside, radicand = self.field.inverse_root(under)
-            _increase(self.plain, radicand, value * outside)
+            self.add_plain(radicand, value * outside)
+
+    def add_plain(self, radicand: Polynomial, value: Element) -> None:
+        """Add value / sqrt(radicand): over one denominator while the numerator stays short."""
+        parts = self.plain.setdefault(radicand, [])
+        if parts:
+            together = self.field.normal(parts[-1] + value)
+            if together == 0 or self.field.is_short(together):
+                parts[-1] = together
+                return
+        parts.append(value)
 
     def add_odd(self, w: Element, c: Element, under: Element, value: Element) -> None:
         """Add value / sqrt(under) * atan2(c, sqrt(w))."""
@@ -163,20 +173,20 @@ class Form:
             outside, radicand = self.field.inverse_root(under)
             even, odd, imaginary = exponent
             if even == odd == imaginary == 0:
-                _increase(self.plain, radicand, value * outside)
+                self.add_plain(radicand, value * outside)
             else:
                 _increase(self.tilted, (even, odd, imaginary, radicand), value * outside)
 
     def add_wedge(self, angle: Angle, of_psi: Element, of_root: Element) -> None:
         """Add of_psi / sqrt(delta) * psi + of_root / sqrt(w)."""
-        row = self.wedges.setdefault(angle, [self.field.zero, self.field.zero])
-        row[0] += of_psi
-        row[1] += of_root
+        _increase(self.wedges, angle, of_psi)
+        self.add(angle.w, of_root)
 
     def join(self, other: Form) -> None:
         """Add another form of plain, tilted and power entries to this one."""
-        for radicand, value in other.plain.items():
-            _increase(self.plain, radicand, value)
+        for radicand, values in other.plain.items():
+            for value in values:
+                self.add_plain(radicand, value)
         for key, value in other.tilted.items():
             _increase(self.tilted, key, value)
         self.powers += other.powers

@@ -18,8 +18,9 @@ def formula(name: str, form: Form, defaults: Mapping[Any, Any]) -> Formula:
     anchored = terms(form, defaults)
     if not form.anchored or not any(t.shape == "expm1" for t in anchored):
         return Formula(name, anchored)
-    plain = Form(form.field, form.plain, form.odd, dict(form.tilted), form.wedges, form.orthants)
-    plain.powers = list(form.powers)
+    plain = Form(form.field, {r: list(v) for r, v in form.plain.items()}, form.odd)
+    plain.tilted, plain.wedges = dict(form.tilted), form.wedges
+    plain.orthants, plain.powers = form.orthants, list(form.powers)
     for anchor in form.anchored:
         plain.join(anchor.rest)
     switch = max((t.arguments[1] for t in anchored if t.shape == "expm1"), key=len)
@@ -31,11 +32,16 @@ def terms(form: Form, defaults: Mapping[Any, Any]) -> tuple[Term, ...]:
     out = _tilted(form)
     for anchor in form.anchored:
         out += _anchored(form.field, anchor)
-    for angle, row in form.wedges.items():  # what else is a multiple of the wedge's root joins it
+    plain = dict(form.plain)
+    for angle, of_psi in form.wedges.items():
+        if of_psi == 0:
+            continue
         outside, radicand = form.field.inverse_root(angle.w)
-        if row[0] != 0 and radicand in form.plain and radicand != 1:
-            row[1] += form.plain.pop(radicand) / outside
-    out += [_wedge(form.field, angle, *row, defaults) for angle, row in form.wedges.items()]
+        found = plain.get(radicand, [])
+        of_root = form.field.zero
+        if len(found) == 1 and radicand != 1:  # a multiple of the wedge's root belongs to the wedge
+            of_root = plain.pop(radicand)[0] / outside
+        out.append(_wedge(form.field, angle, of_psi, of_root, defaults))
     out += [_power(form.field, *row) for row in form.powers]
     for (w, c, radicand), value in form.odd.items():
         k = form.field
@@ -45,7 +51,7 @@ def terms(form: Form, defaults: Mapping[Any, Any]) -> tuple[Term, ...]:
     for (i, j, sign), value in form.orthants.items():
         one = form.field.ring.one
         out.append(_term(form.field, value, one, "orthant", (str(i), str(j), str(sign))))
-    out += [_term(form.field, v, radicand, "one", ()) for radicand, v in form.plain.items()]
+    out += [_term(form.field, v, r, "one", ()) for r, values in plain.items() for v in values]
     kept = [t for t in out if t is not None]
     return tuple(sorted(kept, key=lambda t: (t.shape, t.arguments, t.radicand, t.root)))
 
@@ -121,7 +127,7 @@ def _anchored(k: Field, anchor: Anchored) -> list[Term | None]:
     means = [_mean_text(k, mean) for mean in (anchor.left, anchor.right)]
     out: list[Term | None] = [Term("1", "", "", "product", (means[0], means[1]))]
     one = k.ring.one
-    for value in anchor.rest.plain.values():
+    for value in (v for values in anchor.rest.plain.values() for v in values):
         out.append(_term(k, value - k.uncorrelated(value), one, "one", ()))
     out += [_power(k, *row) for row in anchor.rest.powers if row[0] > 0]
     for (a, c), (up, down) in _tilt_groups(anchor.rest).items():
@@ -215,6 +221,8 @@ def _euler(
             if loss <= _TOLERATED:
                 return n, below
             found.append((loss, n, below))
+            if not k.is_short(below):
+                break
             weight = k.one * 4**n * factorial(n) ** 2 / factorial(2 * n + 1)
             step = angle.w ** (n + 1) * angle.delta**n / angle.product ** (n + 1)
             below = k.normal(below - of_psi * weight * step * angle.c)
