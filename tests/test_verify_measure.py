@@ -55,7 +55,7 @@ def _by_function(certificate):
 
 def test_a_right_kernel_with_a_parameter_is_certified_in_both_dtypes():
     certificate = certify(LINE_MODULE, LINE)
-    assert certificate.grid == "hard" and certificate.backend == "cpu"
+    assert (certificate.grid, certificate.backend) == ("hard", jax.default_backend())
     assert {m.dtype for m in certificate.worst} == {"float32", "float64"}
     assert {m.region for m in certificate.worst} == {"generic", "edge", "boundary"}
     worst = _by_function(certificate)
@@ -89,3 +89,103 @@ def test_nan_and_a_false_infinity_are_failures():
         if m.function == "dual" and math.isinf(m.units)
     }
     assert infinite == {"boundary", "edge", "generic"}
+
+
+def _sin_dual(q12, q11, q22):
+    return jnp.exp(-(q11 + q22) / 2) * jnp.sinh(q12)
+
+
+def _sin_dual_dot(q12, q11, q22):
+    return jnp.exp(-(q11 + q22) / 2) * jnp.cosh(q12)
+
+
+def test_a_form_that_overflows_inside_the_domain_is_caught_and_its_place_is_named():
+    # sinh(q12) overflows at q12 > 89 in float32, where exp(-q) underflows: 0 * inf = NaN
+    worst = [
+        m for m in certify(_module(_sin_dual, _sin_dual_dot), SIN).worst if math.isinf(m.units)
+    ]
+    assert max(abs(q) for m in worst for q in m.point) == 1e4
+
+
+def test_the_domain_of_a_module_bounds_the_variances_that_are_judged():
+    # the same form is right where nothing overflows, up to the bits sinh and exp lose there
+    certificate = certify(_module(_sin_dual, _sin_dual_dot, high=8.0), SIN)
+    assert max(m.units for m in certificate.worst if m.function == "dual") <= 16.0
+    assert all(max(m.point[1:]) <= 8.0 for m in certificate.worst)
+
+
+def test_infinite_dual_dot_must_be_infinite_and_zero_limits_must_be_zero():
+    step = Activation(name="step", expression="heaviside(x)", dual=None, typed="", kinks=("0",))
+
+    def gap_of(q12, q11, q22):
+        return jnp.maximum(q11 * q22 - q12 * q12, 0.0)
+
+    def dual_dot(q12, q11, q22):
+        return 1 / (2 * jnp.pi * jnp.sqrt(gap_of(q12, q11, q22)))
+
+    def clipped(q12, q11, q22):
+        return jnp.minimum(dual_dot(q12, q11, q22), 1e30)
+
+    def dual(q12, q11, q22):
+        return jnp.arctan2(jnp.sqrt(gap_of(q12, q11, q22)), -q12) / (2 * jnp.pi)
+
+    for function, failed in ((dual_dot, set()), (clipped, {"boundary"})):
+        worst = certify(_module(dual, function), step).worst
+        infinite = {m.region for m in worst if m.function == "dual_dot" and math.isinf(m.units)}
+        assert infinite == failed
+
+
+def test_stored_oracle_values_give_the_same_certificate_without_the_oracle(monkeypatch):
+    from dualc.verify import measure
+
+    stored = {}
+    first = certify(LINE_MODULE, LINE, stored=stored)
+    monkeypatch.setattr(measure, "attempts", None)
+    assert certify(LINE_MODULE, LINE, stored=stored) == first
+    assert len(stored) == 1
+
+
+def test_a_series_is_judged_against_its_bound_and_says_how_much_of_it_was_used():
+    def dual(q12, q11, q22):  # the first two odd terms of E[sin u sin v]
+        return jnp.exp(-(q11 + q22) / 2) * (q12 + q12**3 / 6)
+
+    def dual_dot(q12, q11, q22):
+        return jnp.exp(-(q11 + q22) / 2) * (1 + q12**2 / 2)
+
+    module = _module(dual, dual_dot, tier="series", high=1.0)
+    truncation = "0.01"  # sqrt(k11 k22): (sinh 1 - 1 - 1/6)/sinh 1 = 0.0073
+    bounds = [
+        Bound(function, "0", "1", "1", bound)
+        for function, bound in (("dual", truncation), ("dual_dot", "0.04"))
+    ]
+    notes = {}
+    for m in certify(module, SIN, bounds=bounds).worst:
+        if m.function in ("dual", "dual_dot", "dual_diag"):
+            assert m.units == 1.0, m
+            notes[m.function, m.region] = m.note
+    assert "worst 0.7" in notes["dual_diag", "boundary"]
+    tight = [Bound(b.function, "0", "1", "1", "1e-4") for b in bounds]
+    worst = {m.function: m.units for m in certify(module, SIN, bounds=tight).worst}
+    assert worst["dual"] > 32.0
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("grid", ["hard", "full"])
+def test_the_points_are_exact_in_their_dtype_and_hold_every_hard_place(grid, dtype):
+    chosen = points(grid, dtype, thresholds=("1/2", "4"))
+    assert len(set(chosen)) == len(chosen) >= (24 if grid == "hard" else 280)
+    for point in chosen:
+        assert all(float(jnp.asarray(v, dtype)) == v for v in point)
+    rho = {round(p[0] / math.sqrt(p[1] * p[2]), 9) for p in chosen if p[1] * p[2] > 0}
+    assert {-1.0, 0.0, 1.0, round(1 - 2.0**-20, 9), round(-1 + 2.0**-20, 9)} <= rho
+    variances = {q for p in chosen for q in p[1:]}
+    assert {0.0, 1.0, 1e4} <= variances
+    assert min(variances - {0.0}) == pytest.approx(1e-6)
+    assert {region(p) for p in chosen} == {"boundary", "edge", "generic"}
+    sides = {q > 4 for q in variances if abs(q - 4) < 1e-4 and q != 4}
+    assert sides == {False, True}
+    if dtype == "float64":  # q12^2 must not be exact, else a naive D would pass
+        assert any(float(jnp.float32(p[0])) != p[0] and gap(p) > 0 for p in chosen)
+    if grid == "full":
+        generic = {r for r in rho if 0.01 < abs(r) < 0.99}
+        assert len({r for r in generic if r > 0}) >= 8 <= len({r for r in generic if r < 0})

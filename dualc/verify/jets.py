@@ -1,8 +1,8 @@
-"""phi and its derivatives in ball arithmetic: canonical text to closures over truncated power series.
+"""Canonical text to closures over balls and power series: phi and its derivatives.
 
-A value is a ball (`arb`) or a power series in one variable with at most three terms (`arb_series`), so
-phi(x + e) = phi(x) + phi'(x) e + phi''(x) e^2/2 comes from one evaluation. Nothing here knows any
-activation, and nothing here is shared with the engine that is judged, apart from `ir.fold`.
+A value is a ball (`arb`) or a power series in one variable with at most three terms (`arb_series`),
+so phi(x + e) = phi(x) + phi'(x) e + phi''(x) e^2/2 comes from one evaluation. Nothing here knows
+any activation, and nothing here is shared with the engine that is judged, apart from `ir.fold`.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ Closure = Callable[["Point"], Value]
 class Point:
     """Where a program is evaluated: the names' values and the branches that decide a tie.
 
-    `branches` maps the number of a comparison to its outcome at an interior point of the same smooth
-    piece; it is consulted only where the ball of the difference contains zero (at a kink).
+    `branches` maps the number of a comparison to its outcome at an interior point of the same
+    smooth piece; it is consulted only where the ball of the difference contains zero (at a kink).
     `recording` fills it instead.
     """
 
@@ -47,7 +47,7 @@ def _head(value: Value) -> tuple[arb, arb, arb]:
 
 
 def _compose(rule: Callable[[arb], tuple[arb, arb, arb]]) -> Callable[[Value], Value]:
-    """f of a ball or of a series, from x -> (f, f', f''/2)."""
+    """The composition with a ball or a series, from x -> (f, f', f''/2)."""
 
     def apply(value: Value) -> Value:
         if not isinstance(value, arb_series):
@@ -178,24 +178,25 @@ def _sinc(x: arb) -> tuple[arb, arb, arb]:
 
 
 _SMOOTH: dict[str, Callable[[Value], Value]] = {
-    "exp": _compose(_exp), "expm1": _compose(_expm1), "log": _compose(_log), "log1p": _compose(_log1p),
-    "sqrt": _compose(_sqrt), "sin": _compose(_sin), "cos": _compose(_cos), "tan": _compose(_tan),
+    "exp": _compose(_exp), "expm1": _compose(_expm1), "log": _compose(_log),
+    "log1p": _compose(_log1p), "sqrt": _compose(_sqrt),
+    "sin": _compose(_sin), "cos": _compose(_cos), "tan": _compose(_tan),
     "sinh": _compose(_sinh), "cosh": _compose(_cosh), "tanh": _compose(_tanh),
     "sigmoid": _compose(_sigmoid), "softplus": _compose(_softplus), "erf": _compose(_erf),
-    "erfc": _compose(_erfc), "normal_cdf": _compose(_normal_cdf), "normal_pdf": _compose(_normal_pdf),
-    "atan": _compose(_atan), "sinc": _compose(_sinc),
+    "erfc": _compose(_erfc), "normal_cdf": _compose(_normal_cdf),
+    "normal_pdf": _compose(_normal_pdf), "atan": _compose(_atan), "sinc": _compose(_sinc),
 }  # fmt: skip
 
 
 def _power(base: Value, exponent: Value) -> Value:
-    """base**exponent: repeated products for integers, a square root for halves, exp(e log b) otherwise."""
+    """base**exponent: products for integers, a square root for halves, else exp(e log b)."""
     if isinstance(exponent, arb):
         if exponent.is_exact() and exponent.is_integer():
-            n = int(exponent.unique_fmpz())
+            n = int(str(exponent.unique_fmpz()))
             return base**n if n >= 0 else 1 / base ** (-n)
         twice = 2 * exponent
         if twice.is_exact() and twice.is_integer():
-            n = int(twice.unique_fmpz())
+            n = int(str(twice.unique_fmpz()))
             root = _SMOOTH["sqrt"](base)
             return root**n if n >= 0 else 1 / root ** (-n)
     return _SMOOTH["exp"](exponent * _SMOOTH["log"](base))

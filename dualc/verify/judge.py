@@ -69,11 +69,15 @@ class Judge:
         return measurements
 
     def _note(self, scores: Sequence[tuple[float, PointTuple, str]]) -> str:
-        """Places whose unit exceeds 100 |k| eps."""
-        listed = [(point, text) for _, point, text in scores if text]
-        if not listed:
-            return ""
-        return f"{listed[0][1]} at {len(listed)} of {len(scores)} points, e.g. {listed[0][0]}"
+        """What is said of places, how many of them, and one of them."""
+        listed: dict[str, list[PointTuple]] = {}
+        for _, point, text in scores:
+            if text:
+                listed.setdefault(text, []).append(point)
+        return "; ".join(
+            f"{text} at {len(where)} of {len(scores)} points, e.g. {where[0]}"
+            for text, where in listed.items()
+        )
 
     def _judge(self, function: str, known: Known, value: float) -> tuple[float, str] | None:
         """(units, note) of one value; None where there is nothing to compare with."""
@@ -102,28 +106,25 @@ class Judge:
     ) -> tuple[float, str] | None:
         """The error in units, and whether the unit is large enough to be listed."""
         condition = self._condition(name, known)
-        if error == 0:
-            return 0.0, ""
-        if not condition:
-            return math.inf, ""
-        units = error / (self.eps * condition)
+        units = _float(error / (self.eps * condition)) if condition else math.inf if error else 0.0
+        if known.radii[name] > self.eps * condition / 4:
+            return units, "oracle resolves less than a quarter unit"
         listed = known.region != "boundary" and condition > 100 * _finite(known.values[name])
-        return _float(units), "unit above 100 |k| eps" if listed else ""
+        return units, "unit above 100 |k| eps" if listed else ""
 
     def _condition(self, name: str, known: Known) -> Fraction:
-        """|k| + sum |x dk/dx| of a function; |k| alone on the boundary (there a zero gradient: |k|/x)."""
+        """|k| + sum |x dk/dx|; on the boundary |k| alone (a gradient that is 0 there: |k|/x)."""
         values, point = known.values, dict(zip(_ARGUMENTS, known.point, strict=True))
         size = _finite(values[name])
         if known.region == "boundary":
             base, _, variable = name.partition("/")
             if not variable or (size and variable != "q"):
                 return size
-            x = point["q11" if variable == "q" else variable] if variable in (*point, "q") else 1.0
+            x = point.get("q11" if variable == "q" else variable, 1.0)
             return size + (_finite(values[base]) / Fraction(x) if x else Fraction(0))
         total = size
         for variable, partial in self._partials(name).items():
-            x = point.get(variable)
-            weight = abs(Fraction(x)) if x is not None else self.sizes[variable]
+            weight = abs(Fraction(point[variable])) if variable in point else self.sizes[variable]
             if partial in values:
                 total += weight * _finite(values[partial])
         return total
@@ -182,7 +183,8 @@ class SeriesJudge(Judge):
     def _bound(self, function: str, point: PointTuple) -> float | None:
         """sqrt(B(q11) B(q22)), B the smallest bound that speaks of a variance and of this rho.
 
-        A tail is a product of one factor for each variance, so unlike regions combine geometrically.
+        A tail is a product of one factor for each variance, so unlike regions combine
+        geometrically.
         """
         q12, q11, q22 = point
         scale = math.sqrt(q11) * math.sqrt(q22)

@@ -1,4 +1,4 @@
-"""True values of an entry given by its dual: the expression itself in ball arithmetic, exact derivatives by jets."""
+"""True values of an entry given by its dual: the expression in balls, its derivatives by jets."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _directional(text: str, names: Mapping[str, arb], direction: Mapping[str, in
 
 
 def _exact(text: str, names: Mapping[str, arb], parameters: Sequence[str]) -> dict[str, arb]:
-    """Values and derivatives; mixed second derivatives by polarisation, f_ab = (f_(a+b) - f_aa - f_bb)/2."""
+    """Values and derivatives; the mixed ones by polarisation, f_ab = (f_(a+b) - f_aa - f_bb)/2."""
     args = (*_ARGUMENTS, *parameters)
     along = {a: _directional(text, names, {a: 1}) for a in args}
     second = along["q12"][2]

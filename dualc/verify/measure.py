@@ -1,20 +1,22 @@
 """How far emitted functions are from the truth: one certificate for a module.
 
-Unit of error: eps (|k| + sum |x dk/dx|) over q12, q11, q22 and the parameters, plain eps |k| at exactly
-rho = +-1 and at q = 0. eps is the judged dtype's, inputs are exact. Infinite truth must be met by inf of
-its sign; a value beyond the dtype's range counts as inf, one below its smallest normal as 0; NaN anywhere
-is a failure (units = inf). A module of the series tier is judged in multiples of
-(bound + 4 eps) sqrt(k11 k22).
+Unit of error: eps (|k| + sum |x dk/dx|) over q12, q11, q22 and the parameters, plain eps |k| at
+exactly rho = +-1 and at q = 0. eps is the judged dtype's, inputs are exact. Infinite truth must be
+met by inf of its sign; a value beyond the dtype's range counts as inf, one below its smallest
+normal as 0; NaN anywhere is a failure (units = inf). A module of the series tier is judged in
+multiples of (bound + 4 eps) sqrt(k11 k22).
 
-The gradients of dual are judged as functions of their own. Their units use the second derivatives that the
-oracle has; the one it lacks (d^2 k/dq11^2) is left out, which makes the unit smaller, never larger.
+The gradients of dual are judged as functions of their own. Their units use the second derivatives
+that the oracle has; the one it lacks (d^2 k/dq11^2) is left out, which makes the unit smaller,
+never larger.
 """
 
 from __future__ import annotations
 
 import hashlib
+import importlib
 import json
-from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, MutableMapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -46,9 +48,9 @@ def certify(
 ) -> ir.Certificate:
     """The worst error of every function, dtype and region of a module on a grid, and where.
 
-    `thresholds`: numbers at which emitted code switches form; both sides of each are judged. `bounds`:
-    the series tier's. `stored`: oracle values by key, used where present and filled where not; the caller
-    keeps it between runs. Never touches JAX's configuration.
+    `thresholds`: numbers at which emitted code switches form; both sides of each are judged.
+    `bounds`: the series tier's. `stored`: oracle values by key, used where present and filled where
+    not; the caller keeps it between runs. Never touches JAX's configuration.
     """
     import jax
 
@@ -193,11 +195,9 @@ def _functions(module: ModuleType | Any, names: Sequence[str]) -> Callable[..., 
 
 
 def _both_dtypes() -> Any:
-    """A context in which float32 and float64 both exist; the process's configuration stays as it is."""
+    """A context with both float32 and float64; the process's configuration stays as it is."""
     import jax
 
     if hasattr(jax, "enable_x64"):
         return jax.enable_x64(True)
-    from jax.experimental import enable_x64
-
-    return enable_x64(True)
+    return importlib.import_module("jax.experimental").enable_x64(True)  # before JAX 0.8

@@ -1,4 +1,4 @@
-"""An activation as the oracle sees it: smooth pieces, jumps, and a row of functions at every node."""
+"""An activation as the oracle sees it: smooth pieces, jumps, functions tabulated at nodes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def ball(value: Fraction | int) -> arb:
 
 
 def log_magnitude(value: arb) -> float:
-    """log |value| in floats, -inf for a ball that is (within its radius) zero; far beyond float range."""
+    """The log of |value| as a float, -inf for zero; values may be beyond the range of floats."""
     mantissa, exponent = abs(value).mid().man_exp()
     if mantissa == 0:
         return -math.inf
@@ -38,10 +38,10 @@ def log_magnitude(value: arb) -> float:
 
 
 def _logs(values: list[arb]) -> np.ndarray:
-    """log |value| of many balls; floats where they reach, which is nearly everywhere."""
+    """The logs of many |values|; floats where they reach, which is nearly everywhere."""
     sizes = np.abs(np.array([float(v) for v in values]))
     with np.errstate(divide="ignore"):
-        logs = np.log(sizes)
+        logs: np.ndarray = np.log(sizes)
     for i in np.flatnonzero((sizes < 1e-300) | (sizes > 1e300)):
         logs[i] = log_magnitude(values[i])
     return logs
@@ -49,7 +49,7 @@ def _logs(values: list[arb]) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Kink:
-    """A place where phi is not smooth: the jumps of phi and of phi', and how it moves with each parameter."""
+    """A place where phi is not smooth: the jumps of phi and phi', its speed in each parameter."""
 
     at: arb
     jump: arb
@@ -60,10 +60,10 @@ class Kink:
 class Model:
     """phi with exact parameters at the current working precision.
 
-    `functions` are the rows that integrals need: f = phi, d = phi', xd = x phi', and where phi has no
-    jumps also e = phi'', xe = x phi'' and the derivatives p:NAME, pd:NAME of phi and phi' in the
-    parameters. Dirac masses belong to d, xd (jumps of phi), e, xe and pd (jumps of phi') and p (a jump
-    that moves).
+    `functions` are the rows that integrals need: f = phi, d = phi', xd = x phi', and where phi has
+    no jumps also e = phi'', xe = x phi'' and the derivatives p:NAME, pd:NAME of phi and phi' in the
+    parameters. Dirac masses belong to d, xd (jumps of phi), e, xe and pd (jumps of phi') and p (a
+    jump that moves).
     """
 
     def __init__(self, activation: ir.Activation, parameters: Mapping[str, Fraction | str]):

@@ -1,4 +1,4 @@
-"""Where emitted functions are judged: points (q12, q11, q22) exactly representable in the judged dtype."""
+"""Where emitted functions are judged: points (q12, q11, q22) exact in the judged dtype."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def _point(rho: float, q11: float, q22: float, single: bool) -> PointTuple:
 
 
 def _next_to(value: Fraction, high: float) -> Iterable[tuple[float, float, float]]:
-    """(rho, q11, q22) on both sides of a threshold, read as a variance, as |rho| and as sqrt(D)/|q12|."""
+    """(rho, q11, q22) on both sides of a threshold: a variance, |rho| or sqrt(D)/|q12|."""
     for side in (1 - 2.0**-18, 1 + 2.0**-18):
         t = float(value) * side
         if 0 < t <= high:
@@ -62,8 +62,8 @@ def points(
 ) -> tuple[PointTuple, ...]:
     """The points of a grid ("hard": about 24; "full": the whole) for "float32" or "float64".
 
-    Variances are float32 numbers in both; in float64 generic q12 have full mantissas (otherwise q12^2
-    would be exact), so only the special points are common to both dtypes.
+    Variances are float32 numbers in both; in float64 generic q12 have full mantissas (otherwise
+    q12^2 would be exact), so only the special points are common to both dtypes.
     """
     single = dtype == "float32"
     places: list[tuple[float, float, float]] = list(_HARD)

@@ -1,8 +1,8 @@
-"""Nodes and weights in ball arithmetic, graded for functions that bend at scale 1 and weights of scale s.
+"""Nodes and weights in balls, graded for functions that bend at scale 1 and weights of scale s.
 
 A segment of the line is measured in a resolved coordinate t(x) = x/s + asinh(x - a) + asinh(x - b):
-equal steps in t are steps of s where the Gaussian is what bends, and steps that grow with the distance
-from the ends a and b where phi is. Smooth lines take the trapezoid rule in t (it converges
+equal steps in t are steps of s where the Gaussian is what bends, and steps that grow with the
+distance from the ends a and b where phi is. Smooth lines take the trapezoid rule in t (it converges
 geometrically), pieces between kinks take Gauss-Legendre in t.
 """
 
@@ -71,7 +71,7 @@ class _Map:
         return t, rate
 
     def inverse(self, targets: list[arb], low: float, high: float) -> Nodes:
-        """[(x, dx/dt)] at the given t: floats by bisection on a table and Newton, then Newton in balls."""
+        """[(x, dx/dt)] at the given t: bisection in floats, then Newton in balls."""
         if not self.centres:
             return [((t * self.scale).mid(), self.scale) for t in targets]
         wanted = np.array([float(t) for t in targets])

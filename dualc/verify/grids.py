@@ -1,0 +1,173 @@
+"""Grids of one variable: windows, coverings, and the search for a rule that resolves phi."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
+from itertools import pairwise
+
+from flint import arb, arb_mat
+
+from dualc.verify.model import Model, OracleError, Table, ball, log_magnitude
+from dualc.verify.quadrature import length, line, piece
+
+_Probe = dict[str, tuple[list[arb], float]]  # integrals of a function, log of their largest term
+
+_MOST = 12_000  # nodes of a grid: smooth pieces of any activation in the domain need far fewer
+
+
+def window(model: Model, q: Fraction, softness: float, digits: int) -> tuple[arb, arb]:
+    """[low, high] outside which |phi(x)| exp(-x^2/(2 q softness)) is negligible on either side.
+
+    softness is 1 + |rho|: |phi(u) phi(v)| p(u, v) is below the product of these envelopes.
+    """
+    key = ("window", q, softness, digits)
+    if key not in model.cache:
+        model.cache[key] = _scan(model, q, softness, digits)
+    found: tuple[arb, arb] = model.cache[key]
+    return found
+
+
+def _scan(model: Model, q: Fraction, softness: float, digits: int) -> tuple[arb, arb]:
+    """The window, by walking outwards from 0 on either side."""
+    s = ball(q).sqrt()
+    cut = math.log(10) * (digits + 6)
+    least = math.sqrt(2 * softness * cut)
+    ends = []
+    for sign in (-1, 1):
+        best, last, z = -math.inf, 0.5, 0.01
+        while z < 5000:
+            f, d, _ = model.jet(sign * z * s, model.piece_of(sign * z * s))
+            size = max(log_magnitude(f), log_magnitude(d)) - z * z / (2 * softness)
+            best = max(best, size)
+            if size > best - cut:
+                last = z
+            elif z > least and z > 1.3 * last + 2:
+                break
+            z += 0.05 if z < 0.2 else 0.4 if z < 30 else 0.02 * z
+        else:
+            raise OracleError(f"{model.name}: phi grows too fast at variance {float(q):g}.")
+        ends.append(sign * (last * 1.02 + 0.4) * s)
+    return ends[0].mid(), ends[1].mid()
+
+
+def cover(
+    model: Model,
+    low: arb,
+    high: arb,
+    scale: arb,
+    graded: bool,
+    step: float,
+    extra: Iterable[arb] = (),
+    window: bool = True,
+) -> list[tuple[arb, arb]]:
+    """Nodes on [low, high]: the trapezoid rule if nothing breaks it, else Gauss-Legendre pieces.
+
+    `window`: the integrand is negligible at both ends; otherwise they are ends like any break.
+    """
+    breaks: list[arb] = []
+    for b in sorted((b for b in (*model.breaks, *extra) if low < b < high), key=float):
+        if not breaks or not breaks[-1].overlaps(b):
+            breaks.append(b.mid())
+    if window and not breaks:
+        return line(low, high, scale, (arb(0),) if graded else (), step)
+    if graded and low < 0 < high and not any(b.is_zero() for b in breaks):
+        breaks = sorted([*breaks, arb(0)], key=float)
+    ends = [low, *breaks, high]
+    nodes = []
+    for a, b in pairwise(ends):
+        centres = tuple(c for c in (a, b) if not window or (c is not low and c is not high))
+        nodes += piece(a, b, scale, centres if graded else (), step)
+    return nodes
+
+
+def _probe(model: Model, table: Table, q: Fraction, width: arb, level: int) -> _Probe:
+    """Integrals of every function against narrow Gaussians: what one row of the product grid is.
+
+    With each function the log of the largest sum of absolute values. At level 0 (rho = 0) there is
+    one row, the marginal itself.
+    """
+    s = ball(q).sqrt()
+    centres = [arb(0)]
+    if level > 0:
+        centres += [z * s for z in (arb("0.37"), arb("-0.83"), arb("1.9"))]
+        centres += [k + width * arb("0.3") for k in model.breaks if abs(k) < 4 * s]
+    rho_squared = arb(1) - arb(2) ** -max(level, 1)
+    sums: dict[str, list[arb]] = {name: [] for name in model.functions}
+    sizes = dict.fromkeys(model.functions, -math.inf)
+    columns = arb_mat([[row[name] for name in model.functions] for row in table.rows])
+    for c in centres:
+        height = -c * c / (2 * ball(q) * rho_squared)
+        kernel = [(height - ((x - c) / width) ** 2 / 2).exp() / width for x in table.x]
+        row = (arb_mat([kernel]) * columns).entries()
+        weight = float(height) - ((table.floats - float(c)) / float(width)) ** 2 / 2
+        for name, total in zip(model.functions, row, strict=True):
+            sums[name].append(total)
+            peak = (weight + table.logs[name]).max() - math.log(float(width))
+            sizes[name] = max(sizes[name], float(peak))
+    return {name: (sums[name], sizes[name]) for name in model.functions}
+
+
+def _disagreement(a: _Probe, b: _Probe) -> float:
+    """The largest difference of two probes, each function relative to its largest term."""
+    worst = -math.inf
+    for name, (left, _) in a.items():
+        right, size = b[name]
+        if size > -math.inf:
+            gaps = [log_magnitude((x - y).mid()) for x, y in zip(left, right, strict=True)]
+            worst = max(worst, max(gaps) - size)
+    return math.exp(min(worst, 700.0))
+
+
+def attempts(
+    low: arb, high: arb, scale: arb, pieces: int, digits: int
+) -> Iterator[tuple[bool, float]]:
+    """(graded, step) in the order of their cost: plain and graded rules of ever smaller steps."""
+    step = 2.7 / math.sqrt(digits + 1)  # resolves the Gaussian itself to these digits
+    if pieces:  # Gauss-Legendre counts are generous: see quadrature._gauss_count
+        step *= 1.7
+    plain = length(low, high, scale, ())
+    graded = length(low, high, scale, (arb(0),) * max(1, pieces)) * 1.2
+    rules = [(plain / h, False, h) for h in (step * 0.8**k for k in range(24))]
+    if float(high - low) > 4:
+        rules += [(graded / h, True, h) for h in (step * 0.8**k for k in range(24))]
+    for _, is_graded, h in sorted(rules):
+        yield is_graded, h
+
+
+def grid(model: Model, q: Fraction, level: int, digits: int) -> tuple[Table, float]:
+    """A table for variance q that resolves Gaussians of width sqrt(q) 2^(-level/2); an estimate.
+
+    Rules are tried in the order of their cost until one agrees with its coarser neighbour; the
+    finer of the two is kept.
+    """
+    key = (q, level, digits)
+    if key in model.cache:
+        found: tuple[Table, float] = model.cache[key]
+        return found
+    width = (ball(q).sqrt() * arb(2) ** (-arb(level) / 2)).mid()
+    softness = 1 + math.sqrt(1 - 2.0**-level)
+    low, high = window(model, q, softness, digits)
+    before: dict[bool, _Probe] = {}
+    counts: set[tuple[bool, int]] = set()
+    error = math.inf
+    for graded, step in attempts(low, high, width, len(model.breaks), digits):
+        nodes = cover(model, low, high, width, graded, step)
+        if len(nodes) > _MOST:
+            break
+        if (graded, len(nodes)) in counts:
+            continue  # a rule must not be its own witness
+        counts.add((graded, len(nodes)))
+        table = Table(model, nodes, low, high, step=step, graded=graded)
+        probe = _probe(model, table, q, width, level)
+        if graded in before:
+            error = _disagreement(before[graded], probe)
+            if error < 10.0**-digits:
+                model.cache[key] = (table, error)
+                return table, error
+        before[graded] = probe
+    raise OracleError(
+        f"{model.name}: no {digits} digits at variance {float(q):g}"
+        f" (two grids differ by {error:.1e})."
+    )

@@ -1,0 +1,409 @@
+"""Expectations E[a(u) b(v)] of all pairs of functions, by the rule that suits the place."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+from flint import arb, arb_mat, ctx
+
+from dualc.verify.grids import attempts, cover, grid, window
+from dualc.verify.model import Model, OracleError, Row, Table, ball, log_magnitude
+from dualc.verify.quadrature import gauss_hermite
+
+Pairs = dict[tuple[str, str], arb]
+
+
+@dataclass(frozen=True)
+class Place:
+    """A point in exact arithmetic, variances positive."""
+
+    q12: Fraction
+    q11: Fraction
+    q22: Fraction
+
+    @property
+    def gap(self) -> Fraction:
+        """D, clamped at 0: rounding of the inputs may make it negative."""
+        return max(Fraction(0), self.q11 * self.q22 - self.q12 * self.q12)
+
+    @property
+    def spread(self) -> float:
+        """sqrt(1 - rho^2)."""
+        return math.sqrt(float(self.gap / (self.q11 * self.q22)))
+
+    @property
+    def swapped(self) -> Place:
+        """The same with u and v exchanged."""
+        return Place(self.q12, self.q22, self.q11)
+
+
+def _reach(digits: int) -> float:
+    """Standard deviations beyond which a Gaussian is below 10^-(digits + 4)."""
+    return math.sqrt(2 * math.log(10) * (digits + 4))
+
+
+def product(left: Table, right: Table, place: Place, digits: int) -> Pairs:
+    """Every E[a(u) b(v)] by one matrix product with the density, its small entries left out."""
+    gap = ball(place.gap)
+    c, au, bv = ball(place.q12) / gap, ball(place.q22) / (2 * gap), ball(place.q11) / (2 * gap)
+    names = left.functions
+    columns = [(-y * y * bv).exp() for y in right.x]
+    zero = arb(0)
+    total = arb_mat(len(names), len(names))
+    blocks, sizes = _relevant(left, right, place, digits)
+    for block, mask in blocks:
+        spans = np.flatnonzero(mask.any(axis=0))
+        first, last = int(spans[0]), int(spans[-1]) + 1
+        entries = []
+        for i, keep in zip(block, mask, strict=True):
+            cx = c * left.x[i]
+            entries += [(cx * right.x[j]).exp() if keep[j] else zero for j in range(first, last)]
+        damp = {i: (-(left.x[i] ** 2) * au).exp() for i in block}
+        rows = [[left.rows[i][n] * damp[i] for i in block] for n in names]
+        cols = [[right.rows[j][n] * columns[j] for n in names] for j in range(first, last)]
+        kernel = arb_mat(len(block), last - first, entries)
+        total += arb_mat(rows) * kernel * arb_mat(cols)
+    norm = 2 * arb.pi() * gap.sqrt()
+    number = {name: i for i, name in enumerate(names)}
+    return {
+        (a, b): _blur(total[number[a], number[b]] / norm, size / norm, digits)
+        for (a, b), size in sizes.items()
+    }
+
+
+def _blur(value: arb, size: arb, digits: int) -> arb:
+    """The value with a radius of 10^-digits of the sum of absolute terms."""
+    return value + arb(0, (size * arb(10) ** -digits).mid())
+
+
+def _log_terms(
+    left: Table, right: Table, place: Place, rows: np.ndarray
+) -> Iterator[tuple[tuple[str, str], np.ndarray]]:
+    """(pair, logs of the product grid's terms) on some rows."""
+    q12, q11, gap = float(place.q12), float(place.q11), float(place.gap)
+    x, y = left.floats[rows][:, None], right.floats[None, :]
+    density = -((y - q12 / q11 * x) ** 2) * (q11 / (2 * gap)) - x * x / (2 * q11)
+    for a, b in left.pairs:
+        yield (a, b), left.logs[a][rows][:, None] + right.logs[b][None, :] + density
+
+
+def _relevant(
+    left: Table, right: Table, place: Place, digits: int
+) -> tuple[list[tuple[np.ndarray, np.ndarray]], dict[tuple[str, str], arb]]:
+    """Blocks of rows and their entries above 10^-(digits + 4) of the largest of some needed pair.
+
+    Also the sums of the terms' absolute values by pair. In bands of rows, so that memory stays
+    small.
+    """
+    bands = np.array_split(np.arange(len(left.x)), 1 + len(left.x) * len(right.x) // 500_000)
+    tops = dict.fromkeys(left.pairs, -math.inf)
+    for band in bands:
+        for pair, size in _log_terms(left, right, place, band):
+            tops[pair] = max(tops[pair], float(size.max(initial=-math.inf)))
+    cut = math.log(10) * (digits + 4)
+    sums = dict.fromkeys(left.pairs, 0.0)
+    blocks = []
+    for band in bands:
+        keep = np.zeros((len(band), len(right.x)), dtype=bool)
+        for pair, size in _log_terms(left, right, place, band):
+            if tops[pair] > -math.inf:
+                keep |= size > tops[pair] - cut
+                sums[pair] += float(np.exp(size[size > tops[pair] - 9] - tops[pair]).sum())
+        used = np.flatnonzero(keep.any(axis=1))
+        for start in range(0, len(used), 24):
+            some = used[start : start + 24]
+            blocks.append((band[some], keep[some]))
+    zero = arb(0)
+    sizes = {p: arb(t).exp() * (1 + sums[p]) if t > -math.inf else zero for p, t in tops.items()}
+    return blocks, sizes
+
+
+def independent(model: Model, place: Place, digits: int) -> tuple[Pairs, float]:
+    """At rho = 0: E[a(u)] E[b(v)]."""
+    sides, worst = [], 0.0
+    for q in (place.q11, place.q22):
+        table, error = grid(model, q, 0, digits)
+        worst = max(worst, error)
+        variance = ball(q)
+        norm = (2 * arb.pi() * variance).sqrt()
+        means = {name: arb(0) for name in model.functions}
+        sizes = dict(means)
+        for x, row in zip(table.x, table.rows, strict=True):
+            p = (-x * x / (2 * variance)).exp() / norm
+            for name in means:
+                term = p * row[name]
+                means[name] += term
+                sizes[name] += abs(term.mid())
+        sides.append({name: _blur(means[name], sizes[name], digits) for name in means})
+    left, right = sides
+    return {(a, b): left[a] * right[b] for a, b in model.pairs}, worst
+
+
+def degenerate(model: Model, place: Place, digits: int) -> tuple[Pairs, float]:
+    """At rho = +-1, v = slope u: one integral, refined until two grids agree."""
+    slope = (ball(place.q22) / ball(place.q11)).sqrt() * (1 if place.q12 > 0 else -1)
+    if place.q11 == place.q22:
+        slope = arb(1 if place.q12 > 0 else -1)
+    low, high = window(model, place.q11, 2.0, digits)
+    other_low, other_high = window(model, place.q22, 2.0, digits)
+    mirrored = sorted((other_low / slope, other_high / slope), key=float)
+    low = min(low, mirrored[0].mid(), key=float)
+    high = max(high, mirrored[1].mid(), key=float)
+    pairs = [p for p in model.pairs if p != ("e", "e")]  # dual_dot's partials: only along q
+    scale = ball(place.q11).sqrt().mid()
+    mirrors = [b / slope for b in model.breaks]
+    before: dict[bool, Pairs] = {}
+    counts: set[tuple[bool, int]] = set()
+    for graded, step in attempts(low, high, scale, len(model.breaks), digits):
+        nodes = cover(model, low, high, scale, graded, step, mirrors)
+        if len(nodes) > 100_000:
+            break
+        if (graded, len(nodes)) in counts:
+            continue
+        counts.add((graded, len(nodes)))
+        sums, sizes = _line_sums(model, nodes, slope, place, pairs)
+        if graded in before:
+            gaps = [(abs((sums[p] - before[graded][p]).mid()), sizes[p]) for p in pairs]
+            error = max((float(gap / size) for gap, size in gaps if size > 0), default=0.0)
+            if error < 10.0**-digits:
+                sums = {p: _blur(v, sizes[p], digits) for p, v in sums.items()}
+                _add_masses(model, sums, slope, place)
+                return sums, error
+        before[graded] = sums
+    raise OracleError(
+        f"{model.name}: no {digits} digits at rho = +-1, variance {float(place.q11):g}."
+    )
+
+
+def _line_sums(
+    model: Model,
+    nodes: list[tuple[arb, arb]],
+    slope: arb,
+    place: Place,
+    pairs: Sequence[tuple[str, str]],
+) -> tuple[Pairs, Pairs]:
+    """The sum of a(u) b(slope u) p(u) over the nodes, and the sum of its absolute values."""
+    sums = {p: arb(0) for p in pairs}
+    sizes = {p: arb(0) for p in pairs}
+    variance = ball(place.q11)
+    norm = (2 * arb.pi() * variance).sqrt()
+    same = slope.is_exact() and slope == 1
+    for x, w in nodes:
+        weight = w * (-x * x / (2 * variance)).exp() / norm
+        left = model.row(x)
+        right = left if same else model.row(slope * x)
+        for a, b in pairs:
+            term = weight * left[a] * right[b]
+            sums[a, b] += term
+            sizes[a, b] += abs(term.mid())
+    return sums, sizes
+
+
+def _row_at(model: Model, x: arb) -> Row:
+    """The functions at x, at a kink the mean of both sides."""
+    for i, k in enumerate(model.breaks):
+        if k.overlaps(x):
+            return model.mean_row(k, i)
+    return model.row(x)
+
+
+def _add_masses(model: Model, sums: Pairs, slope: arb, place: Place) -> None:
+    """Dirac masses at rho = +-1: finite against a function, infinite where two coincide."""
+    variance = ball(place.q11)
+    for side in (0, 1):
+        ratio = slope if side == 0 else 1 / slope
+        var = variance if side == 0 else ball(place.q22)
+        for kink in model.kinks:
+            density = (-(kink.at**2) / (2 * var)).exp() / (2 * arb.pi() * var).sqrt()
+            masses, partner = model.masses(kink), _row_at(model, ratio * kink.at)
+            for a, b in sums:
+                name, other = (a, b) if side == 0 else (b, a)
+                if name in masses:
+                    sums[a, b] += density * masses[name] * partner[other]
+    coincident = arb(0)
+    for i in model.kinks:
+        for j in model.kinks:
+            if (slope * i.at).overlaps(j.at):
+                coincident += i.jump * j.jump * (-(i.at**2) / (2 * variance)).exp()
+    if not coincident.contains(0):
+        sums["d", "d"] = arb.pos_inf() if coincident > 0 else arb.neg_inf()
+
+
+def edge(model: Model, place: Place, digits: int) -> tuple[Pairs, float] | None:
+    """Next to rho = +-1: u the wider side, v = r u + s w. None if Gauss-Hermite does not converge.
+
+    Where r u lies within the Gaussian's reach of a kink of phi(v), a product grid with steps of s
+    and the density as its matrix; everywhere else phi is smooth in w.
+    """
+    if place.q22 > place.q11:
+        flipped = edge(model, place.swapped, digits)
+        return flipped and ({(b, a): v for (a, b), v in flipped[0].items()}, flipped[1])
+    r = ball(place.q12) / ball(place.q11)
+    s = (ball(place.gap) / ball(place.q11)).sqrt()
+    base, error = grid(model, place.q11, 0, digits)
+    ends = window(model, place.q11, 2.0, digits)
+    reach = (_reach(digits) * s).mid()
+    zones = _zones([k / r for k in model.breaks], abs(reach / r), *ends)
+    far = _far_nodes(model, place, zones, ends, base)
+    far = _mattering(model, far, r, place, digits)
+    orders = _orders(model, [r * x for x, _ in far], s, digits)
+    if orders is None:
+        return None
+    total = _far_sums(model, far, (r, s), place, orders, digits)
+    step = 2.9 / math.sqrt(digits + 1)
+    for zone in zones:
+        coarse = _near_sums(model, zone, reach, place, step, digits)
+        fine = _near_sums(model, zone, reach, place, 0.7 * step, digits)
+        for p in total:
+            size = abs((total[p] + fine[p]).mid())
+            if size > 0 and p in (("f", "f"), ("d", "d")):
+                error = max(error, float(abs((coarse[p] - fine[p]).mid()) / size))
+            total[p] += fine[p]
+    return total, error
+
+
+def _zones(centres: list[arb], radius: arb, low: arb, high: arb) -> list[tuple[arb, arb]]:
+    """The union of [c - radius, c + radius] as disjoint intervals, those that meet [low, high]."""
+    zones: list[tuple[arb, arb]] = []
+    for c in sorted(centres, key=float):
+        a, b = (c - radius).mid(), (c + radius).mid()
+        if b < low or a > high:
+            continue
+        if zones and a <= zones[-1][1]:
+            zones[-1] = (zones[-1][0], b)
+        else:
+            zones.append((a, b))
+    return zones
+
+
+def _far_nodes(
+    model: Model,
+    place: Place,
+    zones: list[tuple[arb, arb]],
+    window: tuple[arb, arb],
+    base: Table,
+) -> list[tuple[arb, Row]]:
+    """(u, weighted functions at u) outside the zones; Dirac masses there are nodes too."""
+    if not zones:
+        return list(zip(base.x, base.rows, strict=True))
+    scale = ball(place.q11).sqrt().mid()
+    ends = [window[0], *(e for zone in zones for e in zone), window[1]]
+    nodes: list[tuple[arb, Row]] = []
+    for a, b in zip(ends[::2], ends[1::2], strict=True):
+        if a < b:
+            nodes_here = cover(model, a, b, scale, base.graded, base.step, window=False)
+            table = Table(model, nodes_here, a, b)
+            nodes += zip(table.x, table.rows, strict=True)
+    return nodes
+
+
+def _inner(model: Model, centre: arb, s: arb, order: int) -> Row:
+    """E[b(centre + s w)] for every function b, by Gauss-Hermite."""
+    means = {name: arb(0) for name in model.functions}
+    for w, weight in gauss_hermite(order, ctx.prec):
+        for name, value in model.row(centre + s * w).items():
+            means[name] += weight * value
+    return means
+
+
+def _hermite_order(model: Model, centres: Sequence[arb], s: arb, digits: int) -> int | None:
+    """The number of Gauss-Hermite nodes that more of them agree with at all these centres."""
+    order = 4
+    while order <= 64:
+        finer = order + max(2, order // 2)
+        if all(_agree(model, c, s, (order, finer), digits) for c in centres):
+            return finer
+        order = finer
+    return None
+
+
+def _agree(model: Model, c: arb, s: arb, orders: tuple[int, int], digits: int) -> bool:
+    """Whether two orders of Gauss-Hermite agree for every function, relative to its size nearby."""
+    few, many = (_inner(model, c, s, order) for order in orders)
+    sizes = model.row(c)
+    rounding = arb(2) ** (8 - ctx.prec) * (1 + abs(c))
+    for name, value in many.items():
+        size = max(abs(value.mid()), abs(sizes[name].mid()), key=log_magnitude)
+        if not abs((few[name] - value).mid()) <= size * arb(10) ** -digits + rounding:
+            return False
+    return True
+
+
+def _orders(model: Model, centres: list[arb], s: arb, digits: int) -> list[int] | None:
+    """For every centre the order its group's ends and middle need; None if that is too high."""
+    orders: list[int] = []
+    for start in range(0, len(centres), 20):
+        group = centres[start : start + 20]
+        order = _hermite_order(model, [group[0], group[-1], group[len(group) // 2]], s, digits)
+        if order is None:
+            return None
+        orders += [order] * len(group)
+    return orders
+
+
+def _mattering(
+    model: Model, far: list[tuple[arb, Row]], r: arb, place: Place, digits: int
+) -> list[tuple[arb, Row]]:
+    """The nodes whose largest term exceeds 10^-(digits + 5) of the largest of all, in order."""
+    variance = float(place.q11)
+    sizes = []
+    for x, row in far:
+        other = model.row((r * x).mid())
+        size = max(log_magnitude(v) for v in row.values())
+        size += max(log_magnitude(v) for v in other.values())
+        sizes.append(size - float(x) ** 2 / (2 * variance))
+    cut = max(sizes, default=0.0) - math.log(10) * (digits + 5)
+    kept = [node for node, size in zip(far, sizes, strict=True) if size > cut]
+    return sorted(kept, key=lambda node: float(node[0]))
+
+
+def _far_sums(
+    model: Model,
+    far: list[tuple[arb, Row]],
+    conditional: tuple[arb, arb],
+    place: Place,
+    orders: list[int],
+    digits: int,
+) -> Pairs:
+    """The sum over u of a(u) p(u) E[b(r u + s w)], conditional = (r, s)."""
+    r, s = conditional
+    total = {p: arb(0) for p in model.pairs}
+    absolute = dict(total)
+    variance = ball(place.q11)
+    norm = (2 * arb.pi() * variance).sqrt()
+    for (x, row), order in zip(far, orders, strict=True):
+        p = (-x * x / (2 * variance)).exp() / norm
+        means = _inner(model, r * x, s, order)
+        for a, b in model.pairs:
+            term = p * row[a] * means[b]
+            total[a, b] += term
+            absolute[a, b] += abs(term.mid())
+    return {p: _blur(v, absolute[p], digits) for p, v in total.items()}
+
+
+def _near_sums(
+    model: Model, zone: tuple[arb, arb], reach: arb, place: Place, step: float, digits: int
+) -> Pairs:
+    """The part of E[a(u) b(v)] with u in a zone, in steps of the conditional width."""
+    low, high = zone
+    r = ball(place.q12) / ball(place.q11)
+    s_u = (ball(place.gap) / ball(place.q22)).sqrt().mid()
+    s_v = (ball(place.gap) / ball(place.q11)).sqrt().mid()
+    ends = sorted((r * low, r * high), key=float)
+    v_low, v_high = (ends[0] - reach).mid(), (ends[1] + reach).mid()
+    rough = float(s_v) > 0.2
+    left = Table(model, cover(model, low, high, s_u, rough, step, window=False), low, high)
+    nodes = cover(model, v_low, v_high, s_v, rough, step, window=False)
+    return product(left, Table(model, nodes, v_low, v_high), place, digits)
+
+
+def grids(model: Model, place: Place, digits: int) -> tuple[Pairs, float]:
+    """The product grid, its steps fine enough for the conditional width."""
+    level = max(0, math.ceil(-2 * math.log2(place.spread)))
+    left, left_error = grid(model, place.q11, level, digits)
+    right, right_error = grid(model, place.q22, level, digits)
+    return product(left, right, place, digits), max(left_error, right_error)
