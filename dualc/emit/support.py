@@ -451,8 +451,8 @@ def _tail_polynomial(n: int, bits: int) -> tuple[float, ...]:
 
     Relative error below 2**-(bits + 2). In integers scaled by 2**256, so that every coefficient is
     correctly rounded: Taylor series in w = (1 + x)/4, then Chebyshev series by
-    ((1 + x)/2)^k = 4^-k (C(2k, k) + 2 sum_j C(2k, k - j) T_j(x)), cut, then powers of x: positive,
-    while powers of w would cancel near w = 1/2 (by a factor of 40 for n = 3).
+    ((1 + x)/2)^k = 4^-k (C(2k, k) + 2 sum_j C(2k, k - j) T_j(x)), cut, then powers of x, whose
+    coefficients are all but positive; those of w would cancel near w = 1/2 (40-fold for n = 3).
     """
     one, terms = 1 << 256, 2 * bits + 8 * n
     taylor = [one]
@@ -538,7 +538,7 @@ def _zero_or(factor: Array, other: Array) -> Array:
 def exp_cosh(a: Array, c: Array) -> Array:
     """exp(-a) cosh(c). The exponent |c| - a is formed first, and is 0 at |c| = a exactly.
 
-    Never NaN; inf where the value is beyond the range (all of this family).
+    Never NaN; inf where the value is beyond half the range (all of this family).
     """
     size = jnp.abs(c)
     near = jnp.exp(-a) * (1 + 2 * jnp.square(_sinh_near_zero(0.5 * c)))
@@ -974,6 +974,8 @@ class Series(NamedTuple):
     r = s/(1+s), sigma = (1+s)^degree exp(rate q), and g_n is the Chebyshev series rows[n] in
     t = log(1+s), t from 0 to its value at q_high. Duals keep degrees up to `order`; their
     derivatives in a variance reach two rows further.
+    What a kink away from 0 gives is added exactly: (place, jump of phi, of phi', ...). If `whole`,
+    phi is 0 around 0 and that is all there is.
     """
 
     order: int
@@ -984,6 +986,8 @@ class Series(NamedTuple):
     rate: float
     limit: float
     q_high: float
+    kinks: tuple[tuple[float, ...], ...] = ()
+    whole: bool = False
 
 
 def series_coefficients(table: Series) -> Callable[[Array], Array]:
@@ -1002,7 +1006,9 @@ def series_coefficients(table: Series) -> Callable[[Array], Array]:
         own = _table_rows(table, q, degrees, 2)
         next_but_one = _table_rows(table, q, tuple(n + 2 for n in degrees), 2)
         up = _column([math.sqrt((n + 1) * (n + 2)) for n in degrees], own)
-        halves = (_column(degrees, own) * own + up * next_but_one) / 2
+        own = _times(_column(degrees, own), own)
+        # Both are infinite at q = 0 where a_n starts with sqrt(q): the sign is that of a_n.
+        halves = jnp.where(jnp.isinf(own), own, own + up * next_but_one) / 2
         return jnp.moveaxis(halves * _table_size(table, q)[None], 0, -1)
 
     @wrapped.defjvp
@@ -1045,43 +1051,66 @@ def _moment(table: Series, kind: tuple[int, int, int], q12: Array, q11: Array, q
     """The value of `series_moment` by Horner's scheme in rho over the degrees."""
     left, right, lost = kind
     top = min(table.order - lost, len(table.rows) - 1 - max(left, right))
-    kept = [n for n in range(top + 1) if any(table.rows[n + left]) and any(table.rows[n + right])]
+    kept = [n for n in range(top + 1) if _has(table, n + left) and _has(table, n + right)]
     shape = jnp.broadcast_shapes(q12.shape, q11.shape, q22.shape)
     if not kept:
         return jnp.zeros(shape, q12.dtype)
     step = max(1, math.gcd(*(n - kept[0] for n in kept)))  # 2 for an odd or even phi
     degrees = tuple(range(kept[0], kept[-1] + 1, step))
-    need, spare = _exponents(table, degrees, left, right)
-    above, below = _exponents(table, degrees, right, left)
-    # Powers r11^-need, where phi has a kink at 0, are paired with r22^below that the other has to
-    # spare: q11 = q22 = 0 is reached along q11 = q22.
-    shift, unshift = min(need, below), min(above, spare)
-    a = _table_rows(table, q11, tuple(n + left for n in degrees), left, need - unshift)
-    b = _table_rows(table, q22, tuple(n + right for n in degrees), right, above - shift)
-    a = a * _column([_falling(n + left, left) for n in degrees], a)
-    b = b * _column([_falling(n + right, right) for n in degrees], b)
+    raised, factor = _paired_powers(table, degrees, left, right, q11, q22)
+    a = _side(table, q11, degrees, left, raised[0])
+    b = _side(table, q22, degrees, right, raised[1])
     rho = correlation(q12, q11, q22)
-    ratio_step = lax.integer_pow(rho, step)
+    rho_step = lax.integer_pow(rho, step)
 
     def horner(total: Array, terms: tuple[Array, Array]) -> tuple[Array, None]:
-        return total * ratio_step + terms[0] * terms[1], None
+        return total * rho_step + terms[0] * terms[1], None
 
-    start = jnp.zeros(shape, q12.dtype)
-    total, _ = lax.scan(horner, start, (a, b), reverse=True)
+    total, _ = lax.scan(horner, jnp.zeros(shape, q12.dtype), (a, b), reverse=True)
     total = total * lax.integer_pow(rho, degrees[0])
+    for size in (*factor, _table_size(table, q11), _table_size(table, q22)):
+        total = _times(total, size)
+    return total
+
+
+def _side(table: Series, q: Array, degrees: tuple[int, ...], down: int, raised: int) -> Array:
+    """sqrt((n+down)!/n!) a_{n+down} q^(-down/2) r^raised / sigma along a new first axis."""
+    rows = _table_rows(table, q, tuple(n + down for n in degrees), down, raised)
+    return rows * _column([_falling(n + down, down) for n in degrees], rows)
+
+
+def _paired_powers(
+    table: Series, degrees: tuple[int, ...], left: int, right: int, q11: Array, q22: Array
+) -> tuple[tuple[int, int], list[Array]]:
+    """Powers of r by which each side's rows are raised, and the factors that make up for it.
+
+    Where phi has a kink at 0, one side may need r11^-1. It is paired with an r22 that the other
+    side has to spare: r22/r11 is 1 at q11 = q22 = 0, which is reached along q11 = q22.
+    """
+    need, spare = _exponents(table, degrees, left)
+    other_need, other_spare = _exponents(table, degrees, right)
+    shift, unshift = min(need, other_spare), min(other_need, spare)
     first, second = _split_root(table, q11)[1], _split_root(table, q22)[1]
-    for power, above_root, below_root in ((shift, second, first), (unshift, first, second)):
-        if power:
-            total = _times(total, _even_ratio(above_root, below_root) ** power)
-    for power, below_root in ((need - shift, first), (above - unshift, second)):
-        if power:
-            total = _times(total, 1 / below_root**power)
-    return _times(_times(total, _table_size(table, q11)), _table_size(table, q22))
+    factors = []
+    for above, below, paired, single in (
+        (second, first, shift, need - shift),
+        (first, second, unshift, other_need - unshift),
+    ):
+        if paired:
+            factors.append(_even_ratio(above, below) ** paired)
+        if single:
+            factors.append(1 / below**single)
+    return (need - unshift, other_need - shift), factors
 
 
-def _exponents(table: Series, degrees: tuple[int, ...], one: int, other: int) -> tuple[int, int]:
-    """(powers of 1/r that one side needs, powers of r that it can spare)."""
-    lowest = min(table.powers[n + one] - one for n in degrees)
+def _has(table: Series, n: int) -> bool:
+    """Whether a_n is not identically 0."""
+    return bool(table.kinks) or any(table.rows[n])
+
+
+def _exponents(table: Series, degrees: tuple[int, ...], down: int) -> tuple[int, int]:
+    """(powers of 1/r that a side needs, powers of r that it can spare)."""
+    lowest = min(table.powers[n + down] - down for n in degrees)
     return max(0, -lowest), max(0, lowest)
 
 
@@ -1096,7 +1125,7 @@ def _column(values: Any, like: Array) -> Array:
 
 
 def _times(total: Array, factor: Array) -> Array:
-    """total * factor, 0 where total is 0 and the factor infinite."""
+    """The product, 0 where `total` is 0 and the factor infinite."""
     return jnp.where(total == 0, jnp.zeros_like(total * factor), total * factor)
 
 
@@ -1131,8 +1160,66 @@ def _table_rows(
         jnp.asarray(rows, q.dtype), basis, axes=1, precision=lax.Precision.HIGHEST
     )
     exponents = [table.powers[n] - down + raised for n in degrees]
-    powers = {k: r**k if k > 0 else jnp.ones_like(r) / r**-k for k in sorted(set(exponents))}
-    return smooth * jnp.stack([powers[k] for k in exponents]) * (r_over_root**down)[None]
+    powers = {k: r**k if k >= 0 else 1 / r**-k for k in sorted(set(exponents))}
+    factors = jnp.stack([powers[k] for k in exponents])
+    result = _times(smooth, factors) * (r_over_root**down)[None]
+    if table.kinks:
+        factor = (r**raised if raised >= 0 else 1 / r**-raised) / _table_size(table, q)
+        result = result + _times(_kink_rows(table, q, degrees, down), factor[None])
+    return result
+
+
+def _kink_rows(table: Series, q: Array, degrees: tuple[int, ...], down: int) -> Array:
+    """What kinks away from 0 give to a_n(q) q^(-down/2).
+
+    By parts, for n > i a jump J of phi^(i) at c gives
+    J q^(i/2) sqrt((n-1-i)!/n!) h_{n-1-i}(z) phi_N(z), z = c/sqrt(q).
+    The recurrence runs on h_m(z) exp(-z^2/4): it is bounded by 1.1, and the rest of the Gaussian
+    cannot underflow before the product does.
+    """
+    total = jnp.zeros((len(degrees), *q.shape), q.dtype)
+    for place, *sizes in table.kinks:
+        width = jnp.maximum(root(q), abs(place) / 60)  # beyond 60 all is 0 in either dtype
+        z = place / width
+        waves = _waves(z, max(degrees)) * (jnp.exp(-z * z / 4) / math.sqrt(2 * math.pi))[None]
+        for i, size in enumerate(sizes):
+            weights = [size * _inverse_falling(n, i + 1) if n > i else 0.0 for n in degrees]
+            picked = waves[jnp.asarray([max(n - 1 - i, 0) for n in degrees])]
+            terms = _column(weights, total) * picked
+            if table.whole and size:
+                terms = terms + _outward(z, place, size, i, degrees)
+            total = total + terms * (width**i * (z / place) ** down)[None]  # sqrt(q)^(i - down)
+    return total
+
+
+def _waves(z: Array, count: int) -> Array:
+    """h_m(z) exp(-z^2/4), m = 0..count - 1 (at least one), along a new first axis."""
+
+    def step(carry: tuple[Array, Array], m: Array) -> tuple[tuple[Array, Array], Array]:
+        before, here = carry
+        return (here, (z * here - jnp.sqrt(m) * before) / jnp.sqrt(m + 1)), here
+
+    degrees = jnp.arange(max(count, 1)).astype(z.dtype)
+    return lax.scan(step, (jnp.zeros_like(z), jnp.exp(-z * z / 4)), degrees)[1]
+
+
+def _outward(z: Array, place: float, size: float, i: int, degrees: tuple[int, ...]) -> Array:
+    """What size (x - c)_+^i/i!, outwards from 0, gives to degrees n <= i: I_{i-n}(|z|)/sqrt(n!)."""
+    z = jnp.abs(z)
+    integrals = [normal_pdf(z), normal_cdf(-z)]  # of (t - z)^m/m!, t > z, m = -1, 0, ...
+    for m in range(1, i + 1):
+        integrals.append((integrals[m - 1] - z * integrals[m]) / m)
+    rows = []
+    for n in degrees:
+        sign = 1 if place > 0 else -((-1) ** (i + n))
+        weight = sign * size * _inverse_falling(n, n) if n <= i else 0.0
+        rows.append(weight * integrals[max(i - n, 0) + 1])
+    return jnp.stack(rows)
+
+
+def _inverse_falling(n: int, count: int) -> float:
+    """sqrt((n - count)!/n!)."""
+    return 1 / _falling(n, count)
 
 
 def _chebyshev(x: Array, count: int) -> Array:

@@ -1,0 +1,732 @@
+"""The support code of emitted kernels against mpmath, in both dtypes, at the hard points."""
+
+from __future__ import annotations
+
+import math
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from fractions import Fraction
+from functools import lru_cache, partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import mpmath as mp
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from mpmath.calculus.quadrature import GaussLegendre
+
+from dualc.emit import support as s
+
+DTYPES = (np.float32, np.float64)
+both_dtypes = pytest.mark.parametrize("dtype", DTYPES)
+both_modes = pytest.mark.parametrize("mode", [jax.jit, lambda f: f], ids=["jit", "eager"])
+Real = Any  # an mpmath number
+
+
+@pytest.fixture(autouse=True)
+def _digits() -> Any:
+    with mp.workdps(40):
+        yield
+
+
+def exact(x: Any) -> Real:
+    return mp.mpf(float(x))
+
+
+def error(got: Any, truth: Real, scale: Real | None = None) -> float:
+    """|got - truth| in eps of got's dtype and |truth| or `scale`; overflow and underflow judged."""
+    info = np.finfo(np.asarray(got).dtype)
+    if abs(truth) < float(info.tiny):
+        return 0.0 if abs(float(got)) <= 2 * float(info.tiny) else math.inf
+    top_binade = abs(truth) > float(info.max) / 2 and np.isinf(got)
+    if abs(truth) > float(info.max) or top_binade:
+        return 0.0 if float(got) == math.copysign(math.inf, truth) else math.inf
+    return float(
+        abs(exact(got) - truth) / (abs(truth) if scale is None else scale) / float(info.eps)
+    )
+
+
+def worst(
+    function: Callable[..., Any],
+    truth: Callable[..., Real],
+    *columns: Any,
+    scale: Callable[..., Real] | None = None,
+) -> float:
+    """The largest error of function over the rows of the columns."""
+    values = np.asarray(function(*map(jnp.asarray, columns)))
+    assert values.dtype == columns[0].dtype
+    rows = list(zip(*columns, strict=True))
+    weights = [scale(*map(exact, row)) if scale else None for row in rows]
+    return max(
+        error(value, truth(*map(exact, row)), weight)
+        for value, row, weight in zip(values, rows, weights, strict=True)
+    )
+
+
+# ---- gap, root, angles
+
+
+def gap_points(dtype: Any, count: int = 400) -> tuple[np.ndarray, ...]:
+    """(q12, q11, q22): rho from -1 to 1 and both within 2^-50 (2^-22) of +-1, unequal variances."""
+    draw = np.random.default_rng(0)
+    bits = 22 if dtype is np.float32 else 50
+    q11 = (10 ** draw.uniform(-6, 4, count)).astype(dtype)
+    q22 = np.where(np.arange(count) % 2, q11, 10 ** draw.uniform(-6, 4, count)).astype(dtype)
+    q11[:4], q22[:4] = 1e-6, 1e4
+    rho = (1 - 2.0 ** -draw.uniform(0, bits, count)) * draw.choice([-1, 1], count)
+    q12 = (rho * np.sqrt(q11.astype(float) * q22)).astype(dtype)
+    return q12, q11, q22
+
+
+@both_dtypes
+@both_modes
+def test_gap_is_right_to_two_ulps_however_close_rho_is_to_one(dtype: Any, mode: Any) -> None:
+    q12, q11, q22 = gap_points(dtype)
+    values = np.asarray(mode(s.gap)(*map(jnp.asarray, (q12, q11, q22))))
+    assert values.dtype == dtype
+    for value, c, a, b in zip(values, q12, q11, q22, strict=True):
+        truth = Fraction(float(a)) * Fraction(float(b)) - Fraction(float(c)) ** 2
+        if truth <= 0:
+            assert value == 0
+        else:
+            assert abs(Fraction(float(value)) / truth - 1) < 2 * Fraction(
+                float(np.finfo(dtype).eps)
+            )
+
+
+@both_dtypes
+def test_gap_survives_fusion_with_what_surrounds_it(dtype: Any) -> None:
+    q12, q11, q22 = gap_points(dtype)
+    fused = jax.jit(lambda c, a, b: s.gap(c * 1, a + 0, b) * 3 - a * b * 0)
+    plain = s.gap(*map(jnp.asarray, (q12, q11, q22)))
+    np.testing.assert_array_equal(jax.vmap(s.gap)(q12, q11, q22), plain)
+    np.testing.assert_array_equal(fused(q12, q11, q22), plain * 3)
+
+
+@pytest.mark.gpu
+@both_dtypes
+def test_gap_survives_contraction_on_the_gpu(dtype: Any) -> None:
+    points = gap_points(dtype)
+    with jax.default_device(jax.devices("cpu")[0]):
+        reference = np.asarray(jax.jit(s.gap)(*points))
+    np.testing.assert_array_equal(jax.jit(s.gap)(*points), reference)
+
+
+GAP = jax.jit(s.gap)
+normal = st.floats(1e-6, 1e4)
+
+
+@given(normal, normal, st.floats(-1, 1), st.sampled_from(DTYPES))
+def test_gap_is_symmetric_nonnegative_and_even_in_q12(
+    a: float, b: float, rho: float, t: Any
+) -> None:
+    q11, q22 = jnp.asarray(a, t), jnp.asarray(b, t)
+    q12 = jnp.asarray(rho * math.sqrt(a * b), t)
+    value = GAP(q12, q11, q22)
+    assert value >= 0
+    assert value == GAP(q12, q22, q11) == GAP(-q12, q11, q22)
+    assert GAP(q11, q11, q11) == 0
+    assert GAP(2 * q11, q11, 4 * q11) == 0
+
+
+@both_dtypes
+def test_gap_with_tiny_or_zero_variances(dtype: Any) -> None:
+    gap = partial(lambda *q: float(s.gap(*(jnp.asarray(x, dtype) for x in q))))
+    tiny = 1e-15  # the products of halves, 1e-44, are no float32
+    half = float(np.asarray(tiny, dtype))
+    assert gap(tiny / 2, tiny, tiny) == pytest.approx(0.75 * half**2, rel=4e-7)
+    assert gap(0, 1e-25, 1e4) == pytest.approx(1e-21, rel=4e-7)
+    assert gap(1e-25, 1e-25, 1e-25) == 0
+    assert gap(0, 0, 1e4) == gap(0, 0, 0) == gap(1e4, 0, 0) == gap(1e4, 1e-30, 1) == 0
+
+
+def test_the_tangent_of_gap_and_root_vanishes_along_the_diagonal() -> None:
+    def of_q(q: Any) -> Any:
+        return s.root(s.gap(q, q, q))
+
+    point = jnp.asarray(1.7)
+    assert jax.grad(of_q)(point) == jax.jvp(of_q, (point,), (point,))[1] == 0
+    gradient = jax.grad(s.gap, (0, 1, 2))(*map(jnp.asarray, (0.5, 2.0, 3.0)))
+    assert [float(g) for g in gradient] == [-1.0, 3.0, 2.0]
+    assert jax.grad(s.root)(jnp.asarray(4.0)) == 0.25
+    assert jax.grad(jax.grad(s.root))(jnp.asarray(4.0)) == -1 / 32
+    assert jax.grad(s.root)(jnp.asarray(0.0)) == 0
+
+
+@both_dtypes
+def test_angles_are_right_to_two_eps(dtype: Any) -> None:
+    draw = np.random.default_rng(1)
+    y = (10 ** draw.uniform(-8, 8, 300)).astype(dtype)
+    x = (10 ** draw.uniform(-8, 8, 300) * draw.choice([-1, 1], 300)).astype(dtype)
+    ones = np.ones_like(y)
+    assert worst(jax.jit(s.angle), lambda y, x, *_: mp.atan2(y, x), y, x, ones, ones) < 1
+    assert worst(jax.jit(s.odd_angle), mp.atan2, x, y) < 1
+
+
+@both_dtypes
+def test_angles_at_the_origin_and_on_the_axis(dtype: Any) -> None:
+    zero, one = jnp.asarray(0, dtype), jnp.asarray(1, dtype)
+    assert s.angle(zero, zero, zero, zero) == dtype(math.pi)
+    assert s.angle(zero, zero, zero, zero, True) == 0
+    assert s.angle(zero, zero, zero, one) == s.angle(zero, zero, one, zero) == dtype(math.pi / 2)
+    assert s.angle(-zero, -one, one, one) == dtype(math.pi)
+    assert s.angle(zero, one, one, one) == s.odd_angle(zero, zero) == 0
+    assert s.odd_angle(-one, zero) == -dtype(math.pi / 2)
+    for function in (lambda y, x: s.angle(y, x, one, one), s.odd_angle):
+        assert jax.grad(function, (0, 1))(zero, zero) == (0, 0)
+
+
+@both_dtypes
+def test_the_rate_of_an_angle_stays_in_range(dtype: Any) -> None:
+    one = jnp.asarray(1, dtype)
+    for y, x in ((3e-30, 4e-30), (3e30, 4e30), (3.0, -4.0)):
+        in_y, in_x = jax.grad(lambda y, x: s.angle(y, x, one, one), (0, 1))(
+            jnp.asarray(y, dtype), jnp.asarray(x, dtype)
+        )
+        square = (y / 5 * 5 / 3 * 5) * (y / 3 * 5)
+        assert float(in_y) == pytest.approx(x / square, rel=1e-6)
+        assert float(in_x) == pytest.approx(-y / square, rel=1e-6)
+
+
+# ---- the tail of atan
+
+
+def euler_tail(n: int, y: Real, x: Real) -> Real:
+    """T_n by its hypergeometric form, which shares nothing with the economised one."""
+    if x == 0:
+        return mp.pi / 2
+    s2 = y * y / (x * x + y * y)
+    e = mp.mpf(4) ** n * mp.factorial(n) ** 2 / mp.factorial(2 * n + 1)
+    return e * mp.sqrt(s2) * s2**n * mp.hyp2f1(n + mp.mpf(1) / 2, 0.5, n + mp.mpf(3) / 2, s2)
+
+
+@both_dtypes
+@pytest.mark.parametrize("n", [1, 2, 3, 6])
+def test_the_tail_of_atan_keeps_full_relative_accuracy(dtype: Any, n: int) -> None:
+    draw = np.random.default_rng(n)
+    ratio = np.concatenate([10 ** draw.uniform(-5, 5, 40), 1 + draw.uniform(-0.6, 0.6, 40)])
+    x = (10 ** draw.uniform(-3, 8, 80)).astype(dtype)
+    y = (ratio * x).astype(dtype)
+    x[:2], y[:2] = 0, 1
+    tail = jax.jit(partial(s.atan_tail, n))
+    assert worst(tail, partial(euler_tail, n), y, x) < 3 + n  # sin^(2n+1): its error grows with n
+    assert tail(jnp.asarray(0, dtype), jnp.asarray(0, dtype)) == 0
+    assert tail(jnp.asarray(1e-30, dtype), jnp.asarray(1, dtype)) == 0 or dtype is np.float64
+
+
+@pytest.mark.parametrize("n", [1, 2, 3])
+def test_the_derivative_of_the_tail_is_that_of_its_integral(n: int) -> None:
+    tail = partial(s.atan_tail, n)
+    for y, x in ((0.3, 0.7), (1e-3, 1.0), (5.0, 1e-2)):
+        truth = mp.diff(lambda t, x=x: euler_tail(n, t, mp.mpf(x)), mp.mpf(y))
+        got = jax.grad(tail)(jnp.asarray(y), jnp.asarray(x))
+        assert error(got, truth) < 20
+    at_zero = jax.grad(tail, (0, 1))
+    for y, x in ((0.0, 0.0), (0.0, 1.0)):
+        assert at_zero(jnp.asarray(y), jnp.asarray(x)) == (0, 0)
+    scaled = jax.grad(lambda t: tail(2 * t, 3 * t))(jnp.asarray(0.7))
+    assert abs(scaled) < 1e-16  # homogeneous of degree 0
+
+
+# ---- exponentials times hyperbolic functions
+
+EXPONENTIALS = {
+    "exp_cosh": lambda a, c: mp.exp(-a) * mp.cosh(c),
+    "exp_sinh": lambda a, c: mp.exp(-a) * mp.sinh(c),
+    "exp_coshm1": lambda a, c: 2 * mp.exp(-a) * mp.sinh(c / 2) ** 2,
+    "exp_expm1": lambda a, c: mp.exp(-a) * mp.expm1(c),
+}
+every_exponential = pytest.mark.parametrize("name", EXPONENTIALS)
+
+
+def exponential_points(dtype: Any) -> tuple[np.ndarray, np.ndarray]:
+    draw = np.random.default_rng(2)
+    a = np.concatenate([draw.uniform(-80, 80, 120), draw.uniform(-2, 2, 120), [1e4, -1e4, 0, 0]])
+    c = a * draw.uniform(-1.2, 1.2, a.size)
+    c[::3] = a[::3]
+    c[120:180] *= 10 ** draw.uniform(-8, 0, 60)
+    c[-2:] = 0, 1
+    return a.astype(dtype), c.astype(dtype)
+
+
+@both_dtypes
+@every_exponential
+def test_exponential_products_reach_the_accuracy_their_arguments_allow(
+    dtype: Any, name: str
+) -> None:
+    truth = EXPONENTIALS[name]
+
+    def scale(a: Real, c: Real) -> Real:
+        return abs(truth(a, c)) * (1 + abs(a) + abs(c))
+
+    a, c = exponential_points(dtype)
+    assert worst(jax.jit(getattr(s, name)), truth, a, c, scale=scale) < 2.5
+    small = np.abs(a) < 2
+    assert worst(getattr(s, name), truth, a[small], c[small]) < 3.5
+
+
+@both_dtypes
+def test_exponential_products_at_equal_exponents_do_not_depend_on_size(dtype: Any) -> None:
+    huge = jnp.asarray([50.0, 1e4, -1e4, 1e30], dtype)
+    np.testing.assert_array_equal(s.exp_sinh(jnp.abs(huge), huge), 0.5 * np.sign(huge))
+    np.testing.assert_array_equal(s.exp_cosh(jnp.abs(huge), huge), np.full(4, 0.5))
+
+
+@every_exponential
+def test_exponential_products_overflow_to_infinity_and_never_to_nan(name: str) -> None:
+    function = getattr(s, name)
+    for a, c in ((-1e4, 0.0), (-1e4, 0.5), (-1e4, -3.0), (-1e4, 1e4), (1e4, 1e4), (1e4, 0.0)):
+        a_, c_ = jnp.asarray(a), jnp.asarray(c)
+        truth = EXPONENTIALS[name](exact(a), exact(c))
+        assert error(function(a_, c_), truth) < 4
+        gradient = jax.grad(function, (0, 1))(a_, c_)
+        assert not any(np.isnan(g) for g in gradient)
+        assert jax.jvp(function, (a_, c_), (jnp.zeros(()), jnp.zeros(())))[1] == 0
+
+
+@every_exponential
+def test_derivatives_of_exponential_products(name: str) -> None:
+    for a, c in ((0.3, -0.7), (2.0, 1.9), (30.0, -30.0), (0.1, 0.0), (0.5, 1.0)):
+        truth = [mp.diff(EXPONENTIALS[name], (exact(a), exact(c)), k) for k in ((1, 0), (0, 1))]
+        got = jax.grad(getattr(s, name), (0, 1))(jnp.asarray(a), jnp.asarray(c))
+        for g, t in zip(got, truth, strict=True):
+            assert abs(exact(g) - t) < 1e-13 * (1 + abs(t))
+
+
+@both_dtypes
+def test_a_mix_is_right_where_growing_exponentials_cancel(dtype: Any) -> None:
+    def truth(a: Real, c: Real, x: Real, y: Real) -> Real:
+        return mp.exp(-a) * (x * mp.cosh(c) + y * mp.sinh(c))
+
+    def scale(a: Real, c: Real, x: Real, y: Real) -> Real:
+        turned = abs(c * truth(a, c, y, x)) + mp.exp(-a) * mp.cosh(c) * abs(x)
+        return (1 + abs(a)) * abs(truth(a, c, x, y)) + turned + mp.exp(-a) * abs(mp.sinh(c) * y)
+
+    draw = np.random.default_rng(3)
+    a, c = (np.abs(column[:240]) for column in exponential_points(dtype))
+    x = draw.normal(size=240).astype(dtype)
+    y = (-x * (1 + 1e-3 * draw.normal(size=240) * (np.arange(240) % 2))).astype(dtype)
+    c, y = np.where(np.arange(240) % 4 < 2, (c, y), (-c, y)).astype(dtype)
+    y = (np.sign(c) * y).astype(dtype)
+    with mp.workdps(160):  # the growing exponentials cancel here too
+        assert worst(jax.jit(s.exp_mix), truth, a, c, x, y, scale=scale) < 1.5
+    falls = s.exp_mix(*map(jnp.asarray, (20.0, 20.0, 1.0, -1.0)))
+    assert error(falls, mp.exp(-40)) < 2
+
+
+def test_derivatives_of_a_mix() -> None:
+    def truth(a: Real, c: Real, x: Real, y: Real) -> Real:
+        return mp.exp(-a) * (x * mp.cosh(c) + y * mp.sinh(c))
+
+    for point in ((0.3, -0.7, 1.2, 0.4), (3.0, 2.5, 1.0, -1.0)):
+        got = jax.grad(s.exp_mix, (0, 1, 2, 3))(*map(jnp.asarray, point))
+        for k, g in enumerate(got):
+            order = tuple(int(k == m) for m in range(4))
+            assert abs(exact(g) - mp.diff(truth, tuple(map(exact, point)), order)) < 1e-14
+    for point in ((-1e4, 3.0, 1.0, -1.0), (-1e4, 3.0, 1.0, -2.0), (-1e4, 1.0, 0.0, 0.0)):
+        value = s.exp_mix(*map(jnp.asarray, point))
+        assert error(value, truth(*map(exact, point))) == 0
+
+
+# ---- moments of two half lines
+
+
+def moment(i: int, j: int, q12: Real, q11: Real, q22: Real) -> Real:
+    d = max(q11 * q22 - q12 * q12, mp.mpf(0))
+    psi = mp.atan2(mp.sqrt(d), -q12)
+    if psi == 0 or q11 * q22 == 0:
+        return mp.mpf(0)
+    total = mp.mpf(0)
+    for x, w in gauss(4, -1, 1):
+        left, right = (mp.sin(psi * t / 2) / psi for t in (1 - x, 1 + x))
+        total += w * left**i * right**j
+    radial = mp.mpf(2) ** (mp.mpf(i + j) / 2) * mp.gamma(1 + mp.mpf(i + j) / 2) / (2 * mp.pi)
+    return radial * mp.sqrt(q11) ** i * mp.sqrt(q22) ** j * psi ** (i + j + 1) / 2 * total
+
+
+@lru_cache
+def gauss(degree: int, low: int, high: int) -> list[tuple[Real, Real]]:
+    """3 * 2^(degree - 1) Gauss-Legendre nodes."""
+    nodes = GaussLegendre(mp.mp).calc_nodes(degree, 130)
+    return [((low + high + (high - low) * x) / 2, (high - low) * w / 2) for x, w in nodes]
+
+
+@both_dtypes
+@pytest.mark.parametrize("powers", [(1, 1), (0, 1), (2, 0), (3, 2), (3, 3), (6, 6), (0, 12)])
+def test_orthant_moments_reach_the_accuracy_of_their_condition(dtype: Any, powers: Any) -> None:
+    i, j = powers
+    draw = np.random.default_rng(4)
+    edge = [-1, 1, 0, 1 - 2**-20, -1 + 2**-20, -1 + 1e-4, -1 + 1e-2]
+    rho = np.concatenate([edge, edge, draw.uniform(-1, 1, 10)])
+    q11, q22 = (10 ** draw.uniform(-6, 4, (2, rho.size))).astype(dtype)
+    q22[: len(edge)] = q11[: len(edge)] = 1
+    q12 = (rho * np.sqrt(q11.astype(float) * q22)).astype(dtype)
+
+    def scale(q12: Real, q11: Real, q22: Real) -> Real:
+        value = moment(i, j, q12, q11, q22)
+        rate = i * j * moment(i - 1, j - 1, q12, q11, q22) if i * j else 0
+        return value * (1 + mp.mpf(i + j) / 2) + 2 * abs(q12) * rate
+
+    got = jax.jit(lambda *q: s.orthant_moment(i, j, *q, s.gap(*q)))
+    assert worst(got, partial(moment, i, j), q12, q11, q22, scale=scale) < 2.5
+
+
+@given(normal, normal, st.floats(-1, 1))
+def test_orthant_moments_of_both_signs_add_up(a: float, b: float, rho: float) -> None:
+    q11, q22, q12 = map(jnp.asarray, (a, b, rho * math.sqrt(a * b)))
+    plus, minus = (_plain_moment(1, 1, c, q11, q22) for c in (q12, -q12))
+    assert 2 * (plus - minus) == pytest.approx(float(q12), rel=1e-13, abs=1e-14 * math.sqrt(a * b))
+    assert _plain_moment(2, 3, q12, q11, q22) == pytest.approx(
+        float(_plain_moment(3, 2, q12, q22, q11)), rel=1e-14
+    )
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def _plain_moment(i: int, j: int, q12: Any, q11: Any, q22: Any) -> Any:
+    return s.orthant_moment(i, j, q12, q11, q22, s.gap(q12, q11, q22))
+
+
+@pytest.mark.parametrize("powers", [(0, 0), (1, 1), (0, 1), (0, 2), (2, 2), (1, 3)])
+def test_derivatives_of_orthant_moments(powers: Any) -> None:
+    point = (0.3, 1.2, 0.7)
+    got = jax.grad(partial(_plain_moment, *powers), (0, 1, 2))(*map(jnp.asarray, point))
+    for k, g in enumerate(got):
+        order = tuple(int(k == m) for m in range(3))
+        truth = mp.diff(partial(moment, *powers), tuple(map(exact, point)), order)
+        assert error(g, truth) < 10
+
+
+def test_derivatives_of_orthant_moments_at_the_ends() -> None:
+    def gradient(i: int, j: int, *q: float) -> list[float]:
+        f = jax.grad(partial(_plain_moment, i, j), (0, 1, 2))
+        return [float(g) for g in f(*map(jnp.asarray, q))]
+
+    inf, root = math.inf, 1 / math.sqrt(2 * math.pi)
+    assert gradient(1, 1, 1.0, 1.0, 1.0) == [0.5, 0.0, 0.0]  # E[u^2]/2 = q/2 on the diagonal
+    assert gradient(2, 2, 1.0, 1.0, 1.0) == pytest.approx([2.0, 0.5, 0.5], rel=1e-15)
+    assert gradient(2, 2, -1.0, 1.0, 1.0) == gradient(2, 2, 0.0, 0.0, 0.0) == [0.0, 0.0, 0.0]
+    assert gradient(0, 1, 1.0, 1.0, 1.0) == pytest.approx([root / 2, -root / 4, root / 4])
+    assert gradient(1, 1, 0.0, 0.0, 1.0) == [0.25, inf, 0.0]
+    assert gradient(0, 2, 0.0, 0.0, 0.0) == [0.0, 0.0, 0.5]
+    diagonal = jax.grad(lambda q: _plain_moment(0, 3, q, q, q))(jnp.asarray(1.7))
+    assert diagonal == pytest.approx(1.5 * float(_plain_moment(0, 3, 1.7, 1.7, 1.7)) / 1.7)
+
+
+# ---- Hermite coefficients
+
+
+def atom(coef: complex = 1.0, i: int = 0, **rest: Any) -> tuple[Any, ...]:
+    known = {"a": 0.0, "real": 0.0, "imag": 0.0, "kappa": None, "zeta": 0}
+    assert not rest.keys() - known.keys()
+    return (coef, i, *(rest.get(name, value) for name, value in known.items()))
+
+
+LINEAR = (mp.mpf(7) / 8, mp.mpf(3) / 2)
+SERIES: dict[str, tuple[tuple[Any, ...], Callable[[Real], Real]]] = {
+    "step": ((atom(kappa=1.0),), lambda x: mp.mpf(x > 0)),
+    "relu": ((atom(1.0, 1, kappa=1.0),), lambda x: max(x, mp.mpf(0))),
+    "abs": ((atom(1.0, 1, kappa=1.0), atom(-1.0, 1, kappa=-1.0)), abs),
+    "relu_power": ((atom(1.0, 6, kappa=1.0),), lambda x: max(x, mp.mpf(0)) ** 6),
+    "gelu": ((atom(1.0, 1, kappa=1.0, zeta=1),), lambda x: x * mp.ncdf(x)),
+    "erf": ((atom(2.0, kappa=math.sqrt(2), zeta=1), atom(-1.0)), mp.erf),
+    "sin": ((atom(-1j, imag=1.0),), mp.sin),
+    "x^3 cos 2x": ((atom(1.0, 3, imag=2.0),), lambda x: x**3 * mp.cos(2 * x)),
+    "gaussian": ((atom(a=-1.0),), lambda x: mp.exp(-x * x)),
+    "gabor": ((atom(-1j, a=-1.0, imag=1.0),), lambda x: mp.exp(-x * x) * mp.sin(x)),
+    "exp": ((atom(real=0.75),), lambda x: mp.exp(0.75 * x)),
+    "polynomial": ((atom(-0.5), atom(2.0, 1), atom(1.0, 5)), lambda x: x**5 + 2 * x - 0.5),
+    "damped wave": (
+        (atom(1 + 0.5j, 1, a=-0.25, real=0.5, imag=1.5),),
+        lambda x: x * mp.exp(0.5 * x - x * x / 4) * (mp.cos(1.5 * x) - mp.sin(1.5 * x) / 2),
+    ),
+    "tilted link": (
+        (atom(1.0, 2, a=-0.5, real=0.5, kappa=-1.5, zeta=1),),
+        lambda x: x * x * mp.exp(0.5 * x - x * x / 2) * mp.ncdf(-1.5 * x),
+    ),
+}
+ORDER = 8
+
+
+def quadrature(phi: Callable[[Real], Real], q: float) -> tuple[list[Real], Real]:
+    """a_0..a_ORDER and sqrt(E phi^2) at variance q: Gauss panels of width 1 on |z| < 14."""
+    sums, square, root = [mp.mpf(0)] * (ORDER + 1), mp.mpf(0), mp.sqrt(exact(q))
+    with mp.workdps(25):
+        for left in range(-14, 14):
+            for z, w in gauss(4, left, left + 1):
+                value, weight = phi(root * z), w * mp.npdf(z)
+                square += weight * value**2
+                last, this = mp.mpf(0), mp.mpf(1)
+                for n in range(ORDER + 1):
+                    sums[n] += weight * value * this
+                    last, this = this, (z * this - mp.sqrt(n) * last) / mp.sqrt(n + 1)
+    return sums, mp.sqrt(square)
+
+
+@pytest.mark.parametrize("name", SERIES)
+def test_hermite_coefficients_of_atoms_are_the_integrals(name: str) -> None:
+    atoms, phi = SERIES[name]
+    variances = [0.25, 9.0]
+    truths = [quadrature(phi, q) for q in variances]
+    for dtype in DTYPES:
+        run = jax.jit(lambda q: s.hermite_atoms(ORDER, q, atoms))
+        got = np.asarray(run(jnp.asarray([*variances, 0.0], dtype)))
+        assert got.dtype == dtype
+        assert got.shape == (3, ORDER + 1)
+        for row, (coefficients, norm) in zip(got, truths, strict=False):
+            for value, truth in zip(row, coefficients, strict=True):
+                assert abs(exact(value) - truth) < 3 * float(np.finfo(dtype).eps) * norm
+        at_zero = [float(phi(mp.mpf(0))) if name != "step" else 0.5] + [0.0] * ORDER
+        np.testing.assert_array_equal(got[2], at_zero)
+
+
+@both_dtypes
+@pytest.mark.parametrize("variance", [0.3, 200.0, 799.7, 1e4])
+def test_sine_coefficients_to_degree_1000_neither_underflow_nor_drift(
+    dtype: Any, variance: float
+) -> None:
+    q = jnp.asarray(variance, dtype)
+    row = np.asarray(jax.jit(lambda q: s.hermite_atoms(1000, q, (atom(-1j, imag=1.0),)))(q))
+    assert row.dtype == dtype
+    v = exact(q)
+    for n in (1, 2, 51, 199, 201, 799, 801, 999):
+        truth = mp.mpf((0, 1, 0, -1)[n % 4])
+        truth *= mp.exp((n * mp.log(v) - v - mp.loggamma(n + 1)) / 2)
+        assert error(row[n], truth) < 30
+    assert np.all(np.isfinite(row))
+
+
+@both_dtypes
+def test_relu_coefficients_to_degree_1000_keep_relative_accuracy(dtype: Any) -> None:
+    q = jnp.asarray(2.0, dtype)
+    row = jax.jit(lambda q: s.hermite_atoms(1000, q, (atom(1.0, 1, kappa=1.0),)))(q)
+    for n in (0, 1, 2, 10, 100, 500, 1000):
+        # sqrt(q) E[max(z, 0) h_n] = sqrt(q) (-1)^(n/2+1) (n-3)!!/sqrt(2 pi n!), (-3)!! = -1
+        size = mp.sqrt(2) * (mp.fac2(n - 3) if n > 2 else 1)
+        size /= mp.sqrt(2 * mp.pi * mp.factorial(n))
+        truth = mp.sqrt(2) / 2 if n == 1 else (-1) ** (n // 2 + 1) * size * (-1 if n == 0 else 1)
+        assert error(row[n], truth) < 40
+
+
+def test_hermite_atoms_take_traced_numbers_and_are_differentiable() -> None:
+    @jax.jit
+    def coefficients(q: Any, b: Any, coef: Any) -> Any:
+        return s.hermite_atoms(4, q, (atom(coef, imag=b), atom(coef, kappa=b, zeta=1)))
+
+    q, b, coef = jnp.asarray([0.5, 2.0]), jnp.asarray(1.25), jnp.asarray(0.5)
+    traced = coefficients(q, b, coef)
+    atoms = (atom(0.5, imag=1.25), atom(0.5, kappa=1.25, zeta=1))
+    np.testing.assert_allclose(traced, s.hermite_atoms(4, q, atoms), rtol=1e-14, atol=1e-16)
+    np.testing.assert_allclose(
+        jax.vmap(coefficients, (0, None, None))(q, b, coef), traced, rtol=1e-14, atol=1e-16
+    )
+    step = 1e-5
+    slope = (coefficients(q, b + step, coef) - coefficients(q, b - step, coef)) / (2 * step)
+    forward, reverse = (jax.jit(of(coefficients, 1)) for of in (jax.jacfwd, jax.jacrev))
+    np.testing.assert_allclose(forward(q, b, coef), slope, atol=1e-9)
+    np.testing.assert_allclose(reverse(q, b, coef), slope, atol=1e-9)
+
+
+def test_an_order_of_zero_and_a_scalar_variance_are_allowed() -> None:
+    assert s.hermite_atoms(0, jnp.asarray(1.0), (atom(1.0, 2),)).shape == (1,)
+    with pytest.raises(ValueError, match="complex exponent"):
+        s.hermite_atoms(2, jnp.asarray(1.0), (atom(imag=1.0, kappa=1.0),))
+
+
+# ---- the public wrapper
+
+
+def relu_psi(q12: Any, q11: Any, q22: Any) -> Any:
+    return s.angle(s.root(s.gap(q12, q11, q22)), -q12, q11, q22)
+
+
+def relu_dual(q12: Any, q11: Any, q22: Any, scale: Any) -> Any:
+    d = s.gap(q12, q11, q22)
+    return scale * scale * (s.root(d) + q12 * relu_psi(q12, q11, q22)) / (2 * math.pi)
+
+
+def relu_in_q12(q12: Any, q11: Any, q22: Any, scale: Any) -> Any:
+    return scale * scale * relu_psi(q12, q11, q22) / (2 * math.pi)
+
+
+def relu_in_q11(q12: Any, q11: Any, q22: Any, scale: Any) -> Any:
+    return scale * scale * s.ratio(s.root(s.gap(q12, q11, q22)), q11) / (4 * math.pi)
+
+
+def relu_in_scale(q12: Any, q11: Any, q22: Any, scale: Any) -> Any:
+    return 2 * relu_dual(q12, q11, q22, scale) / scale
+
+
+def step_dual(q12: Any, q11: Any, q22: Any) -> Any:
+    return relu_psi(q12, q11, q22) / (2 * math.pi)
+
+
+def step_in_q12(q12: Any, q11: Any, q22: Any) -> Any:
+    return s.ratio(jnp.ones_like(q12), 2 * math.pi * s.root(s.gap(q12, q11, q22)))
+
+
+def step_in_q11(q12: Any, q11: Any, q22: Any) -> Any:
+    return -q12 / (2 * q11) * step_in_q12(q12, q11, q22)
+
+
+RELU = s.kernel(relu_dual, (relu_in_q12, relu_in_q11, relu_in_scale), positive=(0,))
+RELU_DOT = s.kernel(relu_in_q12, positive=(0,))
+STEP = s.kernel(step_dual, (step_in_q12, step_in_q11))
+
+
+def test_a_kernel_takes_scalars_lists_and_arrays_and_keeps_the_dtype() -> None:
+    assert RELU(0.5, 1.0, 1.0, 1.0).dtype == jnp.float64
+    assert RELU(0, 1, 1, 1).dtype == jnp.float64
+    assert RELU(jnp.float32(0.5), 1, 1.0, 2).dtype == jnp.float32
+    assert RELU(np.float32(0.5), 1, 1.0, jnp.float64(2)).dtype == jnp.float32
+    assert RELU(jnp.bfloat16(0.5), 1, 1, 1).dtype == jnp.bfloat16
+    np.testing.assert_allclose(RELU([0.5, -1.0], [1.0, 1.0], 1, 1), [0.30449889052, 0], atol=1e-11)
+    with pytest.raises(TypeError, match="real arguments"):
+        RELU(0.5j, 1.0, 1.0, 1.0)
+
+
+def test_a_kernel_broadcasts_without_broadcasting_its_inputs() -> None:
+    q12, q11, q22 = jnp.linspace(-1, 1, 12).reshape(3, 4), jnp.ones((3, 1)), jnp.full(4, 2.0)
+    value = RELU(q12, q11, q22, 1.0)
+    assert value.shape == (3, 4)
+    rows = jax.vmap(jax.vmap(RELU, (0, None, 0, None)), (0, 0, None, None))
+    np.testing.assert_array_equal(rows(q12, q11[:, 0], q22, 1.0), value)
+    gradient = jax.grad(lambda a, b: RELU(q12, a, b, 1.0).sum(), (0, 1))(q11, q22)
+    assert [g.shape for g in gradient] == [(3, 1), (4,)]
+    seen = []
+    s.kernel(lambda a, b, c: (seen.append((a.shape, b.shape, c.shape)), a)[1])(q12, q11, q22)
+    assert seen == [((3, 4), (3, 1), (1, 4))]
+
+
+@pytest.mark.parametrize(
+    "point",
+    [
+        (0.5, -1.0, 1.0, 1.0),
+        (0.5, 1.0, 10000.01, 1.0),
+        (math.nan, 1.0, 1.0, 1.0),
+        (math.inf, 1.0, 1.0, 1.0),
+        (0.5, math.nan, 1.0, 1.0),
+        (0.5, 1.0, 1.0, 0.0),
+        (0.5, 1.0, 1.0, math.nan),
+    ],
+)
+def test_outside_the_domain_values_and_gradients_are_nan(point: tuple[float, ...]) -> None:
+    assert np.isnan(RELU(*point))
+    assert all(np.isnan(g) for g in jax.grad(RELU, (0, 1, 2, 3))(*point))
+    assert np.isnan(RELU_DOT(*point))
+    assert np.isnan(jax.grad(RELU_DOT)(*point))
+
+
+@given(normal, normal, st.floats(-1, 1))
+def test_the_gradient_of_a_kernel_is_its_partials(a: float, b: float, rho: float) -> None:
+    point = (rho * math.sqrt(a * b), a, b, 1.5)
+    in_q12, in_q11, in_q22, in_scale = GRADIENT(*point)
+    assert in_q12 == RELU_DOT(*point)
+    partials = jax.jit(relu_in_q11)
+    assert in_q11 == pytest.approx(float(partials(*map(jnp.asarray, point))), rel=1e-15)
+    swapped = (point[0], b, a, 1.5)
+    assert in_q22 == pytest.approx(float(partials(*map(jnp.asarray, swapped))), rel=1e-15)
+    assert in_scale == pytest.approx(float(2 * RELU(*point) / 1.5), rel=1e-14)
+
+
+GRADIENT = jax.jit(jax.grad(RELU, (0, 1, 2, 3)))
+
+
+def test_infinite_partials_times_zero_tangents_are_zero() -> None:
+    one = jnp.asarray(1.0)
+    assert STEP(1.0, 1.0, 1.0) == 0.5
+    assert jax.grad(STEP)(1.0, 1.0, 1.0) == math.inf
+    assert jax.grad(STEP, (0, 1, 2))(1.0, 1.0, 1.0) == (math.inf, -math.inf, -math.inf)
+    assert jax.jacfwd(STEP, (0, 1, 2))(1.0, 1.0, 1.0) == (math.inf, -math.inf, -math.inf)
+    for tangent, rate in ((0.0, 0.0), (1.0, math.inf), (-1e-9, -math.inf)):
+        moved = (jnp.asarray(tangent), jnp.zeros(()), jnp.zeros(()))
+        assert jax.jvp(STEP, (one, one, one), moved)[1] == rate
+    masked = jax.grad(lambda q: jnp.where(q < 1, STEP(q, 1.0, 1.0), 0.0).sum())
+    assert masked(jnp.asarray([0.0, 1.0])).tolist() == pytest.approx([1 / (2 * math.pi), 0.0])
+
+
+def test_derivatives_along_the_diagonal_are_right_where_partials_are_infinite() -> None:
+    for q in (1e-6, 1.3, 1e4):
+        assert jax.grad(s.pointwise(s.diagonal(step_dual), domain=(0, 1e4)))(q) == 0
+        assert jax.grad(lambda q: RELU_DOT(q, q, q, 1.0))(q) == 0
+        assert jax.grad(lambda q: RELU(q, q, q, 1.0))(q) == 0.5
+    assert jax.grad(RELU, (0, 1, 2))(0.0, 0.0, 0.0, 1.0) == (0.5, 0.0, 0.0)
+
+
+def test_second_derivatives_go_through_the_partials() -> None:
+    hessian = np.asarray(jax.hessian(RELU, (0, 1, 2))(0.5, 1.0, 1.5, 2.0))
+    np.testing.assert_allclose(hessian, hessian.T, rtol=1e-13)
+    # d^2/dq12^2 = scale^2/(2 pi sqrt D)
+    assert hessian[0, 0] == pytest.approx(4 / (2 * math.pi * math.sqrt(1.25)), rel=1e-14)
+
+
+def test_pointwise_functions_are_cast_and_guarded_like_kernels() -> None:
+    leaky = s.pointwise(lambda x, a: jnp.where(x > 0, x, a * x), nonnegative=(0,))
+    assert leaky(jnp.float32(-2), 0.5) == -1
+    assert leaky(jnp.float32(-2), 0.5).dtype == jnp.float32
+    assert leaky(math.inf, 0.5) == math.inf
+    assert np.isnan(leaky(1.0, -0.5))
+    square = s.pointwise(lambda x: x * x, (lambda x: 2 * x,))
+    assert jax.grad(square)(3.0) == 6.0
+    hermite = s.pointwise(lambda q: s.hermite_atoms(3, q, (atom(1.0, 2),)), domain=(0.0, 1e4))
+    assert hermite(jnp.ones((2, 3))).shape == (2, 3, 4)
+    assert np.all(np.isnan(hermite(jnp.asarray([1.0, -1.0]))), axis=-1).tolist() == [False, True]
+
+
+def test_everything_works_with_x64_off() -> None:
+    program = """
+import math, jax, jax.numpy as jnp, numpy as np
+from dualc.emit import support as s
+f = s.kernel(lambda c, a, b: s.orthant_moment(2, 2, c, a, b, s.gap(c, a, b)))
+q = np.linspace(-1, 1, 5)
+assert f(q, 1.0, 1).dtype == jnp.float32
+assert abs(float(jax.grad(f)(0.5, 1.0, 1.0)) - 1.2179955620902312) < 1e-6
+assert abs(float(s.gap(*map(jnp.float32, (1 - 2**-20, 1, 1)))) / (2**-19 - 2**-40) - 1) < 2e-7
+a = s.pointwise(lambda q: s.hermite_atoms(200, q, ((-1j, 0, 0., 0., 1., None, 0),)))(200.0)
+truth = -math.exp((199 * math.log(200.0) - 200.0 - math.lgamma(200)) / 2)
+assert a.dtype == jnp.float32 and abs(float(a[199]) / truth - 1) < 1e-5, a[199]
+assert s.exp_mix(*map(jnp.float32, (1, 2, 3, 4))).dtype == jnp.float32
+assert s.atan_tail(2, jnp.float32(1), jnp.float32(2)).dtype == jnp.float32
+"""
+    environment = {k: v for k, v in os.environ.items() if k != "JAX_ENABLE_X64"}
+    subprocess.run([sys.executable, "-W", "error", "-c", program], check=True, env=environment)
+
+
+# ---- constants
+
+
+def test_gauss_tables_are_correctly_rounded() -> None:
+    for count, table in s._GAUSS.items():
+        for one_less, weight in table:
+            x = mp.findroot(lambda t, n=count: mp.legendre(n, t), 1 - mp.mpf(one_less))
+            slope = count * (x * mp.legendre(count, x) - mp.legendre(count - 1, x)) / (x * x - 1)
+            assert float(1 - x) == one_less
+            assert float(2 / ((1 - x * x) * slope**2)) == weight
+        assert len({x for x, _ in table}) == count // 2
+
+
+def test_the_parts_of_log_two_are_short_and_add_up() -> None:
+    for mantissa, parts in s._LOG2.items():
+        bits = mantissa + 1 - 14
+        rest = mp.log(2)
+        for part in parts[:2]:
+            shift = -int(mp.floor(mp.log(rest, 2))) - 1 + bits
+            assert float(part * mp.mpf(2) ** shift).is_integer()
+            rest -= part
+        dtype = np.float32 if mantissa == 23 else np.float64
+        assert parts[2] == float(dtype(float(rest)))
+
+
+@pytest.mark.parametrize("bits", [24, 53])
+def test_tail_polynomials_do_not_cancel_and_are_as_good_as_they_say(bits: int) -> None:
+    for n in (1, 2, 3, 12):
+        coefficients = s._tail_polynomial(n, bits)
+        assert sum(map(abs, coefficients)) < 1.001 * sum(coefficients)
+        e = mp.mpf(4) ** n * mp.factorial(n) ** 2 / mp.factorial(2 * n + 1)
+        for x in map(mp.mpf, (-1, -0.7, -0.1, 0.3, 0.8, 1)):
+            truth = e * mp.hyp2f1(1, 2 * n + 1, n + mp.mpf(3) / 2, (1 + x) / 4)
+            assert abs(mp.polyval(coefficients[::-1], x) / truth - 1) < mp.mpf(2) ** (1 - bits)
