@@ -106,6 +106,9 @@ class Activation:
 class Term:
     """coefficient * sqrt(root) / sqrt(radicand) * shape(arguments), one summand of an exact form.
 
+    With a tilt (a1, a2) the whole is divided by sqrt(delta), and q11, q12, q22, D stand for the tilted covariance:
+    (q11 - 2 a2 D, q12, q22 - 2 a1 D, D) / delta, delta = 1 - 2 a1 q11 - 2 a2 q22 + 4 a1 a2 D.
+
     Shapes, with D = q11 q22 - q12**2:
         one                                  1
         odd_angle (w, c)                     atan2(c, sqrt(w))
@@ -126,6 +129,7 @@ class Term:
     radicand: str
     shape: str
     arguments: tuple[str, ...]
+    tilt: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

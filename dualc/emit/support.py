@@ -798,7 +798,7 @@ def _hermite_group(
     law, size, power = _tilted(q, s2, s2 * tilt, b)
     if imaginary:
         law = (law[0], law[1], -law[2], -law[3])
-    e_law, e, c = law, None, jnp.ones_like(law[0])
+    e_law, e, c = law, None, jnp.ones_like(size)
     if kappa is not None:
         e_law, gain, c = _link(q, s2, s2 * tilt, law[0], kappa, zeta)
         e = _moments(top, e_law, size * gain, None)
@@ -827,13 +827,13 @@ def _known_zero(x: Any) -> bool:
 
 def _tilted(
     q: Array, s2: Array, excess: Array, b: tuple[Any, Any]
-) -> tuple[tuple[Array, ...], Array, Array | None]:
+) -> tuple[tuple[Array | None, ...], Array, Array | None]:
     """((m, low part of m, s^2, s^2 - 1), f, k): E[exp(a x^2 + b x)] = s f 2^k, m = s^2 b sqrt(q).
 
-    k None: b is 0. The low part of m keeps m^n from drifting by n eps; complex if b is.
+    The low part of m keeps m^n from drifting by n eps; complex if b is. m and k None: b is 0.
     """
     if _known_zero(b[0]) and _known_zero(b[1]):
-        return (jnp.zeros_like(q), jnp.zeros_like(q), s2, excess), jnp.ones_like(q), None
+        return (None, None, s2, excess), jnp.ones_like(q), None
     r = root(q)
     p, p_correction, p_rest = _product(r, r)
     r_low = (((q - p) - p_correction) - p_rest) / (2 * jnp.where(r > 0, r, 1.0))
@@ -858,9 +858,9 @@ def _tilted(
 
 
 def _link(
-    q: Array, s2: Array, excess: Array, mean: Array, kappa: Any, zeta: Any
-) -> tuple[tuple[Array, ...], Array, Array]:
-    """((m', 0, s'^2, s'^2 - 1), s^2 K phi_N(h)/sqrt(v), Phi(h)) of a link on N(m, s^2).
+    q: Array, s2: Array, excess: Array, mean: Array | None, kappa: Any, zeta: Any
+) -> tuple[tuple[Array | None, ...], Array, Array]:
+    """((m', None, s'^2, s'^2 - 1), s^2 K phi_N(h)/sqrt(v), Phi(h)) of a link on N(m, s^2).
 
     K = kappa sqrt(q), v = K^2 s^2 + zeta, h = K m/sqrt(v). Nothing is subtracted in s'^2 - 1; at
     q = 0 the step has v = 0, its density is no longer there (hermite(0) has degree 0 only).
@@ -871,32 +871,40 @@ def _link(
     present = variance > 0
     safe = jnp.where(present, variance, 1.0)
     slope = jnp.where(present, kappa * root(q) / jnp.sqrt(safe), 0.0)
+    variances = (s2 * zeta / safe, (excess * zeta - steep) / safe)
+    if mean is None:  # h = 0
+        half = jnp.full_like(q, 0.5)
+        return (None, None, *variances), s2 * slope / math.sqrt(2 * math.pi), half
     h = slope * mean
-    law = (mean * zeta / safe, jnp.zeros_like(q), s2 * zeta / safe, (excess * zeta - steep) / safe)
-    return law, s2 * slope * normal_pdf(h), normal_cdf(h)
+    return (mean * zeta / safe, None, *variances), s2 * slope * normal_pdf(h), normal_cdf(h)
 
 
-def _moments(top: int, law: tuple[Array, ...], start: Array, source: Array | None) -> Array:
+def _moments(top: int, law: tuple[Array | None, ...], start: Array, source: Array | None) -> Array:
     """E[z^i], i = 0..top, on the first axis: start, then m E[z^(i-1)] + s^2 (i-1) E[z^(i-2)]."""
     moments = [start]
     for i in range(1, top + 1):
-        value = law[0] * moments[-1]
+        value = jnp.zeros_like(start) if source is None else source[i - 1]
+        if law[0] is not None:
+            value = value + law[0] * moments[-1]
         if i > 1:
             value = value + law[2] * (i - 1) * moments[-2]
-        moments.append(value if source is None else value + source[i - 1])
+        moments.append(value)
     return jnp.stack(moments)
 
 
-def _advance(now: Array, before: Array, law: tuple[Array, ...], roots: Array) -> Array:
+def _advance(now: Array, before: Array, law: tuple[Array | None, ...], roots: Array) -> Array:
     """Degree n of all powers from degrees n - 1 and n - 2; roots = (1/sqrt(n), sqrt((n-1)/n))."""
-    mean, mean_low, variance, excess = (x[None] for x in law)
-    inner = now * mean + now * mean_low
+    mean, mean_low, variance, excess = (None if x is None else x[None] for x in law)
+    roots = roots.astype(now.dtype)
+    total = excess * before * roots[1]
+    for part in (mean, mean_low):
+        if part is not None:
+            total = total + now * part * roots[0]
     if now.shape[0] > 1:
         factor = jnp.arange(now.shape[0]).astype(now.dtype).reshape((-1,) + (1,) * (now.ndim - 1))
         shifted = jnp.concatenate([jnp.zeros_like(now[:1]), now[:-1]])
-        inner = inner + variance * (factor * shifted)
-    roots = roots.astype(now.dtype)
-    return inner * roots[0] + excess * before * roots[1]
+        total = total + variance * (factor * shifted) * roots[0]
+    return total
 
 
 def _rescaled(

@@ -1,4 +1,4 @@
-"""a_n(q) for many variances at once: phi is evaluated on one set of panels, the rest are matrix products of balls."""
+"""a_n(q) for many variances at once: phi on one set of panels, then matrix products of balls."""
 
 from __future__ import annotations
 
@@ -12,10 +12,8 @@ from flint import arb, arb_mat, ctx
 
 from dualc import ir
 from dualc.expand.hermite import Expansion, ball_of_size
-from dualc.expand.panels import Panel, cover, log_gauss_bounds, log_rule_error, pieces
+from dualc.expand.panels import Panel, cover, log_integrand_bounds, log_rule_error, pieces
 from dualc.expand.window import envelope, log_tails, window
-
-_FINEST = 2.0**-10  # half width of the innermost panels over the smallest sqrt(q) they serve
 
 
 @dataclass(frozen=True)
@@ -40,7 +38,7 @@ def _hermite_matrix(order: int) -> Any:
 
 
 def _mirrored(panels: Sequence[Panel]) -> list[tuple[Panel, Panel | None]]:
-    """(right, left) where a panel has its mirror image, so that both share their Gaussian weights; else alone."""
+    """(right, left) where a panel has its mirror image: they share their Gaussian weights."""
     by_place = {(p.centre.str(20), p.half.str(20)): p for p in panels}
     pairs: list[tuple[Panel, Panel | None]] = []
     used: set[int] = set()
@@ -58,7 +56,8 @@ def _mirrored(panels: Sequence[Panel]) -> list[tuple[Panel, Panel | None]]:
 def _rows(right: Panel, left: Panel | None, order: int) -> Any:
     """Rows of weighted phi x^m on the nodes of `right`, m = 0..order, then of phi^2 and phi'^2.
 
-    A mirror image joins: phi(x) x^m + phi(-x) (-x)^m needs phi's even part for even m, its odd part for odd m.
+    A mirror image joins: phi(x) x^m + phi(-x) (-x)^m needs phi's even part for even m, its odd part
+    for odd m.
     """
     sides = [right] if left is None else [right, left]
     values = [side.values[:: 1 if side is right else -1] for side in sides]
@@ -107,7 +106,7 @@ def expansions(
 
 
 def _totals(panels: Sequence[Panel], q: Sequence[Any], outers: Any, order: int) -> Any:
-    """(order + 3, variances): the Gauss sums of phi h_n, phi^2 and phi'^2 against exp(-x^2/(2 q))."""
+    """(order + 3, variances): Gauss sums of phi h_n, phi^2, phi'^2 against exp(-x^2/(2 q))."""
     inverse = [-1 / (2 * v) for v in q]
     sums = arb_mat(order + 3, len(q))
     for right, left in _mirrored(panels):
@@ -116,7 +115,9 @@ def _totals(panels: Sequence[Panel], q: Sequence[Any], outers: Any, order: int) 
         weights = []
         for x in right.nodes:
             x2 = x * x
-            weights.append([(x2 * i).exp() if a else 0 for i, a in zip(inverse, active, strict=True)])
+            weights.append(
+                [(x2 * i).exp() if a else 0 for i, a in zip(inverse, active, strict=True)]
+            )
         sums += _rows(right, left, order) * arb_mat(weights)
     table = sums.table()
     scale = [1 / v.sqrt() for v in q]
@@ -129,12 +130,7 @@ def _totals(panels: Sequence[Panel], q: Sequence[Any], outers: Any, order: int) 
 
 
 def _errors(panels: Sequence[Panel], q: Any, outers: Any, order: int, points: int) -> Any:
-    """(3, panels, variances): logs of the rules' errors in a_n, E[phi^2], E[phi'^2]; -inf where not summed."""
-    rule = log_rule_error(panels, points)[:, None] - 0.5 * np.log(2 * math.pi * q)[None]
-    weighted = log_gauss_bounds(panels, q, order) + rule
-    plain = log_gauss_bounds(panels, q, 0) + rule
-    bound = np.array([p.log_bound for p in panels])[:, None]
-    slope = np.array([p.log_slope_bound for p in panels])[:, None]
+    """(3, panels, variances): logs of the rules' errors; -inf for panels beyond the window."""
+    logs = log_integrand_bounds(panels, q, order) + log_rule_error(panels, points)[:, None]
     near = np.array([float((abs(p.centre) - p.half).mid()) for p in panels])[:, None]
-    logs = np.stack([bound + weighted, 2 * bound + plain, 2 * slope + plain])
     return np.where(near < outers[None], logs, -np.inf)

@@ -1,4 +1,4 @@
-"""How phi grows: the variance at which E[phi(sqrt(q) Z)^2] ends being finite, and the degree at infinity."""
+"""How phi grows: its degree at infinity, and where E[phi(sqrt(q) Z)^2] ends being finite."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _PRECISION = 400
 
 
 def _log(piece: Program, x: int) -> Any:
-    """log|phi(x)| as a ball; -inf for 0; of an upper bound where the digits do not tell phi from 0."""
+    """log|phi(x)| as a ball, -inf for 0; of an upper bound where phi is not told from 0."""
     value = piece.value(arb(x))
     if value == 0 or not value.is_finite():
         return arb.neg_inf() if value == 0 else arb.nan()
@@ -27,7 +27,7 @@ def _log(piece: Program, x: int) -> Any:
 
 
 def _fit(piece: Program, sign: int, far: int) -> tuple[Any, Any, Any] | None:
-    """(c, b, d) of log|phi| = c x^2 + b |x| + d log|x| + e through four points up to 2**far; None if phi is 0 there."""
+    """(c, b, d) of log|phi| = c x^2 + b |x| + d log|x| + e at four points; None if phi is 0."""
     places = [2 ** (far - k) for k in range(4)]
     logs = [_log(piece, sign * x) for x in places]
     if any(not value.is_finite() for value in logs):
@@ -38,7 +38,7 @@ def _fit(piece: Program, sign: int, far: int) -> tuple[Any, Any, Any] | None:
 
 
 def growth(activation: ir.Activation) -> tuple[float, float, float]:
-    """(c, b, d): |phi(x)| grows like |x|^d exp(c x^2 + b |x|) on the faster side; c is inf beyond exp(x^2)."""
+    """(c, b, d): |phi| grows like |x|^d exp(c x^2 + b |x|) on the faster side; c inf if faster."""
     with ctx.workprec(_PRECISION):
         cut = pieces(activation)
         sides = [(cut.programs[0], -1), (cut.programs[-1], 1)]
@@ -67,7 +67,7 @@ def _side(piece: Program, sign: int) -> tuple[float, float, float] | None:
 
 
 def limiting_variance(activation: ir.Activation) -> str | None:
-    """The variance at which E[phi(sqrt(q) Z)^2] becomes infinite, or None if that is beyond the domain [0, 1e4].
+    """The variance at which E[phi(sqrt(q) Z)^2] becomes infinite, None if beyond [0, 1e4].
 
     exp(x**2) has "1/4", exp(x**4) "0". Raises NotSquareIntegrable, naming it, if it is at most 1.
     """
@@ -84,7 +84,7 @@ def limiting_variance(activation: ir.Activation) -> str | None:
             limit = Fraction(math.floor((1 - 1e-9) / (4 * c) * 10**9), 10**9)
     if limit <= 1:
         raise NotSquareIntegrable(
-            f"{activation.name}: E[phi(sqrt(q) Z)^2] is infinite from q = {limit} on, and variance 1 is needed;"
-            f" scale the argument down"
+            f"{activation.name}: E[phi(sqrt(q) Z)^2] is infinite from q = {limit} on;"
+            " variance 1 is needed: scale the argument down"
         )
     return str(limit)

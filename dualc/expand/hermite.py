@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -13,16 +14,17 @@ from flint import arb, arb_series, ctx
 from dualc import ir
 from dualc.errors import NotSquareIntegrable
 from dualc.expand import program as programs
-from dualc.expand.panels import Panel, cover, log_gauss_bounds, log_rule_error, pieces
+from dualc.expand.panels import Panel, cover, log_integrand_bounds, log_rule_error, pieces
 from dualc.expand.window import envelope, log_tails, window
 
 _DIGITS = 40  # absolute, relative to sup|phi| near 1; more where a coefficient is small
+_MOST = 80  # a coefficient that is not seen at this many digits is reported as a ball around 0
 _WANTED = 32  # correct digits of every coefficient that is not zero
 
 
 @dataclass(frozen=True)
 class Expansion:
-    """Balls of a_0..a_N, of E[phi^2] and of E[phi'^2] (its almost-everywhere part) at one variance."""
+    """Balls of a_0..a_N, of E[phi^2] and of the almost-everywhere E[phi'^2] at one variance."""
 
     coefficients: tuple[Any, ...]
     square: Any
@@ -38,15 +40,10 @@ def ball_of_size(logs: Any) -> Any:
     return arb(0, 1) * sum((arb(float(x)).exp() for x in logs if x > -math.inf), arb(0))
 
 
-def _errors(panels: Sequence[Panel], q: float, order: int, points: int) -> tuple[Any, Any, Any]:
+def _errors(panels: Sequence[Panel], q: float, order: int, points: int) -> list[Any]:
     """Balls around 0: the Gauss rules' error in a_n (any n <= order), E[phi^2], E[phi'^2]."""
-    rule = log_rule_error(panels, points) - 0.5 * math.log(2 * math.pi * q)
-    variance = np.array([q])
-    weighted = log_gauss_bounds(panels, variance, order)[:, 0] + rule
-    plain = log_gauss_bounds(panels, variance, 0)[:, 0] + rule
-    bound = np.array([p.log_bound for p in panels])
-    slope = np.array([p.log_slope_bound for p in panels])
-    return ball_of_size(bound + weighted), ball_of_size(2 * bound + plain), ball_of_size(2 * slope + plain)
+    logs = log_integrand_bounds(panels, np.array([q]), order)[:, :, 0]
+    return [ball_of_size(row + log_rule_error(panels, points)) for row in logs]
 
 
 def _sums(panels: Sequence[Panel], q: Any, order: int) -> Expansion:
@@ -56,7 +53,9 @@ def _sums(panels: Sequence[Panel], q: Any, order: int) -> Expansion:
     totals = [arb(0)] * (order + 1)
     square, slope_square = arb(0), arb(0)
     for panel in panels:
-        for x, w, value, slope in zip(panel.nodes, panel.weights, panel.values, panel.slopes, strict=True):
+        for x, w, value, slope in zip(
+            panel.nodes, panel.weights, panel.values, panel.slopes, strict=True
+        ):
             z = x * scale
             weight = w * unit * (-z * z / 2).exp()
             weighted = weight * value
@@ -71,7 +70,7 @@ def _sums(panels: Sequence[Panel], q: Any, order: int) -> Expansion:
 
 
 def expansion(activation: ir.Activation, q: Any, order: int, digits: int) -> Expansion:
-    """The expansion at variance q (text, int or exact float), radii about 10**-digits of sup|phi| near sqrt q.
+    """The expansion at variance q, radii about 10**-digits of the size of phi near sqrt q.
 
     The precision covers the recurrence of h_n, which in balls loses n/2 bits under the Gaussian.
     """
@@ -82,15 +81,17 @@ def expansion(activation: ir.Activation, q: Any, order: int, digits: int) -> Exp
         start = window(bounds, size, order, digits + 1)
         tails = log_tails(bounds, size, order, start)
         if not max(tails[:2]) < math.inf:
-            raise NotSquareIntegrable(f"{activation.name}: E[phi(sqrt(q) Z)^2] could not be bounded at q = {q}")
+            raise NotSquareIntegrable(
+                f"{activation.name}: E[phi(sqrt(q) Z)^2] could not be bounded at q = {q}"
+            )
         points = math.ceil(0.83 * digits) + 10
         # h_n oscillates: narrower panels and no growth outwards where n is large.
         half, growth = min(1.0, 8 / math.sqrt(order + 1)), (0.2 if order <= 72 else 0.0)
         outer = float(bounds.edges[start])
-        panels = cover(activation, half * math.sqrt(size), outer, points, growth)
+        panels = cover(activation, half * math.sqrt(size), outer, points, growth=growth)
         sums = _sums(panels, variance, order)
         errors = _errors(panels, size, order, points)
-        errors = tuple(e + ball_of_size([t]) for e, t in zip(errors, tails, strict=True))
+        errors = [e + ball_of_size([t]) for e, t in zip(errors, tails, strict=True)]
         return Expansion(
             tuple(a + errors[0] for a in sums.coefficients),
             sums.square + errors[1],
@@ -98,8 +99,13 @@ def expansion(activation: ir.Activation, q: Any, order: int, digits: int) -> Exp
         )
 
 
-def coefficients(activation: ir.Activation, q: Any, order: int, digits: int = 30) -> tuple[Any, ...]:
-    """Balls of a_0(q)..a_order(q), order up to 1000, radii about 10**-digits; a_n(0) = (phi(0), 0, ...)."""
+def coefficients(
+    activation: ir.Activation, q: Any, order: int, digits: int = 30
+) -> tuple[Any, ...]:
+    """Balls of a_0(q)..a_order(q), radii about 10**-digits; (phi(0), 0, ...) at q = 0.
+
+    Any order up to 1000 (where a few seconds are needed).
+    """
     if arb(q) == 0:
         with ctx.workdps(digits + 10):
             return (at_zero(activation), *([arb(0)] * order))
@@ -115,24 +121,45 @@ def at_zero(activation: ir.Activation) -> Any:
 
 
 def _text(ball: Any) -> ir.Ball:
-    """Decimal text whose radius is at least twice the ball's: any narrower ball of the same number lies inside."""
+    """Decimal text, the radius twice the ball's: a much narrower ball of the number lies inside."""
     doubled = ball + 2 * (ball - ball.mid())
     middle, radius, exponent = doubled.mid_rad_10exp(60)
     if radius == 0:
         return ir.Ball(f"{int(middle)}e{int(exponent)}" if middle else "0", "0")
-    keep = max(0, len(str(int(radius))) - 3)  # digits of the midpoint far below the radius say nothing
+    keep = max(
+        0, len(str(int(radius))) - 3
+    )  # digits of the midpoint far below the radius say nothing
     short = (int(middle) + (10**keep) // 2) // 10**keep
     wide = (int(radius) + 10**keep) // 10**keep + 2
     exponent = int(exponent) + keep
     return ir.Ball(f"{short}e{exponent}" if short else "0", f"{wide}e{exponent}")
 
 
-def _lacking(values: Sequence[Any], digits: int) -> int:
-    """Digits that the worst coefficient lacks; one that a ball of 10**-(digits + 40) cannot tell from 0 is 0."""
-    bits = [a.rel_accuracy_bits() for a in values if not a.contains(0)]
-    hidden = any(a.contains(0) and not a == 0 for a in values)
+def _polynomial_parities(activation: ir.Activation) -> set[int]:
+    """Parities (0 even, 1 odd) whose part of phi looks like a polynomial of degree below 8.
+
+    gelu's odd part is x/2: a_3, a_5, ... are 0. This decides about effort only, never about a
+    radius.
+    """
+    with ctx.workdps(80):
+        cut = pieces(activation)
+        found = set()
+        for parity in (0, 1):
+            places = [arb(k) / 3 + arb(1) / 64 for k in range(1, 12)]
+            values = [cut.value(x) + (-1) ** parity * cut.value(-x) for x in places]
+            for _ in range(8):
+                values = [b - a for a, b in pairwise(values)]
+            if all(v.contains(0) for v in values):
+                found.add(parity)
+        return found
+
+
+def _lacking(values: Sequence[Any], zero: set[int], digits: int) -> int:
+    """Digits that the worst coefficient lacks; those of the parities in `zero` may be 0."""
+    bits = [int(a.rel_accuracy_bits()) for a in values if not a.contains(0)]
+    hidden = any(a.contains(0) and n % 2 not in zero for n, a in enumerate(values))
     lacking = max([0, *(math.ceil(_WANTED - b / 3.33) for b in bits)])
-    return max(lacking, 20) if hidden and digits < _DIGITS + 20 else lacking
+    return max(lacking, digits) if hidden and digits < _MOST else lacking
 
 
 def _from_dual(activation: ir.Activation, order: int) -> ir.HermiteSeries:
@@ -140,7 +167,11 @@ def _from_dual(activation: ir.Activation, order: int) -> ir.HermiteSeries:
     if activation.dual is None:
         raise ValueError("neither phi nor a dual")
     with ctx.workdps(2 * _WANTED + order):
-        names = programs.parameter_values(activation) | {"q11": arb(1), "q22": arb(1), "pi": arb.pi()}
+        names = programs.parameter_values(activation) | {
+            "q11": arb(1),
+            "q22": arb(1),
+            "pi": arb.pi(),
+        }
         previous, ctx.cap = ctx.cap, order + 1
         try:
             series = ir.fold(activation.dual, _SERIES, names | {"rho": arb_series([0, 1])})
@@ -153,7 +184,7 @@ def _from_dual(activation: ir.Activation, order: int) -> ir.HermiteSeries:
         return ir.HermiteSeries(order, tuple(_text(t.sqrt()) for t in terms), _text(tail))
 
 
-_SERIES = {
+_SERIES: dict[str, Callable[..., Any]] = {
     "number": arb,
     "neg": lambda a: -a,
     "add": lambda a, b: a + b,
@@ -173,22 +204,22 @@ _SERIES = {
 def hermite_series(activation: ir.Activation, order: int) -> ir.HermiteSeries:
     """a_n = E[phi(Z) h_n(Z)] for n = 0..order and the tail, as certified decimal balls.
 
-    Every coefficient that is not zero has 30 correct digits or more. Radii are twice what the ball arithmetic gives,
-    so that a computation of wider precision nests.
-    Raises NotSquareIntegrable if E[phi(Z)^2] diverges.
-    Law: the sum of a_n^2 over all n is E[phi(Z)^2]; `tail` is what the kept ones lack.
+    Every coefficient that is not zero has 30 correct digits or more. Radii are twice what the ball
+    arithmetic gives, so that a computation of wider precision nests. Raises NotSquareIntegrable if
+    E[phi(Z)^2] diverges. Law: the sum of a_n^2 over all n is E[phi(Z)^2]; `tail` is what the kept
+    ones lack.
     """
     if activation.expression is None:
         return _from_dual(activation, order)
     digits = _DIGITS
     found = expansion(activation, 1, order, digits)
+    zero = _polynomial_parities(activation)
     for _ in range(3):
-        lacking = _lacking(found.coefficients, digits)
+        lacking = _lacking(found.coefficients, zero, digits)
         if lacking == 0:
             break
         digits += lacking + 2
         found = expansion(activation, 1, order, digits)
     with ctx.workdps(digits + 30):
-        found = replace(found)
         texts = tuple(_text(a) for a in found.coefficients)
         return ir.HermiteSeries(order, texts, _text(found.tail()))

@@ -1,12 +1,13 @@
-"""Gauss-Legendre panels on which phi is known with a bound in the complex plane: rigorous integrals for every q.
+"""Gauss-Legendre panels on which phi is bounded in the complex plane: rigorous integrals.
 
-The line is cut at the kinks, at 0 and geometrically outwards, so that one set of nodes resolves the density of
-N(0, q) for all q of a range. On every panel phi is bounded on the Bernstein ellipse of sum of semi-axes
-`RHO` by ball arithmetic on boxes that cover it; the m-point rule then errs by at most
-64/15 * half * M * RHO**(-2 m) / (1 - RHO**-2) (Trefethen, Is Gauss quadrature better than Clenshaw-Curtis?, 4.5),
-M bounding the whole integrand phi(x) h_n(x/sqrt q) exp(-x^2/(2 q)). The Gaussian factor is bounded by Mehler's
-formula at a pair of conjugate points, all of whose terms are positive: for every t in (0, 1),
-|h_n(a+ib) exp(-(a+ib)^2/2)| <= t^(-n/2) (1-t^2)^(-1/4) exp(-a^2/(2(1+t)) + b^2/(2(1-t))).
+The line is cut at the kinks, at 0 and geometrically outwards, so that one set of nodes resolves the
+density of N(0, q) for all q of a range. On every panel phi is bounded on the Bernstein ellipse of
+sum of semi-axes `RHO` by ball arithmetic on boxes that cover it; the m-point rule then errs by at
+most 64/15 * half * M * RHO**(-2 m) / (1 - RHO**-2) (Trefethen, Is Gauss quadrature better than
+Clenshaw-Curtis?, 4.5), M bounding the whole integrand phi(x) h_n(x/sqrt q) exp(-x^2/(2 q)). The
+Gaussian factor is bounded by Mehler's formula at a pair of conjugate points, all of whose terms are
+positive: for every t in (0, 1), |h_n(a+ib) exp(-(a+ib)^2/2)| <= t^(-n/2) (1-t^2)^(-1/4)
+exp(-a^2/(2(1+t)) + b^2/(2(1-t))).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -22,11 +24,13 @@ from flint import acb, arb, ctx
 
 from dualc import ir
 from dualc.errors import NotSquareIntegrable
-from dualc.expand import program as programs
+from dualc.expand.program import Program, build
+from dualc.expand.program import kinks as kink_balls
 
 RHO = 4.0  # a wider ellipse converges faster but meets the poles of phi sooner
 _LONG, _SHORT = (RHO + 1 / RHO) / 2, (RHO - 1 / RHO) / 2  # semi-axes for half width 1
 _GROWTH = 0.2  # half width over distance from 0: keeps the ellipse where |exp(-z^2)| < 1
+STRIPS = 8  # vertical strips of an ellipse, each with its own bound
 _SLACK = 18.0  # natural log by which the bound on the ellipse may exceed phi on the panel: 8 digits
 _DEPTH = 12  # bisections of a panel before the point is taken for a singularity
 _LIMIT = 3000  # panels in all
@@ -36,7 +40,7 @@ Float = np.ndarray[Any, np.dtype[np.float64]]
 
 @dataclass(frozen=True)
 class Panel:
-    """phi on [centre - half, centre + half]; `log_bound` bounds log|phi| on the ellipse around it."""
+    """[centre - half, centre + half]; `log_bounds` bounds log|phi| on the ellipse, per strip."""
 
     centre: Any
     half: Any
@@ -44,8 +48,8 @@ class Panel:
     weights: tuple[Any, ...]
     values: tuple[Any, ...]
     slopes: tuple[Any, ...]
-    log_bound: float
-    log_slope_bound: float
+    log_bounds: tuple[float, ...]
+    log_slope_bounds: tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -53,9 +57,9 @@ class Pieces:
     """phi cut at its kinks: `programs[i]` holds between `kinks[i-1]` and `kinks[i]`."""
 
     kinks: tuple[Any, ...]
-    programs: tuple[programs.Program, ...]
+    programs: tuple[Program, ...]
 
-    def at(self, x: Any) -> programs.Program:
+    def at(self, x: Any) -> Program:
         """The program of the piece that holds x, no kink itself."""
         return self.programs[sum(1 for kink in self.kinks if kink < x)]
 
@@ -66,12 +70,12 @@ class Pieces:
 
 def pieces(activation: ir.Activation) -> Pieces:
     """The smooth pieces of phi, at the present precision."""
-    kinks = tuple(programs.kinks(activation))
+    kinks = tuple(kink_balls(activation))
     if not kinks:
-        return Pieces((), (programs.build(activation, arb(1) / 3),))
-    inner = [(a + b) / 2 for a, b in zip(kinks, kinks[1:], strict=False)]
+        return Pieces((), (build(activation, arb(1) / 3),))
+    inner = [(a + b) / 2 for a, b in pairwise(kinks)]
     samples = [kinks[0] - 1, *inner, kinks[-1] + 1]
-    return Pieces(kinks, tuple(programs.build(activation, sample.mid()) for sample in samples))
+    return Pieces(kinks, tuple(build(activation, sample.mid()) for sample in samples))
 
 
 @lru_cache(maxsize=16)
@@ -87,32 +91,44 @@ def log_magnitude(a: Any) -> float:
     return -math.inf if size == 0 else float(arb(size).log()) + 1e-9
 
 
-def _boxes(centre: Any, half: Any, strips: int, rows: int) -> Iterator[Any]:
-    """Boxes that cover the upper half of the ellipse; phi is real on the line, so the lower half mirrors it."""
-    width = _LONG / strips * 2
-    for strip in range(strips):
-        left = -_LONG + strip * width
-        nearest = max(0.0, left, -(left + width))
-        height = _SHORT * math.sqrt(max(0.0, 1 - (nearest / _LONG) ** 2)) / rows
-        real = centre + half * arb(left + width / 2, width / 2 * 1.000001)
-        for row in range(rows):
-            yield acb(real, half * arb(height * (row + 0.5), height / 2 * 1.000001))
+def _strip(index: int) -> tuple[float, float, float]:
+    """(left, right, height) of a vertical strip of the ellipse around [-1, 1]."""
+    left = _LONG * (2 * index / STRIPS - 1)
+    right = left + 2 * _LONG / STRIPS
+    nearest = max(0.0, left, -right)
+    return left, right, _SHORT * math.sqrt(1 - (nearest / _LONG) ** 2)
 
 
-def _log_bounds(piece: programs.Program, centre: Any, half: Any, level: float) -> tuple[float, float]:
-    """Bounds of log|phi| and log|phi'| on the ellipse; coarse boxes first, finer ones where they do not do."""
-    best = (math.inf, math.inf)
-    for strips, rows in ((2, 1), (6, 2)):
-        found = [-math.inf, -math.inf]
-        for box in _boxes(centre, half, strips, rows):
-            for index, ball in enumerate(piece.jet(box)):
-                found[index] = max(found[index], log_magnitude(ball))
-            if found[0] > level + _SLACK:
+def _boxes(centre: Any, half: Any, index: int, rows: int) -> Iterator[Any]:
+    """Boxes over the upper half of a strip; phi is real on the line: the lower half mirrors it."""
+    left, right, height = _strip(index)
+    real = centre + half * arb((left + right) / 2, (right - left) / 2 * 1.000001)
+    for row in range(rows):
+        middle, reach = height * (row + 0.5) / rows, height / rows / 2 * 1.000001
+        yield acb(real, half * arb(middle, reach))
+
+
+Bounds = tuple[tuple[float, ...], tuple[float, ...]]
+
+
+def _log_bounds(piece: Program, centre: Any, half: Any, most: float) -> Bounds | None:
+    """Bounds of log|phi| and log|phi'| on the strips; None where log|phi| exceeds `most`.
+
+    Strips, because an exponential phi and the Gaussian have their largest values at opposite ends.
+    """
+    values, slopes = [], []
+    for index in range(STRIPS):
+        for rows in (1, 3):
+            jets = [piece.jet(box) for box in _boxes(centre, half, index, rows)]
+            value = max(log_magnitude(v) for v, _ in jets)
+            slope = max(log_magnitude(d) for _, d in jets)
+            if value < most and slope < math.inf:
                 break
-        best = (min(best[0], found[0]), min(best[1], found[1]))
-        if max(best) < level + _SLACK:
-            return best
-    return best
+        else:
+            return None
+        values.append(value)
+        slopes.append(slope)
+    return tuple(values), tuple(slopes)
 
 
 def edges(kinks: Sequence[Any], inner: float, outer: float, growth: float = _GROWTH) -> list[Any]:
@@ -126,7 +142,7 @@ def edges(kinks: Sequence[Any], inner: float, outer: float, growth: float = _GRO
     return sorted(away + inside, key=lambda c: float(c.mid()))
 
 
-def _panel(piece: programs.Program, left: Any, right: Any, points: int, bounds: Any) -> Panel:
+def _panel(piece: Program, left: Any, right: Any, points: int, bounds: Bounds) -> Panel:
     centre, half = (left + right) / 2, (right - left) / 2
     rule = _rule(points, ctx.prec)
     nodes = tuple(centre + half * x for x, _ in rule)
@@ -136,9 +152,14 @@ def _panel(piece: programs.Program, left: Any, right: Any, points: int, bounds: 
 
 
 def cover(
-    activation: ir.Activation, inner: float, outer: float, points: int, growth: float = _GROWTH
+    activation: ir.Activation,
+    inner: float,
+    outer: float,
+    points: int,
+    *,
+    growth: float = _GROWTH,
 ) -> list[Panel]:
-    """Panels over [-outer, outer], from left to right; panels bisected until phi is bounded near them.
+    """Panels over [-outer, outer], left to right, bisected until phi is bounded around them.
 
     Raises NotSquareIntegrable where phi has no bound: a pole, as in 1/x.
     """
@@ -146,29 +167,28 @@ def cover(
     marks = edges(cut.kinks, inner, outer, growth)
     level = _levels(cut, marks)
     result: list[Panel] = []
-    queue = [(a, b, 0) for a, b in zip(marks, marks[1:], strict=False)][::-1]
+    queue = [(a, b, 0) for a, b in pairwise(marks)][::-1]
     while queue:
         left, right, depth = queue.pop()
         centre = ((left + right) / 2).mid()
         piece = cut.at(centre)
         usual = max(level(float(abs(centre))), log_magnitude(piece.value(centre)))
-        bounds = _log_bounds(piece, centre, (right - left) / 2, usual)
-        good = bounds[0] < usual + _SLACK
-        if not good and depth < _DEPTH:
+        bounds = _log_bounds(piece, centre, (right - left) / 2, usual + _SLACK)
+        if bounds is not None:
+            result.append(_panel(piece, left, right, points, bounds))
+        elif depth < _DEPTH and len(result) < _LIMIT:
             queue += [(centre, right, depth + 1), (left, centre, depth + 1)]
-            continue
-        if max(bounds) == math.inf or len(result) > _LIMIT:
+        else:
             raise NotSquareIntegrable(
-                f"{activation.name}: phi has no finite bound near x = {float(centre):.6g};"
-                " split it there with where(...), or use sinc(x) for sin(x)/x"
+                f"{activation.name}: phi could not be bounded near x = {float(centre):.6g}:"
+                " a pole, or too many oscillations; sin(x)/x is sinc(x)"
             )
-        result.append(_panel(piece, left, right, points, bounds))
     return result
 
 
 def _levels(cut: Pieces, marks: Sequence[Any]) -> Any:
     """|x| to the log of the largest |phi| within |x|: what a bound near x is compared with."""
-    centres = [((a + b) / 2).mid() for a, b in zip(marks, marks[1:], strict=False)]
+    centres = [((a + b) / 2).mid() for a, b in pairwise(marks)]
     sizes = sorted((float(abs(c)), log_magnitude(cut.value(c))) for c in centres)
     places = np.array([place for place, _ in sizes])
     largest = np.maximum.accumulate([max(size, -600.0) for _, size in sizes])
@@ -179,24 +199,32 @@ _TILTS = np.array([0.02, 0.1, 0.3, 0.5, 0.65, 0.8, 0.9, 0.95, 0.98, 0.99])
 
 
 def log_gauss_bounds(panels: Sequence[Panel], q: Float, order: int) -> Float:
-    """log of sup over the ellipse of |h_n(z) exp(-z^2/2)|, z = x/sqrt q, any n <= order: (panels, variances)."""
-    turns = np.linspace(0, math.pi / 2, 9)  # arcs of the first quadrant of the ellipse
-    centre = np.array([abs(float(p.centre.mid())) for p in panels])[:, None]
+    """Logs of sup|h_n(z) exp(-z^2/2)|, z = x/sqrt q, n <= order: (panels, variances, strips)."""
+    centre = np.array([float(p.centre.mid()) for p in panels])[:, None]
     half = np.array([float(p.half.abs_upper()) for p in panels])[:, None]
-    inward = np.maximum(0.0, centre - half * _LONG * np.cos(turns[:-1]))  # nearest to 0 on each arc
-    height = half * _SHORT * np.sin(turns[1:])
-    outward = centre + 0 * inward  # the other half of the ellipse lies beyond the centre
-    a2 = np.minimum(inward, outward)[:, None, :] ** 2 / q[None, :, None]
-    b2 = height[:, None, :] ** 2 / q[None, :, None]
-    best = np.full((len(panels), len(q), 1), np.inf)
+    left, right, height = (np.array(side) for side in zip(*map(_strip, range(STRIPS)), strict=True))
+    low, high = centre + half * left, centre + half * right
+    nearest = np.maximum(0.0, np.maximum(low, -high))
+    a2 = (nearest**2)[:, None] / q[None, :, None]
+    b2 = ((half * height) ** 2)[:, None] / q[None, :, None]
+    best = np.full(a2.shape, np.inf)
     for t in _TILTS if order else (0.0,):
         size = -a2 / (2 * (1 + t)) + b2 / (2 * (1 - t)) - 0.25 * math.log1p(-t * t)
-        size += -order / 2 * math.log(t) if order else 0.0
-        best = np.minimum(best, size.max(axis=2, keepdims=True))
-    return np.asarray(best[:, :, 0] + 1e-9)
+        size -= order / 2 * math.log(t) if order else 0.0
+        best = np.minimum(best, size)
+    return np.asarray(best + 1e-9)
+
+
+def log_integrand_bounds(panels: Sequence[Panel], q: Float, order: int) -> Float:
+    """(3, panels, variances): logs of bounds of phi h_n g (n <= order), phi^2 g, phi'^2 g."""
+    value = np.array([p.log_bounds for p in panels])[:, None, :]
+    slope = np.array([p.log_slope_bounds for p in panels])[:, None, :]
+    weighted, plain = log_gauss_bounds(panels, q, order), log_gauss_bounds(panels, q, 0)
+    together = np.stack([value + weighted, 2 * value + plain, 2 * slope + plain])
+    return np.asarray(together.max(axis=3) - 0.5 * np.log(2 * math.pi * q))
 
 
 def log_rule_error(panels: Sequence[Panel], points: int) -> Float:
-    """log of what the Gauss rule's error is at most, for an integrand bounded by 1 on each panel's ellipse."""
+    """Logs of the Gauss rules' largest error for an integrand bounded by 1 on the ellipse."""
     half = np.array([float(p.half.abs_upper()) for p in panels])
     return np.asarray(np.log(64 / 15 * half / (1 - RHO**-2)) - 2 * points * math.log(RHO) + 1e-9)

@@ -1,8 +1,9 @@
-"""Canonical expressions as straight-line programs over balls: real, complex (holomorphic) and first-order jets.
+"""Canonical expressions as straight-line programs over balls: real, complex, first-order jets.
 
-Between two neighbouring kinks every `where`, `abs`, `min`, `max`, `sign` and `heaviside` has one meaning, found at
-a sample point; what is left is holomorphic near the piece, so one program serves real nodes and complex boxes.
-Complex values that touch a branch cut come out non-finite, never wrong: that is what panels test.
+Between two neighbouring kinks every `where`, `abs`, `min`, `max`, `sign` and `heaviside` has one
+meaning, found at a sample point; what is left is holomorphic near the piece, so one program serves
+real nodes and complex boxes. Complex values that touch a branch cut come out non-finite, never
+wrong: that is what panels test.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ Ball = Any  # arb or acb: python-flint has no types
 
 
 def _is_right(a: Ball) -> bool:
-    """Whether the midpoint of a lies in the right half plane, where exp(-a) is the small exponential."""
+    """Whether the midpoint lies in the right half plane: exp(-a) is the small exponential."""
     return bool((a.real if isinstance(a, acb) else a).mid() > 0)
 
 
@@ -48,7 +49,8 @@ def _sigmoid(a: Ball) -> Ball:
 
 
 def _softplus(a: Ball) -> Ball:
-    # a + log(1 + exp(-a)) in the right half plane: the principal log(1 + exp(a)) has cuts there that this has not.
+    # a + log(1 + exp(-a)) in the right half plane: the principal log(1 + exp(a)) has cuts there
+    # that this has not.
     return a + _log1p((-a).exp()) if _is_right(a) else _log1p(a.exp())
 
 
@@ -93,7 +95,7 @@ def _integer_power(a: Ball, n: int) -> Ball:
 
 def _power(a: Ball, b: Ball) -> Ball:
     if isinstance(b, arb) and b.is_integer():
-        return _integer_power(a, int(b.unique_fmpz()))
+        return _integer_power(a, int(b.unique_fmpz() or 0))
     if isinstance(a, acb):
         return (b * a.log(analytic=True)).exp()
     return a**b
@@ -167,7 +169,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Program:
-    """phi on one piece. Constants are balls of the precision the program was built at; slot 0 is x."""
+    """phi(x) on one piece, constants at the precision the program was built at; slot 0 is x."""
 
     constants: tuple[Ball, ...]
     steps: tuple[Step, ...]
@@ -205,8 +207,8 @@ class Program:
 class _Builder:
     """The algebra that turns an expression into steps; every value is (kind, payload, sample).
 
-    kind is "constant" (payload None) or "slot" (payload a key of `table`); sample is the value at the sample
-    point, by which branches are decided.
+    kind is "constant" (payload None) or "slot" (payload a key of `table`); sample is the value at
+    the sample point, by which branches are decided.
     """
 
     def __init__(self, sample: Ball):
@@ -233,7 +235,7 @@ class _Builder:
         return key
 
     def _softplus(self, op: str, keys: tuple[Any, ...]) -> Any:
-        """softplus and sigmoid written with exp, recognised: their own forms are holomorphic in far wider boxes."""
+        """Softplus and sigmoid written with exp: their own forms are holomorphic in wider boxes."""
         one = self.constant(arb(1))
         if op == "log1p" and keys[0][0] == "exp":
             return self.apply("softplus", keys[0][1])
@@ -253,21 +255,24 @@ class _Builder:
     def negative(self, key: Any) -> bool:
         return bool(self.table[key] < 0)
 
+    def compare(self, compare: Callable[[Ball, Ball], bool], a: Any, b: Any) -> bool:
+        return compare(self.table[a], self.table[b])
+
     def algebra(self) -> dict[str, Callable[..., Any]]:
-        sign_of = lambda key: self.table[key]  # noqa: E731
         table: dict[str, Callable[..., Any]] = {op: partial(self.apply, op) for op in _UNARY}
         table |= {op: partial(self.apply, op) for op in _BINARY}
         for op, compare in _COMPARE.items():
-            table[op] = lambda a, b, compare=compare: compare(sign_of(a), sign_of(b))
-        return table | {
+            table[op] = partial(self.compare, compare)
+        branches: dict[str, Callable[..., Any]] = {
             "number": lambda n: self.constant(arb(n)),
             "where": lambda condition, a, b: a if condition else b,
             "abs": lambda a: self.apply("neg", a) if self.negative(a) else a,
-            "min": lambda a, b: b if sign_of(b) < sign_of(a) else a,
-            "max": lambda a, b: b if sign_of(b) > sign_of(a) else a,
-            "sign": lambda a: self.constant(arb(sign_of(a).sgn())),
-            "heaviside": lambda a: self.constant((1 + arb(sign_of(a).sgn())) / 2),
+            "min": lambda a, b: b if self.table[b] < self.table[a] else a,
+            "max": lambda a, b: b if self.table[b] > self.table[a] else a,
+            "sign": lambda a: self.constant(arb(self.table[a].sgn())),
+            "heaviside": lambda a: self.constant((1 + arb(self.table[a].sgn())) / 2),
         }
+        return table | branches
 
     def program(self, result: Any) -> Program:
         """The steps that `result` needs, in an order in which each finds its arguments."""
@@ -308,7 +313,7 @@ def constant(text: str, names: dict[str, Ball] | None = None) -> Ball:
 
 
 def build(activation: ir.Activation, sample: Ball) -> Program:
-    """phi near `sample`, an inner point of a piece, at default parameters and the present precision."""
+    """The program of phi on the piece that holds `sample`, at default parameters."""
     if activation.expression is None:
         raise ValueError(f"{activation.name} is given by its dual: it has no phi")
     builder = _Builder(sample)

@@ -1,21 +1,23 @@
-"""Tables from which emitted code evaluates a_n(q) on the whole domain, and the certified bounds of the series.
+"""Tables from which emitted code evaluates a_n(q) on the whole domain, and the series' bounds.
 
     a_n(q) = sigma(q) r^powers[n] g_n(t),  s = sqrt(y/scale),  r = s/(1+s),  t = log(1+s),
     sigma = (1+s)^degree exp(rate q),  y = q/(1 - limit q),
 
-g_n interpolated at Chebyshev nodes of t over [0, log(1 + sqrt(y_high/scale))]. Measured: with scale = 1/16, 64 nodes
-give 1e-14 for smooth phi as well as for a kink at 0 (softsign), where log(1 + q/scale) stalls at 1e-8 and 1e-4:
-a_n is analytic in sqrt(q), not in q. Few powers are split off (r^4 at most): a_n q^(-n/2) spans fifty orders of
-magnitude where Taylor's series of phi diverges early, and what is small near q = 0 is then noise at q = 1.
+g_n interpolated at Chebyshev nodes of t over [0, log(1 + sqrt(y_high/scale))]. Measured: with scale
+= 1/16, 64 nodes give 1e-14 for smooth phi as well as for a kink at 0 (softsign), where log(1 +
+q/scale) stalls at 1e-8 and 1e-4: a_n is analytic in sqrt(q), not in q. Few powers are split off
+(r^4 at most): a_n q^(-n/2) spans fifty orders of magnitude where Taylor's series of phi diverges
+early, and what is small near q = 0 is then noise at q = 1.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import ROUND_UP, Context, Decimal
 from fractions import Fraction
+from itertools import pairwise
 from typing import Any
 
 from flint import arb, arb_mat, ctx, fmpz
@@ -23,18 +25,27 @@ from flint import arb, arb_mat, ctx, fmpz
 from dualc import ir
 from dualc.expand.grid import Expansions, expansions
 from dualc.expand.growth import growth, limiting_variance
-from dualc.expand.hermite import expansion
+from dualc.expand.hermite import Expansion, expansion
+from dualc.expand.jumps import Jump, contributions, is_whole, jumps
 from dualc.expand.panels import pieces
 
 _DOMAIN = 10**4
 _POWERS = 4  # split off at most: E[phi''(u) phi''(v)] then needs no division by a variance
-_HIGHEST = 64  # automatic order: beyond, functions whose tails still matter (softsign) gain a digit per 100 degrees
+_HIGHEST = 64  # automatic order: tails that still matter there (softsign) fall by powers of n
 _GOAL = 1e-6  # automatic order: relative L2 tail at q = 1, what float32 resolves a few times over
 _DIGITS = 26
-_TRIALS = ((96, -4), (96, -10), (128, 0), (128, -4))  # (nodes, log2 of scale), until one is good
+# (nodes, log2 of scale), until one is good. Measured with 192: 5e-16 for kinks anywhere and for
+# sinc.
+_TRIALS = ((96, -4), (192, -5), (192, 0), (192, -10))
 _GOOD = 1e-13
+_NEAREST = 24  # y/q* at the upper end where E[phi^2] ends being finite: q = 0.96 q*
+_LARGEST_EXPONENT = (
+    128.0  # log E[phi^2] at the upper end of phi like exp(b x): beyond float32's range
+)
 _REGIONS = ("0", "1/100", "1", "10", "100", "10000")
-_BITS = 62  # rows are rounded to 2**-62 of the largest entry, far below what float64 keeps of their sum
+_BITS = (
+    62  # rows are rounded to 2**-62 of the largest entry, far below what float64 keeps of their sum
+)
 
 
 @dataclass(frozen=True)
@@ -48,7 +59,7 @@ class Law:
     high: Fraction  # of y
 
     def variances(self, angles: Sequence[Any]) -> list[Any]:
-        """q at t = T (1 + cos(angle))/2."""
+        """Q at t = T (1 + cos(angle))/2."""
         scale, high = _exact(self.scale), _exact(self.high)
         top = (1 + (high / scale).sqrt()).log()
         s = [(top * (1 + angle.cos()) / 2).expm1() for angle in angles]
@@ -70,14 +81,17 @@ def _law(activation: ir.Activation, log_scale: int) -> Law:
     limit = Fraction(0) if limiting is None else 1 / Fraction(limiting)
     _, linear, degree = growth(activation)
     rate = linear * linear if not limit else 0.0
-    high = Fraction(_DOMAIN) if not limit else Fraction(10**6)
+    high = Fraction(_DOMAIN) if not limit else _NEAREST / limit
+    if rate:
+        high = min(high, Fraction(_LARGEST_EXPONENT / (2 * rate)).limit_denominator(1000))
     return Law(Fraction(2) ** log_scale, round(degree), rate, limit, high)
 
 
 def automatic_order(activation: ir.Activation) -> int:
     """The smallest order whose relative L2 tail at q = 1 is at most 1e-6, 64 at most.
 
-    The dual's error at rho = 1 is that tail, so up to variance 1 the series is right to 1e-6 of the diagonal.
+    The dual's error at rho = 1 is that tail, so up to variance 1 the series is right to 1e-6 of the
+    diagonal.
     """
     found = expansion(activation, 1, _HIGHEST, 24)
     with ctx.workdps(40):
@@ -96,7 +110,7 @@ def _float(value: Any) -> Fraction:
 
 
 def _powers(found: Expansions, order: int) -> tuple[int, ...]:
-    """For each n the power of sqrt(q) that a_n starts with, read off at the two smallest nodes; 4 at most."""
+    """The powers of sqrt(q) that the a_n start with, read off at small nodes; 4 at most."""
     low, next_low = found.entries[0], found.entries[4]
     step = float((found.variances[4] / found.variances[0]).log()) / 2
     powers = []
@@ -115,15 +129,30 @@ def _rows(found: Expansions, angles: Sequence[Any], law: Law, powers: Sequence[i
     """Chebyshev coefficients of every g_n, as balls: (order + 1, nodes)."""
     count = len(angles)
     values = [
-        [e.coefficients[n] / law.split(q, p) for q, e in zip(found.variances, found.entries, strict=True)]
+        [
+            e.coefficients[n] / law.split(q, p)
+            for q, e in zip(found.variances, found.entries, strict=True)
+        ]
         for n, p in enumerate(powers)
     ]
-    cosines = [[(m * angle).cos() * (2 if m else 1) / count for m in range(count)] for angle in angles]
+    cosines = [
+        [(m * angle).cos() * (2 if m else 1) / count for m in range(count)] for angle in angles
+    ]
     return arb_mat(values) * arb_mat(cosines)
 
 
+def _without(found: tuple[Jump, ...], whole: bool, q: Any, entry: Expansion) -> Expansion:
+    """The expansion less what kinks away from 0 give: smooth in sqrt(q)."""
+    if not found:
+        return entry
+    given = contributions(found, q, len(entry.coefficients) - 1, whole)
+    return replace(
+        entry, coefficients=tuple(a - g for a, g in zip(entry.coefficients, given, strict=True))
+    )
+
+
 def _rounded(rows: Any) -> tuple[tuple[float, ...], ...]:
-    """Rows as floats: on a grid of 2**-62 of the largest entry, correctly rounded, trailing noise dropped."""
+    """Rows as floats, rounded to 2**-62 of the largest entry, trailing noise dropped."""
     table = [[_float(value) for value in row] for row in rows.table()]
     largest = max(abs(value) for row in table for value in row)
     quantum = Fraction(2) ** (math.frexp(float(largest))[1] - _BITS)
@@ -153,11 +182,22 @@ def _interpolated(rows: Sequence[Sequence[float]], angles: Sequence[Any], count:
     return arb_mat(full) * arb_mat([[(m * a).cos() for a in angles] for m in range(count)])
 
 
-def _errors(found: Expansions, table: Any, law: Law, powers: Sequence[int], order: int) -> list[_Error]:
+def _errors(
+    found: Expansions,
+    smooth: Sequence[Expansion] | None,
+    table: Any,
+    law: Law,
+    powers: Sequence[int],
+    order: int,
+) -> list[_Error]:
     result = []
     for j, (q, entry) in enumerate(zip(found.variances, found.entries, strict=True)):
         a = entry.coefficients
-        wrong = [table[n, j] * law.split(q, p) - a[n] for n, p in enumerate(powers)]
+        # Where the exact terms are everything, the table is 0 and so is its error.
+        wrong = [arb(0)] * len(powers)
+        if smooth is not None:
+            b = smooth[j].coefficients
+            wrong = [table[n, j] * law.split(q, p) - b[n] for n, p in enumerate(powers)]
         kept = range(order + 1)
         tail = entry.square - sum((a[n] * a[n] for n in kept), arb(0))
         slope_tail = entry.slope_square - sum((n * a[n] * a[n] for n in kept), arb(0)) / q
@@ -176,7 +216,7 @@ def _errors(found: Expansions, table: Any, law: Law, powers: Sequence[int], orde
 
 
 def _root(value: Any) -> float:
-    """An upper bound of the square root of a ball whose value cannot be negative; inf if not finite."""
+    """An upper bound of the square root of a number that is not negative; inf if not finite."""
     upper = arb(value.abs_upper()) if value.is_finite() else arb.pos_inf()
     return float(upper.sqrt()) * (1 + 1e-12) if upper.is_finite() else math.inf
 
@@ -191,36 +231,67 @@ def _has_jump(activation: ir.Activation) -> bool:
 
 
 _NOTE = (
-    "{unit}; ball arithmetic at {count} variances from {low:.2g} to {high:.2g}, the region's and one neighbour on"
-    " either side, between them by continuity; the truncation part falls like |rho|**{power}"
+    "{unit}; ball arithmetic at {count} variances from {low:.2g} to {high:.2g}, the region's and"
+    " one neighbour on either side, between them by continuity; the truncation"
+    " part falls like |rho|**{power}"
 )
 
 
-def _bounds(activation: ir.Activation, errors: Sequence[_Error], order: int, high: float) -> tuple[ir.Bound, ...]:
-    """One bound per function and region: tail + 2 table + table^2, the tails' product being their square at worst."""
+def _bounds(
+    activation: ir.Activation, errors: Sequence[_Error], order: int, high: float
+) -> tuple[ir.Bound, ...]:
+    """One bound per function and region: tail^2 + 2 table + table^2, worst over its variances."""
     jump = _has_jump(activation)
     result = []
-    ordered = sorted(errors, key=lambda e: e.q)
-    for low, top in zip(_REGIONS, _REGIONS[1:], strict=False):
+    ordered = _certified(sorted(errors, key=lambda e: e.q))
+    for low, top in pairwise(_REGIONS):
         if float(Fraction(low)) >= high:
             break
         top = top if float(Fraction(top)) < high else repr(high)
         inside = [i for i, e in enumerate(ordered) if Fraction(low) <= e.q <= Fraction(top)]
+        if not inside:
+            continue
+        if len(ordered) < len(errors):
+            low = repr(max(float(Fraction(low)), ordered[0].q))
         chosen = ordered[max(inside[0] - 1, 0) : inside[-1] + 2]
         for function in ("dual", "dual_dot"):
             slope = function == "dual_dot"
             tail = max(e.slope_tail if slope else e.tail for e in chosen)
             table = max(e.slope_table if slope else e.table for e in chosen)
-            unit = "in units of sqrt(dual_dot_diag(q11) dual_dot_diag(q22))" if slope else "in units of sqrt(k11 k22)"
+            unit = (
+                "in units of sqrt(dual_dot_diag(q11) dual_dot_diag(q22))"
+                if slope
+                else "in units of sqrt(k11 k22)"
+            )
             note = _NOTE.format(
-                unit=unit, count=len(chosen), low=chosen[0].q, high=chosen[-1].q, power=order + (not slope)
+                unit=unit,
+                count=len(chosen),
+                low=chosen[0].q,
+                high=chosen[-1].q,
+                power=order + (not slope),
             )
             bound = tail * tail + 2 * table + table * table
             text: str | None = None if not math.isfinite(bound) else _up(bound)
             if slope and jump:
-                text, note = None, "uncertified: phi jumps, so dual_dot is no convergent series at rho = +-1"
+                text, note = (
+                    None,
+                    "uncertified: phi jumps, so dual_dot is no convergent series at rho = +-1",
+                )
             result.append(ir.Bound(function, low, top, "1", text, note))
     return tuple(result)
+
+
+def _certified(ordered: Sequence[_Error]) -> Sequence[_Error]:
+    """From the first variance on from which every tail is known to two digits.
+
+    Below it phi is 0 within so many sqrt(q) (softshrink) that E[phi^2] is beneath the quadrature's
+    radius.
+    """
+    first = 0
+    for i, error in enumerate(ordered):
+        if not max(error.tail, error.slope_tail) <= 1.01:
+            first = i + 1
+    return ordered[first:]
 
 
 def _up(value: float) -> str:
@@ -229,14 +300,15 @@ def _up(value: float) -> str:
 
 
 def series_table(activation: ir.Activation, order: int | None) -> ir.SeriesTable:
-    """Rows for a_0(q)..a_{order+2}(q) on the whole domain, and bounds of dual and dual_dot per region.
+    """Rows for a_0(q)..a_{order+2}(q) on the domain, and bounds of dual and dual_dot per region.
 
-    Two rows more than `order`: d/dq of E[phi(u) phi(v)] is E[phi''(u) phi(v)]/2, whose series reaches two degrees
-    further. `order` None chooses it (`automatic_order`).
+    Two rows more than `order`: d/dq of E[phi(u) phi(v)] is E[phi''(u) phi(v)]/2, whose series
+    reaches two degrees further. `order` None chooses it (`automatic_order`).
     """
     highest = automatic_order(activation) if order is None else order
     best: tuple[float, ir.SeriesTable] | None = None
-    for nodes, log_scale in _TRIALS:
+    flat = any(kink != "0" for kink in activation.kinks)  # exp(-c^2/(2 q)) defeats the first trial
+    for nodes, log_scale in _TRIALS[flat:]:
         worst, table = _trial(activation, highest, nodes, _law(activation, log_scale))
         if best is None or worst < best[0]:
             best = worst, table
@@ -247,17 +319,30 @@ def series_table(activation: ir.Activation, order: int | None) -> ir.SeriesTable
     return best[1]
 
 
-def _trial(activation: ir.Activation, order: int, nodes: int, law: Law) -> tuple[float, ir.SeriesTable]:
+def _trial(
+    activation: ir.Activation, order: int, nodes: int, law: Law
+) -> tuple[float, ir.SeriesTable]:
     """The table of one law, and its worst error between the nodes relative to sqrt(E[phi^2])."""
     rows_order = order + 2
     with ctx.workprec(int(3.33 * _DIGITS) + 2 * rows_order + 80):
-        # Chebyshev nodes at odd multiples of pi/(2 nodes), checks half way between them and at the upper end.
+        cut = pieces(activation)
+        found_jumps = jumps(cut)
+        whole = is_whole(cut, found_jumps)
+        # Chebyshev nodes at odd multiples of pi/(2 nodes), checks half way between them and at the
+        # upper end.
         both = [arb.pi() * k / (2 * nodes) for k in range(2 * nodes - 1, -1, -1)]
         found = expansions(activation, law.variances(both), rows_order, _DIGITS)
-        at_nodes = Expansions(found.variances[::2], found.entries[::2])
+        smooth = [
+            _without(found_jumps, whole, q, e)
+            for q, e in zip(found.variances, found.entries, strict=True)
+        ]
+        at_nodes = Expansions(found.variances[::2], tuple(smooth[::2]))
         powers = _powers(at_nodes, rows_order)
-        rows = _rounded(_rows(at_nodes, both[::2], law, powers))
-        errors = _errors(found, _interpolated(rows, both, nodes), law, powers, order)
+        rows: tuple[tuple[float, ...], ...] = ((0.0,),) * (rows_order + 1)
+        if not whole:
+            rows = _rounded(_rows(at_nodes, both[::2], law, powers))
+        table_values = _interpolated(rows, both, nodes)
+        errors = _errors(found, None if whole else smooth, table_values, law, powers, order)
         high = law.high / (1 + law.limit * law.high)
     table = ir.SeriesTable(
         order=order,
@@ -270,5 +355,9 @@ def _trial(activation: ir.Activation, order: int, nodes: int, law: Law) -> tuple
         rate=repr(law.rate),
         limit=repr(float(law.limit)),
         q_high=repr(float(high)),
+        kinks=tuple(
+            tuple(repr(float(_float(v))) for v in (j.place, *j.sizes)) for j in found_jumps
+        ),
+        whole=whole,
     )
-    return max(e.table for e in errors), table
+    return 0.0 if whole else max(e.table for e in errors), table

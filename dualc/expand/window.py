@@ -1,7 +1,7 @@
-"""How far out the Gaussian integrals must go: phi bounded on intervals out to 2**40, tails bounded by hand.
+"""How far out the Gaussian integrals must go: phi bounded on intervals, tails bounded by hand.
 
-For z >= 2 sqrt(n) all zeros of He_n lie below, so 0 < He_n(z) <= z^n and
-int_z^inf |h_n| phi_N <= z^(n+1) phi_N(z) / (sqrt(n!) (z^2 - n)). Beyond 2**40 nothing is evaluated: there
+For z >= 2 sqrt(n) all zeros of He_n lie below, so 0 < He_n(z) <= z^n and int_z^inf |h_n| phi_N <=
+z^(n+1) phi_N(z) / (sqrt(n!) (z^2 - n)). Beyond 2**40 nothing is evaluated: there
 `growth.limiting_variance` has shown that phi^2 stays below the Gaussian.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from dualc.expand.panels import Float, Pieces, log_magnitude
 from dualc.expand.program import Program
 
 _STEPS_PER_OCTAVE = 4
+_FINE_STEPS = 64
 _LOWEST, _HIGHEST = -30, 40  # octaves of |x|
 
 
@@ -44,7 +46,7 @@ def _log_sup_between(cut: Pieces, left: Any, right: Any) -> tuple[float, float]:
     inside = [kink for kink in cut.kinks if left < kink < right]
     marks = [left, *inside, right]
     found = [-math.inf, -math.inf]
-    for a, b in zip(marks, marks[1:], strict=False):
+    for a, b in pairwise(marks):
         piece = cut.at(((a + b) / 2).mid())
         for parts in (1, 8, 64):
             sup = _log_sup(piece, a, b, parts)
@@ -55,12 +57,22 @@ def _log_sup_between(cut: Pieces, left: Any, right: Any) -> tuple[float, float]:
 
 
 def envelope(cut: Pieces) -> Envelope:
-    """Bounds of phi and phi' by ball arithmetic on intervals, both signs of x together."""
-    exponents = np.arange(_LOWEST * _STEPS_PER_OCTAVE, _HIGHEST * _STEPS_PER_OCTAVE + 1)
-    marks = [float(2.0 ** (k / _STEPS_PER_OCTAVE)) for k in exponents]
+    """Bounds of phi and phi' by ball arithmetic on intervals, both signs of x together.
+
+    Intervals are narrow where phi grows like exp(c x^2): its bound must not outgrow the Gaussian's
+    decay.
+    """
+    coarse = _envelope(cut, _STEPS_PER_OCTAVE)
+    is_steep = coarse.values[-1] > 1e-9 * coarse.edges[-1] ** 2
+    return _envelope(cut, _FINE_STEPS) if is_steep else coarse
+
+
+def _envelope(cut: Pieces, steps: int) -> Envelope:
+    exponents = np.arange(_LOWEST * steps, _HIGHEST * steps + 1)
+    marks = [float(2.0 ** (k / steps)) for k in exponents]
     values, slopes = [], []
     with ctx.workprec(64):  # suprema need no digits
-        for a, b in zip(marks, marks[1:], strict=False):
+        for a, b in pairwise(marks):
             left = _log_sup_between(cut, arb(-b), arb(-a))
             right = _log_sup_between(cut, arb(a), arb(b))
             values.append(max(left[0], right[0]))
@@ -70,11 +82,13 @@ def envelope(cut: Pieces) -> Envelope:
 
 def _log_sum(terms: Float) -> float:
     largest = float(terms.max(initial=-math.inf))
-    return largest if math.isinf(largest) else largest + math.log(float(np.exp(terms - largest).sum()))
+    return (
+        largest if math.isinf(largest) else largest + math.log(float(np.exp(terms - largest).sum()))
+    )
 
 
 def log_tails(bounds: Envelope, q: float, order: int, start: int) -> tuple[float, float, float]:
-    """log of what |x| > edges[start] adds at most to a_n (n <= order), E[phi^2] and E[phi'^2]."""
+    """Logs of what |x| > edges[start] adds at most to a_n (n <= order), E[phi^2] and E[phi'^2]."""
     z = bounds.edges[start:-1] / math.sqrt(q)
     gauss = -z * z / 2 - 0.5 * math.log(2 * math.pi) + math.log(2.0)  # two sides
     moment = gauss + (order + 1) * np.log(z) - 0.5 * math.lgamma(order + 1) - np.log(z * z - order)
@@ -87,10 +101,12 @@ def log_tails(bounds: Envelope, q: float, order: int, start: int) -> tuple[float
 
 
 def window(bounds: Envelope, q: float, order: int, digits: float) -> int:
-    """The first edge beyond which nothing adds more than 10**-digits of the size of phi near sqrt q."""
+    """The first edge beyond which nothing adds more than 10**-digits of the size of phi."""
     lowest = int(np.searchsorted(bounds.edges, (2 * math.sqrt(order) + 1) * math.sqrt(q)))
-    near = bounds.edges[:-1] <= math.sqrt(q)
-    size, slope = float(bounds.values[near].max()), float(bounds.slopes[near].max())
+    # E[phi^2]^(1/2) is about the largest |phi| exp(-x^2/(4 q)): phi may be 0 within sqrt q
+    # (softshrink).
+    fall = bounds.edges[1:] ** 2 / (4 * q)
+    size, slope = float((bounds.values - fall).max()), float((bounds.slopes - fall).max())
     for start in range(lowest, len(bounds.edges) - 1):
         tails = log_tails(bounds, q, order, start)
         relative = (tails[0] - size, tails[1] - 2 * size, tails[2] - 2 * slope)
