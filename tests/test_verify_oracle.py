@@ -144,7 +144,7 @@ def test_parameter_derivatives_are_those_of_the_form():
         dot = (terms[0] + terms[1]) * b * b / 2  # and its own derivative in b
         wanted = 2 * dot / b + b**3 * (rates[0] * terms[0] + rates[1] * terms[1])
         assert _agree(truth["dual_dot"], dot, dot)
-        assert _agree(truth["dual_dot/b"], wanted, wanted)
+        assert _agree(truth["dual_dot/b"], wanted, wanted, 15)  # kept for units of error only
 
 
 def test_a_jump_that_moves_with_its_parameter_has_the_derivative_of_the_orthant_probability():

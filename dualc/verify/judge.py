@@ -107,7 +107,8 @@ class Judge:
         """The error in units, and whether the unit is large enough to be listed."""
         condition = self._condition(name, known)
         units = _float(error / (self.eps * condition)) if condition else math.inf if error else 0.0
-        if known.radii[name] > self.eps * condition / 4:
+        silent = error == 0 and _finite(known.values[name]) <= known.radii[name]  # 0 met by 0
+        if known.radii[name] > self.eps * condition / 4 and not silent:
             return units, "oracle resolves less than a quarter unit"
         listed = known.region != "boundary" and condition > 100 * _finite(known.values[name])
         return units, "unit above 100 |k| eps" if listed else ""
@@ -118,6 +119,9 @@ class Judge:
         size = _finite(values[name])
         if known.region == "boundary":
             base, _, variable = name.partition("/")
+            if variable == "q":  # a sum of three partials, which may cancel
+                own = [f"{base}/{a}" for a in _ARGUMENTS]
+                size += sum((_finite(values[n]) for n in own if n in values), Fraction(0))
             if not variable or (size and variable != "q"):
                 return size
             x = point.get("q11" if variable == "q" else variable, 1.0)

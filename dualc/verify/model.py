@@ -91,6 +91,8 @@ class Model:
             names += ["e", "xe"] + [f"pd:{p}" for p in self.parameters]
         self.functions = tuple(names)
         self.pairs = self._pairs()
+        flat = all(k.jump.is_zero() and k.bend.is_zero() for k in self.kinks)
+        self.is_smooth = flat and not self.has_jumps
         self.cache: dict[Any, Any] = {}
         self._rows: dict[Any, Row] = {}
 
@@ -143,7 +145,9 @@ class Model:
         first, half = self._along(x, piece, parameter, False)
         if self.has_jumps:
             return first, arb(0)
-        return first, self._along(x, piece, parameter, True)[1] - half - bend / 2
+        with ctx.workprec(max(64, self.bits - 96)):  # only units of error are made of it
+            mixed = self._along(x, piece, parameter, True)[1]
+        return first, mixed - half - bend / 2
 
     def row(self, x: arb, piece: int | None = None) -> Row:
         """Every function at x; at a kink pass the side's piece. Exact places are remembered."""

@@ -69,7 +69,7 @@ def _values(model: Model, place: Place, pairs: Pairs) -> dict[str, arb]:
         values["dual_dot/q12"] = second
         values["dual_dot/q11"] = (pairs["xe", "d"] - q12 * second) / (2 * q11)
         values["dual_dot/q22"] = (pairs["d", "xe"] - q12 * second) / (2 * q22)
-    elif place.q12 == place.q11 == place.q22 and ("d", "xe") in pairs:
+    if place.q12 == place.q11 == place.q22 and ("d", "xe") in pairs:
         values["dual_dot/q"] = pairs["d", "xe"] / q11
     return values
 

@@ -46,7 +46,7 @@ def _reach(digits: int) -> float:
     return math.sqrt(2 * math.log(10) * (digits + 4))
 
 
-def product(left: Table, right: Table, place: Place, digits: int) -> Pairs:
+def product(left: Table, right: Table, place: Place, digits: int, error: float) -> Pairs:
     """Every E[a(u) b(v)] by one matrix product with the density, its small entries left out."""
     gap = ball(place.gap)
     c, au, bv = ball(place.q12) / gap, ball(place.q22) / (2 * gap), ball(place.q11) / (2 * gap)
@@ -70,14 +70,19 @@ def product(left: Table, right: Table, place: Place, digits: int) -> Pairs:
     norm = 2 * arb.pi() * gap.sqrt()
     number = {name: i for i, name in enumerate(names)}
     return {
-        (a, b): _blur(total[number[a], number[b]] / norm, size / norm, digits)
+        (a, b): _blur(total[number[a], number[b]] / norm, size / norm, _doubt(error, digits))
         for (a, b), size in sizes.items()
     }
 
 
-def _blur(value: arb, size: arb, digits: int) -> arb:
-    """The value with a radius of 10^-digits of the sum of absolute terms."""
-    return value + arb(0, (size * arb(10) ** -digits).mid())
+def _blur(value: arb, size: arb, doubt: float) -> arb:
+    """The value with a radius of `doubt` times the sum of absolute terms."""
+    return value + arb(0, (size * doubt).mid())
+
+
+def _doubt(error: float, digits: int) -> float:
+    """What quadrature may be off: grids that differ by `error`, windows cut at 10^-(digits + 4)."""
+    return 4 * error + 10.0 ** -(digits + 3)
 
 
 def _log_terms(
@@ -138,7 +143,8 @@ def independent(model: Model, place: Place, digits: int) -> tuple[Pairs, float]:
                 term = p * row[name]
                 means[name] += term
                 sizes[name] += abs(term.mid())
-        sides.append({name: _blur(means[name], sizes[name], digits) for name in means})
+        doubt = _doubt(error, digits)
+        sides.append({name: _blur(means[name], sizes[name], doubt) for name in means})
     left, right = sides
     return {(a, b): left[a] * right[b] for a, b in model.pairs}, worst
 
@@ -153,7 +159,7 @@ def degenerate(model: Model, place: Place, digits: int) -> tuple[Pairs, float]:
     mirrored = sorted((other_low / slope, other_high / slope), key=float)
     low = min(low, mirrored[0].mid(), key=float)
     high = max(high, mirrored[1].mid(), key=float)
-    pairs = [p for p in model.pairs if p != ("e", "e")]  # dual_dot's partials: only along q
+    pairs = [p for p in model.pairs if p != ("e", "e") or model.is_smooth]  # else infinite
     scale = ball(place.q11).sqrt().mid()
     mirrors = [b / slope for b in model.breaks]
     before: dict[bool, Pairs] = {}
@@ -170,7 +176,8 @@ def degenerate(model: Model, place: Place, digits: int) -> tuple[Pairs, float]:
             gaps = [(abs((sums[p] - before[graded][p]).mid()), sizes[p]) for p in pairs]
             error = max((float(gap / size) for gap, size in gaps if size > 0), default=0.0)
             if error < 10.0**-digits:
-                sums = {p: _blur(v, sizes[p], digits) for p, v in sums.items()}
+                doubt = _doubt(error, digits)
+                sums = {p: _blur(v, sizes[p], doubt) for p, v in sums.items()}
                 _add_masses(model, sums, slope, place)
                 return sums, error
         before[graded] = sums
@@ -259,10 +266,11 @@ def edge(model: Model, place: Place, digits: int) -> tuple[Pairs, float] | None:
         coarse = _near_sums(model, zone, reach, place, step, digits)
         fine = _near_sums(model, zone, reach, place, 0.7 * step, digits)
         for p in total:
-            size = abs((total[p] + fine[p]).mid())
+            gap = abs((coarse[p] - fine[p]).mid())
+            total[p] += fine[p] + arb(0, gap)
+            size = abs(total[p].mid())
             if size > 0 and p in (("f", "f"), ("d", "d")):
-                error = max(error, float(abs((coarse[p] - fine[p]).mid()) / size))
-            total[p] += fine[p]
+                error = max(error, float(gap / size))
     return total, error
 
 
@@ -327,8 +335,10 @@ def _agree(model: Model, c: arb, s: arb, orders: tuple[int, int], digits: int) -
     sizes = model.row(c)
     rounding = arb(2) ** (8 - ctx.prec) * (1 + abs(c))
     for name, value in many.items():
+        if name.startswith("pd:"):  # of lower precision, for units only
+            continue
         size = max(abs(value.mid()), abs(sizes[name].mid()), key=log_magnitude)
-        if not abs((few[name] - value).mid()) <= size * arb(10) ** -digits + rounding:
+        if not abs((few[name] - value).mid()) <= size * arb(10) ** -(digits + 2) + rounding:
             return False
     return True
 
@@ -382,7 +392,8 @@ def _far_sums(
             term = p * row[a] * means[b]
             total[a, b] += term
             absolute[a, b] += abs(term.mid())
-    return {p: _blur(v, absolute[p], digits) for p, v in total.items()}
+    doubt = _doubt(10.0 ** -(digits + 2), digits)  # what Gauss-Hermite was held to
+    return {p: _blur(v, absolute[p], doubt) for p, v in total.items()}
 
 
 def _near_sums(
@@ -398,7 +409,7 @@ def _near_sums(
     rough = float(s_v) > 0.2
     left = Table(model, cover(model, low, high, s_u, rough, step, window=False), low, high)
     nodes = cover(model, v_low, v_high, s_v, rough, step, window=False)
-    return product(left, Table(model, nodes, v_low, v_high), place, digits)
+    return product(left, Table(model, nodes, v_low, v_high), place, digits, 0.0)
 
 
 def grids(model: Model, place: Place, digits: int) -> tuple[Pairs, float]:
@@ -406,4 +417,5 @@ def grids(model: Model, place: Place, digits: int) -> tuple[Pairs, float]:
     level = max(0, math.ceil(-2 * math.log2(place.spread)))
     left, left_error = grid(model, place.q11, level, digits)
     right, right_error = grid(model, place.q22, level, digits)
-    return product(left, right, place, digits), max(left_error, right_error)
+    error = max(left_error, right_error)
+    return product(left, right, place, digits, error), error
