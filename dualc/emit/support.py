@@ -800,7 +800,7 @@ def _hermite_group(
         law = (law[0], law[1], -law[2], -law[3])
     e_law, e, c = law, None, jnp.ones_like(size)
     if kappa is not None:
-        e_law, gain, c = _link(q, s2, s2 * tilt, law[0], kappa, zeta)
+        e_law, gain, c = _link(q, s2, s2 * tilt, _mean(law), kappa, zeta)
         e = _moments(top, e_law, size * gain, None)
     c = _moments(top, law, size * c, e)
     weights = _weights(order, powers, imaginary, mixed, q.dtype)
@@ -827,10 +827,11 @@ def _known_zero(x: Any) -> bool:
 
 def _tilted(
     q: Array, s2: Array, excess: Array, b: tuple[Any, Any]
-) -> tuple[tuple[Array | None, ...], Array, Array | None]:
-    """((m, low part of m, s^2, s^2 - 1), f, k): E[exp(a x^2 + b x)] = s f 2^k, m = s^2 b sqrt(q).
+) -> tuple[tuple[Any, ...], Array, Array | None]:
+    """((m, rest of m, s^2, s^2 - 1), f, k): E[exp(a x^2 + b x)] = s f 2^k, m = s^2 b sqrt(q).
 
-    The low part of m keeps m^n from drifting by n eps; complex if b is. m and k None: b is 0.
+    m is the sum of the first two, of which the first has half the bits: m^n would drift by n eps
+    with m rounded. Complex if b is; m and k None if b is 0.
     """
     if _known_zero(b[0]) and _known_zero(b[1]):
         return (None, None, s2, excess), jnp.ones_like(q), None
@@ -845,8 +846,9 @@ def _tilted(
         high = high + sign * power
         low = low + sign * (sum(power_rest) + q * sum(square_rest))
         mean, *mean_rest = _product(part, r)
-        means.append(s2 * mean)
-        lows.append(s2 * (sum(mean_rest) + part * r_low))
+        mean, mean_low = _split(s2 * mean)
+        means.append(mean)
+        lows.append(mean_low + s2 * (sum(mean_rest) + part * r_low))
     f, k = _exp_scaled(high * s2, low * s2)
     if _known_zero(b[0]) or _known_zero(b[1]):
         which = 0 if _known_zero(b[1]) else 1
@@ -857,9 +859,13 @@ def _tilted(
     return (lax.complex(*means), lax.complex(*lows), *widened), f_complex, k
 
 
+def _mean(law: tuple[Any, ...]) -> Array | None:
+    return law[0] if law[1] is None else law[0] + law[1]
+
+
 def _link(
     q: Array, s2: Array, excess: Array, mean: Array | None, kappa: Any, zeta: Any
-) -> tuple[tuple[Array | None, ...], Array, Array]:
+) -> tuple[tuple[Any, ...], Array, Array]:
     """((m', None, s'^2, s'^2 - 1), s^2 K phi_N(h)/sqrt(v), Phi(h)) of a link on N(m, s^2).
 
     K = kappa sqrt(q), v = K^2 s^2 + zeta, h = K m/sqrt(v). Nothing is subtracted in s'^2 - 1; at
@@ -879,31 +885,34 @@ def _link(
     return (mean * zeta / safe, None, *variances), s2 * slope * normal_pdf(h), normal_cdf(h)
 
 
-def _moments(top: int, law: tuple[Array | None, ...], start: Array, source: Array | None) -> Array:
+def _moments(top: int, law: tuple[Any, ...], start: Array, source: Array | None) -> Array:
     """E[z^i], i = 0..top, on the first axis: start, then m E[z^(i-1)] + s^2 (i-1) E[z^(i-2)]."""
     moments = [start]
     for i in range(1, top + 1):
         value = jnp.zeros_like(start) if source is None else source[i - 1]
-        if law[0] is not None:
-            value = value + law[0] * moments[-1]
+        mean = _mean(law)
+        if mean is not None:
+            value = value + mean * moments[-1]
         if i > 1:
             value = value + law[2] * (i - 1) * moments[-2]
         moments.append(value)
     return jnp.stack(moments)
 
 
-def _advance(now: Array, before: Array, law: tuple[Array | None, ...], roots: Array) -> Array:
+def _advance(now: Array, before: Array, law: tuple[Any, ...], roots: Array) -> Array:
     """Degree n of all powers from degrees n - 1 and n - 2; roots = (1/sqrt(n), sqrt((n-1)/n))."""
-    mean, mean_low, variance, excess = (None if x is None else x[None] for x in law)
+    mean, mean_low, variance, excess = law
     roots = roots.astype(now.dtype)
-    total = excess * before * roots[1]
-    for part in (mean, mean_low):
-        if part is not None:
-            total = total + now * part * roots[0]
+    total = excess[None] * before * roots[1]
+    if mean is not None:
+        inner = now * mean[None]
+        if mean_low is not None:
+            inner = inner + now * mean_low[None]
+        total = total + inner * roots[0]
     if now.shape[0] > 1:
         factor = jnp.arange(now.shape[0]).astype(now.dtype).reshape((-1,) + (1,) * (now.ndim - 1))
         shifted = jnp.concatenate([jnp.zeros_like(now[:1]), now[:-1]])
-        total = total + variance * (factor * shifted) * roots[0]
+        total = total + variance[None] * (factor * shifted) * roots[0]
     return total
 
 
@@ -979,9 +988,9 @@ class Series(NamedTuple):
     """Tables of a_n(q) = E[phi(sqrt(q) Z) h_n(Z)], n < len(rows), for 0 <= q <= q_high.
 
     a_n(q) = sigma(q) r^powers[n] g_n(t), where s = sqrt(y/scale), y = q/(1 - limit q),
-    r = s/(1+s), sigma = (1+s)^degree exp(rate q), and g_n is the Chebyshev series rows[n] in
-    t = log(1+s), t from 0 to its value at q_high. Duals keep degrees up to `order`; their
-    derivatives in a variance reach two rows further.
+    r = s/(1+s), sigma = (1+s)^degree exp(rate q), t = log(1+s), and g_n is the Chebyshev series
+    sum_k rows[n][k] cos(2 k asin(sqrt(t/T))), T being t at q_high. Duals keep degrees up to
+    `order`; their derivatives in a variance reach two rows further.
     What a kink away from 0 gives is added exactly: (place, jump of phi, of phi', ...). If `whole`,
     phi is 0 around 0 and that is all there is.
     """
@@ -1163,7 +1172,10 @@ def _table_rows(
     top = math.log1p(math.sqrt(table.q_high / ((1 - table.limit * table.q_high) * table.scale)))
     width = max(len(table.rows[n]) for n in degrees)
     rows = [table.rows[n] + (0.0,) * (width - len(table.rows[n])) for n in degrees]
-    basis = _chebyshev(2 * jnp.log1p(s) / top - 1, width)
+    # Chebyshev polynomials by their angle, which keeps the digits of a small t. The k-th errs by
+    # k eps, but coefficients fall faster; sqrt(t/top) exceeds 1 by rounding and outside.
+    angle = 2 * jnp.arcsin(jnp.clip(root(jnp.log1p(s) / top), 0.0, 1.0))
+    basis = jnp.cos(_column(range(width), angle[None]) * angle[None])
     smooth = jnp.tensordot(
         jnp.asarray(rows, q.dtype), basis, axes=1, precision=lax.Precision.HIGHEST
     )
@@ -1228,12 +1240,3 @@ def _outward(z: Array, place: float, size: float, i: int, degrees: tuple[int, ..
 def _inverse_falling(n: int, count: int) -> float:
     """sqrt((n - count)!/n!)."""
     return 1 / _falling(n, count)
-
-
-def _chebyshev(x: Array, count: int) -> Array:
-    """T_0(x)..T_{count-1}(x) along a new first axis, by T_{m+k} = 2 T_m T_k - T_{m-k}: doubling."""
-    known = jnp.stack([jnp.ones_like(x), x])
-    while known.shape[0] < count:
-        last = known.shape[0] - 1
-        known = jnp.concatenate([known, 2 * known[-1:] * known[1:] - known[last - 1 :: -1][:last]])
-    return known[:count]
