@@ -43,11 +43,9 @@ class Field:
         """A constant as an element."""
         return self.field.from_expr(sp.expand(c))
 
-    def is_short(self, x: Element) -> bool:
-        """Whether a numerator is short to evaluate and far from overflow at variances of 1e4 in float32."""
-        weights = (1, 1, 1, 2)
-        degree = max(sum(w * e for w, e in zip(weights, m, strict=False)) for m in x.numer.monoms())
-        return len(x.numer) <= _SHORT and degree <= _LOW
+    def is_short(self, *elements: Element) -> bool:
+        """Whether numerators are short to evaluate and far from overflow at variances of 1e4 in float32."""
+        return all(len(x.numer) <= _SHORT and _degree(x.numer) <= _LOW for x in elements)
 
     def normal(self, x: Element) -> Element:
         """The unique form: no q11 q22 and no square of a root in the numerator, roots cleared below."""
@@ -195,7 +193,12 @@ class Field:
         return content, [*powers, (p, 1)]
 
 
-_SHORT, _LOW = 150, 9  # summands; degree, a variance counting 1 and D counting 2
+def _degree(p: Polynomial) -> int:
+    weights = (1, 1, 1, 2)  # of q12, q11, q22, D
+    return max((sum(w * e for w, e in zip(weights, m, strict=False)) for m in p.monoms()), default=0)
+
+
+_SHORT, _LOW = 100, 9  # summands; degree, a variance counting 1 and D counting 2
 _FACTORED = 12  # summands up to which numerators are factored
 
 

@@ -144,6 +144,7 @@ class Form:
     orthants: dict[tuple[int, int, int], Element] = dataclass_field(default_factory=dict)
     powers: list[tuple[int, Element, Element]] = dataclass_field(default_factory=list)
     anchored: list[Anchored] = dataclass_field(default_factory=list)
+    pulled: dict[tuple[Any, Any], Form] = dataclass_field(default_factory=dict)  # by tilt (a1, a2)
 
     def add(self, under: Element, value: Element) -> None:
         """Add value / sqrt(under)."""
@@ -154,7 +155,7 @@ class Form:
     def add_plain(self, radicand: Polynomial, value: Element) -> None:
         """Add value / sqrt(radicand): over one denominator while the numerator stays short."""
         parts = self.plain.setdefault(radicand, [])
-        if parts:
+        if parts and self.field.is_short(parts[-1], value):
             together = self.field.normal(parts[-1] + value)
             if together == 0 or self.field.is_short(together):
                 parts[-1] = together
@@ -334,10 +335,27 @@ def _pair(form: Form, one: Component, two: Component) -> None:
     if not one.link and not two.link:
         _plain_pair(form, state, one, two)
         return
+    if _is_heavy(one, two):
+        form = form.pulled.setdefault((one.a, two.a), Form(k))
+        one, two = one._replace(a=algebra.ZERO), two._replace(a=algebra.ZERO)
+        state = base
     for i, c in one.polynomial:
         for j, e in two.polynomial:
             factor = k.element(algebra.tidy(c * e))
             _linked_pair(form, state, (one, i), (two, j), factor)
+
+
+def _is_heavy(one: Component, two: Component) -> bool:
+    """Whether a tilted pair with links is better left in its tilted covariance: over q its numerators swell."""
+    if one.a == 0 and two.a == 0:
+        return False
+    degree = one.polynomial[-1][0] + two.polynomial[-1][0]
+    tilted_links = sum(bool(c.link) and c.a != 0 for c in (one, two))
+    smooth = sum(bool(c.link) and c.zeta == 1 for c in (one, two))
+    return degree + smooth + 2 * tilted_links + 2 * (tilted_links == 1) > _LIGHT
+
+
+_LIGHT = 8  # relu(x) exp(-x**2) and what gelu's derivatives bring are below: one short quotient
 
 
 def _linked_pair(

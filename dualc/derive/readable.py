@@ -19,9 +19,14 @@ _SHAPES = {
 }
 
 
+_READABLE = 2000  # characters; nobody reads more
+
+
 def formula(found: Formula) -> str:
     """One line: the sum of the terms; branches that only serve rounding are left out."""
     text = " + ".join(_term(term) for term in found.terms) or "0"
+    if len(text) > _READABLE:
+        return f"a sum of {len(found.terms)} terms, {len(text)} characters long"
     plain = ast.unparse(ast.parse(text, mode="eval"))
     for pattern, short in ((r" ?(\*\*|\*|/) ?", r"\1"), (r"\+ -", "- "), (r"(?<![\w.*/])1\*(?!\*)", "")):
         plain = re.sub(pattern, short, plain)
@@ -54,6 +59,8 @@ def _term(term: Term) -> str:
     shape = _shape(term)
     if shape:
         parts.append(shape)
+    if term.tilt:
+        parts.append(f"tilted({', '.join(term.tilt)})")
     text = "*".join(parts) or "1"
     text = f"{text}/sqrt({term.radicand})" if term.radicand else text
     if term.shape == "wedge" and term.arguments[3] != "0":

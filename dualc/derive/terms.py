@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from math import factorial
 from typing import Any
 
 from mpmath import mp
 
+from dualc.derive import algebra
 from dualc.derive.field import Element, Field, Polynomial
 from dualc.derive.pairing import Anchored, Angle, Form
 from dualc.ir import Formula, Term
@@ -20,7 +22,7 @@ def formula(name: str, form: Form, defaults: Mapping[Any, Any]) -> Formula:
         return Formula(name, anchored)
     plain = Form(form.field, {r: list(v) for r, v in form.plain.items()}, form.odd)
     plain.tilted, plain.wedges = dict(form.tilted), form.wedges
-    plain.orthants, plain.powers = form.orthants, list(form.powers)
+    plain.orthants, plain.powers, plain.pulled = form.orthants, list(form.powers), form.pulled
     for anchor in form.anchored:
         plain.join(anchor.rest)
     switch = max((t.arguments[1] for t in anchored if t.shape == "expm1"), key=len)
@@ -52,8 +54,11 @@ def terms(form: Form, defaults: Mapping[Any, Any]) -> tuple[Term, ...]:
         one = form.field.ring.one
         out.append(_term(form.field, value, one, "orthant", (str(i), str(j), str(sign))))
     out += [_term(form.field, v, r, "one", ()) for r, values in plain.items() for v in values]
+    for tilt, pulled in form.pulled.items():
+        texts = tuple(algebra.text(a) for a in tilt)
+        out += [replace(term, tilt=texts) for term in terms(pulled, defaults)]
     kept = [t for t in out if t is not None]
-    return tuple(sorted(kept, key=lambda t: (t.shape, t.arguments, t.radicand, t.root)))
+    return tuple(sorted(kept, key=lambda t: (t.tilt, t.shape, t.arguments, t.radicand, t.root)))
 
 
 def _scaled(k: Field, value: Element, radicand: Polynomial) -> tuple[str, str, str] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import sympy as sp
@@ -43,6 +44,7 @@ class _Body:
         self.symbols = {p.name: _symbol(p.name, p.domain) for p in activation.parameters}
         self.assignments: dict[str, str] = {}  # expression text -> name
         self.named: dict[str, Expr] = {}
+        self.frame = {"q12": "q12", "q11": "q11", "q22": "q22", "D": "d"}  # what stands for the covariance
         self.taken = {"q12", "q11", "q22", "pi", "s", "math", "jnp", "jax", *self.symbols}
 
     def plan(self) -> PlannedFunction:
@@ -50,8 +52,8 @@ class _Body:
         if any("D" in _texts(term) for term in (*self.formula.terms, *self.formula.near)):
             self._assign("gap(q12, q11, q22)", "d")
         for term in (*self.formula.terms, *self.formula.near):  # name the polynomials under roots first
-            for text in (term.radicand, term.root, *_wedge_roots(term)):
-                self._root_of(text)
+            if not term.tilt:
+                self._roots(term)
         result = self._sum_of(self.formula.terms)
         if self.formula.near:
             near = self._assign(self._sum_of(self.formula.near), "near")
@@ -60,6 +62,28 @@ class _Body:
             result = f"choose(abs({switch}) < 1, {near}, {far})"
         lines = tuple(Assignment(name, text) for text, name in self.assignments.items())
         return PlannedFunction(self.formula.name, lines, result)
+
+    def _roots(self, term: Term) -> None:
+        for text in (term.radicand, term.root, *_wedge_roots(term)):
+            self._root_of(text)
+
+    def _tilted(self, term: Term) -> str:
+        """A term in its tilted covariance, whose entries are named and bounded."""
+        plain, named = self.frame, self.named
+        a1, a2 = (self._show(self._read(text)) for text in term.tilt)
+        delta = self._assign(f"1 - 2*({a1})*q11 - 2*({a2})*q22 + 4*({a1})*({a2})*d", "delta")
+        self.frame = {
+            "q12": self._assign(f"q12/{delta}", "t12"),
+            "q11": self._assign(f"(q11 - 2*({a2})*d)/{delta}", "t11"),
+            "q22": self._assign(f"(q22 - 2*({a1})*d)/{delta}", "t22"),
+            "D": self._assign(f"d/{delta}", "t"),
+        }
+        self.named = {}
+        bare = replace(term, tilt=())
+        self._roots(bare)
+        value = f"({self._term(bare)})/{self._assign(f'root({delta})', 'r')}"
+        self.frame, self.named = plain, named
+        return value
 
     def _sum_of(self, terms: tuple[Term, ...]) -> str:
         """The sum of terms; growing exponentials are added under one scale, so that none overflows alone."""
@@ -91,12 +115,10 @@ class _Body:
         if not text:
             return ""
         x = self._read(text)
-        inner = arrange.text(x)
+        inner = self._show(x)
         if x.is_Add:
-            inner = self._assign(self._show(x), "w")
+            inner = self._assign(inner, "w")
             self.named[inner] = x
-        elif x == arrange.D:
-            inner = "d"
         return self._assign(f"root({inner})", "r")
 
     # -- coefficients
@@ -105,7 +127,8 @@ class _Body:
         return arrange.read(text, self.symbols)
 
     def _show(self, x: Expr) -> str:
-        return arrange.text(x.subs(arrange.D, sp.Symbol("d", nonnegative=True)))
+        places = zip((arrange.Q12, arrange.Q11, arrange.Q22, arrange.D), self.frame.values(), strict=True)
+        return arrange.text(x.subs({s: sp.Symbol(name, real=True) for s, name in places}))
 
     def _product(self, coefficient: str, root: str, radicand: str, *shapes: str) -> str:
         """coefficient * sqrt(root) / sqrt(radicand) * shapes, as one quotient."""
@@ -114,9 +137,9 @@ class _Body:
         bottom = [self._factor(base, power) for base, power in below]
         vanishes = any(base in (arrange.Q11, arrange.Q22, arrange.D) for base, _ in below)
         if root == "D" and (arrange.Q11, 1) in below:  # one zero variance: infinite, two: 0
-            bottom.remove("q11")
+            bottom.remove(self.frame["q11"])
             below = [item for item in below if item != (arrange.Q11, 1)]
-            top.append(f"root_ratio({self._root_of(root)}, q11, q22)")
+            top.append(f"root_ratio({self._root_of(root)}, {self._variances()})")
             root = ""
             vanishes = any(base in (arrange.Q22, arrange.D) for base, _ in below)
         top += [s for s in (self._root_of(root), *shapes) if s]
@@ -141,6 +164,8 @@ class _Body:
     # -- terms
 
     def _term(self, term: Term) -> str:
+        if term.tilt:
+            return self._tilted(term)
         build = {
             "one": lambda: self._product(term.coefficient, term.root, term.radicand),
             "odd_angle": lambda: self._odd_angle(term),
@@ -176,6 +201,9 @@ class _Body:
 
     def _quotient(self, x: Expr) -> str:
         return self._product(arrange.text(x), "", "") if x != 0 else "0"
+
+    def _variances(self) -> str:
+        return f"{self.frame['q11']}, {self.frame['q22']}"
 
     def _odd_angle(self, term: Term) -> str:
         w, c = term.arguments
@@ -222,15 +250,16 @@ class _Body:
 
     def _orthant(self, term: Term) -> str:
         i, j, sign = term.arguments
-        c = "q12" if sign == "1" else "-q12"
-        return self._product(term.coefficient, "", "", f"orthant_moment({i}, {j}, {c}, q11, q22, d)")
+        c = self.frame["q12"] if sign == "1" else f"-{self.frame['q12']}"
+        moment = f"orthant_moment({i}, {j}, {c}, {self._variances()}, {self.frame['D']})"
+        return self._product(term.coefficient, "", "", moment)
 
     def _wedge(self, term: Term) -> str:
         """Both branches of a wedge, joined where the covariance changes sign."""
         w, c, n, *rest = term.arguments
         root, cov = self._root_of(w), self._read(c)
         opposite = ", 1" if cov.could_extract_minus_sign() else ""
-        angle = f"angle({root}, {self._quotient(-cov)}, q11, q22{opposite})"
+        angle = f"angle({root}, {self._quotient(-cov)}, {self._variances()}{opposite})"
         above = self._sum(term, angle, rest[:3])
         if n == "0":
             return above
@@ -256,7 +285,7 @@ def _symbol(name: str, domain: str) -> Expr:
 
 def _texts(term: Term) -> str:
     return " ".join((term.coefficient, term.root, term.radicand, *term.arguments)) + (
-        " D" if term.shape == "orthant" else ""
+        " D" if term.shape == "orthant" or term.tilt else ""
     )
 
 
