@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 from dualc import ir
-from dualc.emit.source import piece, python
+from dualc.emit.source import piece, python, substituted
 from dualc.ir import (
     INTERFACE,
     Atom,
@@ -37,7 +37,10 @@ class _Printer:
         self.record, self.standalone, self.support = record, standalone, support
         self.activation, self.plan = record.activation, record.plan
         self.prefix = "" if standalone else "s."
-        self.parameters = tuple(p.name for p in self.activation.parameters)
+        self.is_series = record.form.tier == "series"
+        kept = () if self.is_series else self.activation.parameters  # a table is of one function
+        self.kept = kept
+        self.parameters = tuple(p.name for p in kept)
 
     def module(self) -> EmittedModule:
         """The finished text."""
@@ -96,8 +99,8 @@ class _Printer:
 
     def _facts(self) -> str:
         record, activation = self.record, self.activation
-        defaults = ", ".join(f'("{p.name}", {_decimal(p.default)})' for p in activation.parameters)
-        if len(activation.parameters) == 1:
+        defaults = ", ".join(f'("{p.name}", {_decimal(p.default)})' for p in self.kept)
+        if len(self.kept) == 1:
             defaults += ","
         coefficients = [repr(float(c.midpoint)) for c in record.hermite.coefficients]
         rows = textwrap.wrap(", ".join(coefficients) + ",", _WIDTH - 4)
@@ -124,14 +127,33 @@ class _Printer:
         if self.activation.expression is None:
             return ["phi = phi_dot = None  # given by its dual: an activation is not known"]
         names = ("x", *self.parameters)
-        body = self._value(self.activation.expression, names, "x")
+        values = {p.name: p.default for p in self.activation.parameters if p not in self.kept}
+        body = self._value(substituted(self.activation.expression, values), names, "x")
         return [
             f"def _phi({', '.join(names)}):\n    return {body}",
         ]
 
     def _bodies(self) -> list[str]:
+        if self.record.table is not None:
+            return [self._table(self.record.table)]
         out = [self._function(f) for f in self.plan.functions]
         return [*out, self._hermite_body()]
+
+    def _table(self, table: SeriesTable) -> str:
+        """The table of a series, and the three functions that read it."""
+        p = self.prefix
+        rows = "".join(f"        ({_joined(row)}),\n" for row in table.rows)
+        kinks = "".join(f"        ({_joined(kink)}),\n" for kink in table.kinks)
+        facts = f"{table.order}, {table.powers}"
+        law = ", ".join((table.scale, str(table.degree), table.rate, table.limit, table.q_high))
+        tail = f"(\n{kinks}    )" if kinks else "()"
+        return (
+            f"# Order, powers, Chebyshev rows of a_n(q), and how they are read: see Series in the support code.\n"
+            f"_TABLE = {p}Series(\n    {facts},\n    (\n{rows}    ),\n    {law},\n    {tail},\n"
+            f"    {table.whole},\n)\n"
+            f"_dual = {p}series_moment(_TABLE)\n_dual_dot = {p}series_moment(_TABLE, 1, 1, 1)\n"
+            f"_hermite = {p}series_coefficients(_TABLE)"
+        )
 
     def _function(self, function: PlannedFunction) -> str:
         names = [*_ARGUMENTS, *self.parameters]
@@ -177,9 +199,10 @@ class _Printer:
     def _public(self) -> list[str]:
         rates = [f"_{f.name}" for f in self.plan.functions if f.name != "dual"]
         domain = self._domain()
+        given = f"({', '.join(rates)}), "
         p = self.prefix
         kernels = [
-            f"_dual_kernel = {p}kernel(_dual, ({', '.join(rates)}), {domain})",
+            f"_dual_kernel = {p}kernel(_dual, {'' if self.is_series else given}{domain})",
             f"_dual_dot_kernel = {p}kernel(_dual_dot, {domain})",
             f"_dual_diag_kernel = {p}pointwise({p}diagonal(_dual), {domain})",
             f"_dual_dot_diag_kernel = {p}pointwise({p}diagonal(_dual_dot), {domain})",
@@ -196,7 +219,7 @@ class _Printer:
     def _sets(self) -> str:
         out = ""
         for kind in ("positive", "nonnegative"):
-            where = [i for i, q in enumerate(self.activation.parameters) if q.domain == kind]
+            where = [i for i, q in enumerate(self.kept) if q.domain == kind]
             if where:
                 out += f", {kind}=({', '.join(map(str, where))},)"
         return out
@@ -205,7 +228,7 @@ class _Printer:
         return f"domain=DOMAIN{self._sets()}"
 
     def _wrapper(self, name: str, arguments: str, what: str) -> str:
-        keywords = [f"{p.name}={_decimal(p.default)}" for p in self.activation.parameters]
+        keywords = [f"{p.name}={_decimal(p.default)}" for p in self.kept]
         signature = ", ".join((arguments, "*", *keywords)) if keywords else arguments
         call = ", ".join((arguments, *self.parameters))
         return f'def {name}({signature}):\n    """{what}"""\n    return _{name}_kernel({call})'
@@ -236,6 +259,10 @@ _EXACT: dict[str, Any] = {
 def _decimal(text: str) -> str:
     """A canonical constant as a Python float: rationals exactly rounded."""
     return repr(float(ir.fold(text, _EXACT, {"pi": math.pi})))
+
+
+def _joined(texts: tuple[str, ...]) -> str:
+    return ", ".join(texts) + ("," if len(texts) == 1 else "")
 
 
 def _wrapped(head: str, text: str) -> str:

@@ -160,7 +160,7 @@ def _evaluate(
     """
     import jax
 
-    names = [p.name for p in activation.parameters]
+    names = [p.name for p in activation.parameters if p.name in dict(module.PARAMETERS)]
     defaults = [float(dict(module.PARAMETERS)[n]) for n in names]
     program = jax.jit(jax.vmap(_functions(module, names), in_axes=(0, 0, 0) + (None,) * len(names)))
     with _both_dtypes():
