@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from itertools import pairwise
+from typing import TypeVar
 
 from flint import arb, arb_mat
 
 from dualc.verify.model import Model, OracleError, Table, ball, log_magnitude
-from dualc.verify.quadrature import length, line, piece
+from dualc.verify.quadrature import Nodes, length, line, piece
+
+T = TypeVar("T")
 
 _Probe = dict[str, tuple[list[arb], float]]  # integrals of a function, log of their largest term
 
@@ -120,7 +123,7 @@ def _disagreement(a: _Probe, b: _Probe) -> float:
     return math.exp(min(worst, 700.0))
 
 
-def attempts(
+def _attempts(
     low: arb, high: arb, scale: arb, pieces: int, digits: int
 ) -> Iterator[tuple[bool, float]]:
     """(graded, step) in the order of their cost: plain and graded rules of ever smaller steps."""
@@ -136,38 +139,71 @@ def attempts(
         yield is_graded, h
 
 
-def grid(model: Model, q: Fraction, level: int, digits: int) -> tuple[Table, float]:
-    """A table for variance q that resolves Gaussians of width sqrt(q) 2^(-level/2); an estimate.
+def refine(
+    segment: tuple[arb, arb, arb],
+    pieces: int,
+    digits: int,
+    nodes_of: Callable[[bool, float], Nodes],
+    evaluate: Callable[[Nodes, bool, float], T],
+    differ: Callable[[T, T], float],
+    most: int,
+    what: str,
+) -> tuple[T, float]:
+    """The first rule on (low, high, scale) that agrees with a coarser one, and their difference.
 
-    Rules are tried in the order of their cost until one agrees with its coarser neighbour; the
-    finer of the two is kept.
+    Rules are tried in the order of their cost, plain and graded each compared with their own kind.
+    Convergence is geometric in 1/step or faster, so that a difference tells which steps to skip.
+    Raises OracleError about `what` if `most` nodes are not enough.
     """
-    key = (q, level, digits)
-    if key in model.cache:
-        found: tuple[Table, float] = model.cache[key]
-        return found
-    width = (ball(q).sqrt() * arb(2) ** (-arb(level) / 2)).mid()
-    softness = 1 + math.sqrt(1 - 2.0**-level)
-    low, high = window(model, q, softness, digits)
-    before: dict[bool, _Probe] = {}
+    before: dict[bool, tuple[float, T]] = {}
+    limits = {False: math.inf, True: math.inf}
     counts: set[tuple[bool, int]] = set()
     error = math.inf
-    for graded, step in attempts(low, high, width, len(model.breaks), digits):
-        nodes = cover(model, low, high, width, graded, step)
-        if len(nodes) > _MOST:
+    for graded, step in _attempts(*segment, pieces, digits):
+        if step > limits[graded]:
+            continue
+        nodes = nodes_of(graded, step)
+        if len(nodes) > most:
             break
         if (graded, len(nodes)) in counts:
             continue  # a rule must not be its own witness
         counts.add((graded, len(nodes)))
-        table = Table(model, nodes, low, high, step=step, graded=graded)
-        probe = _probe(model, table, q, width, level)
+        found = evaluate(nodes, graded, step)
         if graded in before:
-            error = _disagreement(before[graded], probe)
+            coarser, witness = before.pop(graded)
+            error = differ(witness, found)
             if error < 10.0**-digits:
-                model.cache[key] = (table, error)
-                return table, error
-        before[graded] = probe
-    raise OracleError(
-        f"{model.name}: no {digits} digits at variance {float(q):g}"
-        f" (two grids differ by {error:.1e})."
+                return found, error
+            reached = max(1.0, -math.log10(max(error, 1e-300)))
+            limits[graded] = coarser * math.sqrt(reached / digits)
+            if limits[graded] < step:
+                continue
+        before[graded] = step, found
+    raise OracleError(f"{what}: no {digits} digits (two grids differ by {error:.1e}).")
+
+
+def grid(model: Model, q: Fraction, level: int, digits: int) -> tuple[Table, float]:
+    """A table for variance q that resolves Gaussians of width sqrt(q) 2^(-level/2); an estimate."""
+    key = (q, level, digits)
+    if key in model.cache:
+        known: tuple[Table, float] = model.cache[key]
+        return known
+    width = (ball(q).sqrt() * arb(2) ** (-arb(level) / 2)).mid()
+    low, high = window(model, q, 1 + math.sqrt(1 - 2.0**-level), digits)
+
+    def evaluate(nodes: Nodes, graded: bool, step: float) -> tuple[Table, _Probe]:
+        table = Table(model, nodes, low, high, step=step, graded=graded)
+        return table, _probe(model, table, q, width, level)
+
+    found, error = refine(
+        (low, high, width),
+        len(model.breaks),
+        digits,
+        lambda graded, step: cover(model, low, high, width, graded, step),
+        evaluate,
+        lambda a, b: _disagreement(a[1], b[1]),
+        _MOST,
+        f"{model.name} at variance {float(q):g}",
     )
+    model.cache[key] = (found[0], error)
+    return found[0], error

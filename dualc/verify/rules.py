@@ -10,11 +10,13 @@ from fractions import Fraction
 import numpy as np
 from flint import arb, arb_mat, ctx
 
-from dualc.verify.grids import attempts, cover, grid, window
-from dualc.verify.model import Model, OracleError, Row, Table, ball, log_magnitude
+from dualc.verify.grids import cover, grid, refine, window
+from dualc.verify.model import Model, Row, Table, ball, log_magnitude
 from dualc.verify.quadrature import gauss_hermite
 
 Pairs = dict[tuple[str, str], arb]
+
+_MOST = 100_000  # nodes of one integral
 
 
 @dataclass(frozen=True)
@@ -150,40 +152,43 @@ def independent(model: Model, place: Place, digits: int) -> tuple[Pairs, float]:
 
 
 def degenerate(model: Model, place: Place, digits: int) -> tuple[Pairs, float]:
-    """At rho = +-1, v = slope u: one integral, refined until two grids agree."""
+    """At rho = +-1, v = slope u: one integral, refined until two grids agree; u the wider side."""
+    if place.q22 > place.q11:
+        return _flipped(degenerate(model, place.swapped, digits))
     slope = (ball(place.q22) / ball(place.q11)).sqrt() * (1 if place.q12 > 0 else -1)
     if place.q11 == place.q22:
         slope = arb(1 if place.q12 > 0 else -1)
     low, high = window(model, place.q11, 2.0, digits)
-    other_low, other_high = window(model, place.q22, 2.0, digits)
-    mirrored = sorted((other_low / slope, other_high / slope), key=float)
-    low = min(low, mirrored[0].mid(), key=float)
-    high = max(high, mirrored[1].mid(), key=float)
+    other = sorted((w / slope for w in window(model, place.q22, 2.0, digits)), key=float)
+    low, high = min(low, other[0].mid(), key=float), max(high, other[1].mid(), key=float)
     pairs = [p for p in model.pairs if p != ("e", "e") or model.is_smooth]  # else infinite
+    exact = [p for p in pairs if not p[0].startswith("pd:") and not p[1].startswith("pd:")]
     scale = ball(place.q11).sqrt().mid()
     mirrors = [b / slope for b in model.breaks]
-    before: dict[bool, Pairs] = {}
-    counts: set[tuple[bool, int]] = set()
-    for graded, step in attempts(low, high, scale, len(model.breaks), digits):
-        nodes = cover(model, low, high, scale, graded, step, mirrors)
-        if len(nodes) > 100_000:
-            break
-        if (graded, len(nodes)) in counts:
-            continue
-        counts.add((graded, len(nodes)))
-        sums, sizes = _line_sums(model, nodes, slope, place, pairs)
-        if graded in before:
-            gaps = [(abs((sums[p] - before[graded][p]).mid()), sizes[p]) for p in pairs]
-            error = max((float(gap / size) for gap, size in gaps if size > 0), default=0.0)
-            if error < 10.0**-digits:
-                doubt = _doubt(error, digits)
-                sums = {p: _blur(v, sizes[p], doubt) for p, v in sums.items()}
-                _add_masses(model, sums, slope, place)
-                return sums, error
-        before[graded] = sums
-    raise OracleError(
-        f"{model.name}: no {digits} digits at rho = +-1, variance {float(place.q11):g}."
+
+    def differ(a: tuple[Pairs, Pairs], b: tuple[Pairs, Pairs]) -> float:
+        gaps = [(abs((a[0][p] - b[0][p]).mid()), b[1][p]) for p in exact]
+        return max((float(gap / size) for gap, size in gaps if size > 0), default=0.0)
+
+    found, error = refine(
+        (low, high, scale),
+        len(model.breaks),
+        digits,
+        lambda graded, step: cover(model, low, high, scale, graded, step, mirrors),
+        lambda nodes, graded, step: _line_sums(model, nodes, slope, place, pairs),
+        differ,
+        _MOST,
+        f"{model.name} at rho = +-1, variance {float(place.q11):g}",
     )
+    doubt = _doubt(error, digits)
+    sums = {p: _blur(value, found[1][p], doubt) for p, value in found[0].items()}
+    _add_masses(model, sums, slope, place)
+    return sums, error
+
+
+def _flipped(found: tuple[Pairs, float]) -> tuple[Pairs, float]:
+    """The expectations with u and v exchanged."""
+    return {(b, a): value for (a, b), value in found[0].items()}, found[1]
 
 
 def _line_sums(
@@ -247,8 +252,8 @@ def edge(model: Model, place: Place, digits: int) -> tuple[Pairs, float] | None:
     and the density as its matrix; everywhere else phi is smooth in w.
     """
     if place.q22 > place.q11:
-        flipped = edge(model, place.swapped, digits)
-        return flipped and ({(b, a): v for (a, b), v in flipped[0].items()}, flipped[1])
+        other = edge(model, place.swapped, digits)
+        return other and _flipped(other)
     r = ball(place.q12) / ball(place.q11)
     s = (ball(place.gap) / ball(place.q11)).sqrt()
     base, error = grid(model, place.q11, 0, digits)
