@@ -200,8 +200,8 @@ class SeriesJudge(Judge):
                 for b in self.bounds
                 if b.function == function
                 and b.bound is not None
-                and float(b.q_low) <= q <= float(b.q_high)
-                and rho <= float(b.rho) * (1 + 1e-12)
+                and Fraction(b.q_low) <= q <= Fraction(b.q_high)
+                and rho <= float(Fraction(b.rho)) * (1 + 1e-12)
             ]
             if not allowed:
                 return None
