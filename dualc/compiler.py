@@ -61,7 +61,7 @@ def compile_record(
     progress("series")
     table = series_table(activation, order) if form.tier == "series" else None
     highest = table.order if table else DEFAULT_ORDER if order is None else order
-    hermite = hermite_series(activation, highest)
+    hermite = replace(hermite_series(activation, highest), symbolic=form.hermite)
     progress("program")
     plan = lower(activation, form, table, limit)
     return Record(activation, highest, form, hermite, table, plan)

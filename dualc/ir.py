@@ -170,6 +170,7 @@ class DualForm:
     gave_up: str | None = None
     jumps: tuple[str, ...] = ()  # where phi itself jumps: an NNGP kernel only
     readable: tuple[tuple[str, str], ...] = ()  # (function, formula as a person would write it)
+    hermite: tuple[str, ...] = ()  # exact a_0..a_4 at variance 1
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dualc.derive import algebra, atoms, given, readable
+from dataclasses import replace
+
+from dualc.derive import algebra, atoms, given, means, readable
 from dualc.derive.atoms import Sum, add, derivative, parameter_derivative, read
 from dualc.derive.field import Field
 from dualc.derive.pairing import Mass, Side, constants, expectation, side
@@ -44,7 +46,8 @@ def _closed(activation: Activation, phi: Sum) -> DualForm:
         forms[f"dual_d{name}"] = expectation(with_respect, smooth, k)
         expectation(smooth, with_respect, k, forms[f"dual_d{name}"])
     formulas = tuple(formula(name, form, defaults) for name, form in forms.items())
-    return _form(formulas, _atoms(phi), ("0",) if jump != 0 else ())
+    form = _form(formulas, _atoms(phi), ("0",) if jump != 0 else ())
+    return replace(form, hermite=means.hermite(phi))
 
 
 def _form(

@@ -156,3 +156,13 @@ def complex_parts(x: Constant) -> tuple[Constant, Constant]:
     """Real and imaginary part of a constant with real parameters."""
     real, imaginary = sp.expand(x).as_real_imag()
     return real, imaginary
+
+
+def undefined() -> Constant:
+    """Not a number: no exact value is given."""
+    return sp.nan
+
+
+def short(x: Constant) -> Constant:
+    """An exact constant in a short form."""
+    return sp.factor_terms(sp.powsimp(sp.expand(x)))
