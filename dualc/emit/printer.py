@@ -189,7 +189,8 @@ class _Printer:
         source = partial(python, names=self.parameters, prefix=self.prefix)
         coefficient = source(atom.coefficient_real)
         if atom.coefficient_imag != "0":
-            coefficient = f"({coefficient}, {source(atom.coefficient_imag)})"
+            imaginary = f"1j*({source(atom.coefficient_imag)})"
+            coefficient = imaginary if coefficient == "0" else f"{coefficient} + {imaginary}"
         kappa = "None" if atom.kappa is None else source(atom.kappa)
         parts = (coefficient, str(atom.power), source(atom.a), source(atom.b_real))
         return f"({', '.join((*parts, source(atom.b_imag), kappa, str(atom.zeta)))})"

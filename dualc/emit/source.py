@@ -33,7 +33,7 @@ _NUMBERS += ("erf", "erfc", "atan")
 _SUPPORT = (
     "normal_cdf", "normal_pdf", "heaviside", "sinc", "gap", "root", "angle", "odd_angle", "atan_tail",
     "exp_cosh", "exp_sinh", "exp_coshm1", "orthant_moment", "ratio", "correlation",
-    "relative_root", "exp_mix", "exp_expm1", "exp_sum", "choose", "root_ratio",
+    "relative_root", "exp_mix", "exp_expm1", "exp_sum", "choose", "root_ratio", "weighted",
 )  # fmt: skip
 
 
@@ -60,6 +60,7 @@ def piece(text: str, names: Iterable[str], prefix: str = "s.") -> Piece:
     for name in _SUPPORT:
         table[name] = _call(name, prefix + name)
     known = {name: Piece(name, _ATOM, False) for name in names}
+    known |= {name: Piece(prefix + name, _ATOM, False) for name in ("exp_cosh", "exp_sinh")}
     result: Piece = ir.fold(text, table, known | {"pi": Piece("math.pi", _ATOM, True)})
     return result
 

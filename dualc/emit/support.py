@@ -534,6 +534,17 @@ def _zero_or(factor: Array, other: Array) -> Array:
     return jnp.where(factor == 0, 0.0, factor * other)
 
 
+def weighted(shape: Callable[..., Array], a: Array, c: Array, weight: Array) -> Array:
+    """weight * shape(a, c) for exp_cosh, exp_sinh: right where the shape alone would underflow.
+
+    Half of the decay is taken first; for |c| >= 1 both are exp(|c| - a) / 2 but for a factor near 1.
+    """
+    size = jnp.abs(c)
+    held = lax.stop_gradient(jnp.where(size < 1, a, a - size)) / 2
+    held = jnp.clip(held, 0.0, -0.5 * math.log(jnp.finfo(a.dtype).tiny))
+    return (shape(a - held, c) * weight) * jnp.exp(-held)
+
+
 @jax.custom_jvp
 def exp_cosh(a: Array, c: Array) -> Array:
     """exp(-a) cosh(c). The exponent |c| - a is formed first, and is 0 at |c| = a exactly.

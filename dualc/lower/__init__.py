@@ -179,6 +179,11 @@ class _Body:
             return build[term.shape]()
         a, c = (self._read(text) for text in term.arguments)
         shape = self._exponential(term.shape, a, c)
+        weight = self._read(term.coefficient)
+        if term.shape in ("cosh", "sinh") and weight != 1 and not weight.has(*arrange.COVARIANCE):
+            inside = shape.removeprefix(f"exp_{term.shape}(").removesuffix(")")
+            held = f"weighted(exp_{term.shape}, {inside}, {self._product(term.coefficient, '', '')})"
+            return self._product("1", term.root, term.radicand, held)
         return self._product(term.coefficient, term.root, term.radicand, shape)
 
     def _exponential(self, shape: str, a: Expr, c: Expr) -> str:

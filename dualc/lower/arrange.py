@@ -11,7 +11,7 @@ from dualc import ir
 
 Expr = Any
 Q12, Q11, Q22, D = sp.symbols("q12 q11 q22 D", real=True)
-_GENERATORS = (Q11, Q22, D, Q12)
+_GENERATORS = COVARIANCE = (Q11, Q22, D, Q12)
 
 _ALGEBRA: dict[str, Any] = {
     "number": sp.Integer,
