@@ -192,7 +192,7 @@ def _levels(cut: Pieces, marks: Sequence[Any]) -> Any:
     sizes = sorted((float(abs(c)), log_magnitude(cut.value(c))) for c in centres)
     places = np.array([place for place, _ in sizes])
     largest = np.maximum.accumulate([max(size, -600.0) for _, size in sizes])
-    return lambda x: float(largest[min(int(np.searchsorted(places, x)), len(places) - 1)])
+    return lambda x: float(largest[np.searchsorted(places, max(x, places[0]), side="right") - 1])
 
 
 _TILTS = np.array([0.02, 0.1, 0.3, 0.5, 0.65, 0.8, 0.9, 0.95, 0.98, 0.99])

@@ -3,12 +3,13 @@
     a_n(q) = sigma(q) r^powers[n] g_n(t),  s = sqrt(y/scale),  r = s/(1+s),  t = log(1+s),
     sigma = (1+s)^degree exp(rate q),  y = q/(1 - limit q),
 
-g_n(t) = sum_k rows[n][k] cos(2 k asin(sqrt(t/T))), T = log(1 + sqrt(y_high/scale)), that is, interpolated
-at Chebyshev nodes of [0, T]. Measured: with scale
-= 1/16, 64 nodes give 1e-14 for smooth phi as well as for a kink at 0 (softsign), where log(1 +
-q/scale) stalls at 1e-8 and 1e-4: a_n is analytic in sqrt(q), not in q. Few powers are split off
-(r^4 at most): a_n q^(-n/2) spans fifty orders of magnitude where Taylor's series of phi diverges
-early, and what is small near q = 0 is then noise at q = 1.
+    g_n(t) = sum_k rows[n][k] cos(2 k asin(sqrt(t/T))),  T = log(1 + sqrt(y_high/scale)),
+
+interpolated at Chebyshev nodes of [0, T]. Measured: with scale = 1/16, 64 nodes give 1e-14 for smooth
+phi as well as for a kink at 0 (softsign), where log(1 + q/scale) stalls at 1e-8 and 1e-4: a_n is
+analytic in sqrt(q), not in q. Few powers are split off (r^4 at most): a_n q^(-n/2) spans fifty orders
+of magnitude where Taylor's series of phi diverges early, and what is small near q = 0 is then noise
+at q = 1.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ z^(n+1) phi_N(z) / (sqrt(n!) (z^2 - n)). Beyond 2**40 nothing is evaluated: ther
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -107,9 +108,10 @@ def window(bounds: Envelope, q: float, order: int, digits: float) -> int:
     # (softshrink).
     fall = bounds.edges[1:] ** 2 / (4 * q)
     size, slope = float((bounds.values - fall).max()), float((bounds.slopes - fall).max())
-    for start in range(lowest, len(bounds.edges) - 1):
-        tails = log_tails(bounds, q, order, start)
-        relative = (tails[0] - size, tails[1] - 2 * size, tails[2] - 2 * slope)
-        if max(relative[:2]) < -digits * math.log(10) and not relative[2] > -digits * math.log(10):
-            return start
-    return len(bounds.edges) - 1
+    largest = -digits * math.log(10)
+
+    def is_enough(start: int) -> bool:
+        a, square, slope_square = log_tails(bounds, q, order, start)
+        return max(a - size, square - 2 * size) < largest and not slope_square - 2 * slope > largest
+
+    return bisect_left(range(len(bounds.edges) - 1), True, lo=lowest, key=is_enough)
