@@ -127,6 +127,10 @@ class Field:
             elif power >= 4:
                 outside, keep = outside / self.field(factor) ** (2 * (power // 4)), power % 4
             inside = inside * factor**keep
+        largest = max(abs(c) for c in inside.coeffs())
+        if largest > _HUGE:  # decimals make huge integers: keep what is under the root near 1
+            scale = 2 ** (int(largest).bit_length() // 2)
+            inside, outside = inside * self.ring.domain(1, scale**2), outside / scale
         return outside, self.reduce(inside)
 
     def _is_positive(self, p: Polynomial) -> bool:
@@ -199,6 +203,7 @@ def _degree(p: Polynomial) -> int:
 
 
 _SHORT, _LOW = 100, 9  # summands; degree, a variance counting 1 and D counting 2
+_HUGE = 10**6
 _FACTORED = 12  # summands up to which numerators are factored
 
 

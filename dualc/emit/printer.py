@@ -136,7 +136,7 @@ class _Printer:
     def _bodies(self) -> list[str]:
         if self.record.table is not None:
             return [self._table(self.record.table)]
-        out = [self._function(f) for f in self.plan.functions]
+        out = [self._function(f) for f in self.plan.functions if f.name != "hermite"]
         return [*out, self._hermite_body()]
 
     def _table(self, table: SeriesTable) -> str:
@@ -177,9 +177,13 @@ class _Printer:
         names = self.parameters
         signature = ", ".join(("q", *names))
         if self.activation.dual is not None:
-            values = "".join(f", {name}" for name in names)
-            call = f"{self.prefix}hermite_of_dual(_dual, ORDER, q{values})"
-            return f"def _hermite({signature}):\n    return {call}"
+            found = next(f for f in self.plan.functions if f.name == "hermite")
+            rows = [python(a.expression, ("q", *names), self.prefix) for a in found.assignments]
+            inner = "".join(f"        {row},\n" for row in rows)
+            stack = "jnp.stack(jnp.broadcast_arrays(*coefficients), axis=-1)"
+            return (
+                f"def _hermite({signature}):\n    coefficients = (\n{inner}    )\n    return {stack}"
+            )
         atoms = [self._atom(atom) for atom in self.record.form.atoms]
         inner = "".join(f"        {atom},\n" for atom in atoms)
         call = f"{self.prefix}hermite_atoms(ORDER, q, atoms)"
@@ -198,7 +202,7 @@ class _Printer:
     # -- public functions
 
     def _public(self) -> list[str]:
-        rates = [f"_{f.name}" for f in self.plan.functions if f.name != "dual"]
+        rates = [f"_{f.name}" for f in self.plan.functions if f.name not in ("dual", "hermite")]
         domain = self._domain()
         given = f"({', '.join(rates)}), "
         p = self.prefix

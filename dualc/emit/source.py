@@ -45,12 +45,12 @@ def python(text: str, names: Iterable[str], prefix: str = "s.") -> str:
 def piece(text: str, names: Iterable[str], prefix: str = "s.") -> Piece:
     """The same with what is known of it."""
     table: dict[str, Callable[..., Piece]] = {
-        "number": lambda n: Piece(str(n), _ATOM, True),
+        "number": _number,
         "neg": lambda x: Piece(f"-{_wrap(x, _SIGN)}", _SIGN, x.is_number),
         "add": lambda x, y: _binary(x, "+", y, _SUM),
         "sub": lambda x, y: _binary(x, "-", y, _SUM),
         "mul": lambda x, y: _binary(x, "*", y, _PRODUCT),
-        "div": lambda x, y: _binary(x, "/", y, _PRODUCT),
+        "div": _quotient,
         "pow": _power,
     }
     for name, sign in (("lt", "<"), ("le", "<="), ("gt", ">"), ("ge", ">=")):
@@ -63,6 +63,24 @@ def piece(text: str, names: Iterable[str], prefix: str = "s.") -> Piece:
     known |= {name: Piece(prefix + name, _ATOM, False) for name in ("exp_cosh", "exp_sinh")}
     result: Piece = ir.fold(text, table, known | {"pi": Piece("math.pi", _ATOM, True)})
     return result
+
+
+def _number(n: int) -> Piece:
+    """An integer; as a float where JAX could not hold it."""
+    return Piece(str(n) if abs(n) < _INT32 else repr(float(n)), _ATOM, True)
+
+
+def _quotient(x: Piece, y: Piece) -> Piece:
+    if _is_literal(x) and _is_literal(y) and ("." in x.text or "." in y.text):
+        return Piece(repr(float(x.text) / float(y.text)), _ATOM, True)  # one rounding more than exact
+    return _binary(x, "/", y, _PRODUCT)
+
+
+_INT32 = 2**31
+
+
+def _is_literal(x: Piece) -> bool:
+    return x.is_number and x.binding == _ATOM and x.text[0].isdigit()
 
 
 def _wrap(x: Piece, binding: int) -> str:

@@ -310,21 +310,6 @@ def sinc(x: Array) -> Array:
     return jnp.where(regular, jnp.sin(safe) / safe, 1.0)
 
 
-def hermite_of_dual(dual: Callable[..., Array], order: int, q: Array, *parameters: Array) -> Array:
-    """(..., order + 1) coefficients of a kernel given by its dual, sum a_n(q)^2 rho^n = dual(rho q, q, q).
-
-    Square roots of Taylor coefficients in rho at 0, by the recurrences of Taylor-mode differentiation.
-    """
-    from jax.experimental import jet
-
-    origin, line = jnp.zeros_like(q), [q] + [jnp.zeros_like(q)] * (order - 1)
-    if order == 0:
-        return root(dual(origin, q, q, *parameters))[..., None]
-    first, rest = jet.jet(lambda q12: dual(q12, q, q, *parameters), (origin,), (line,))
-    squares = [first, *(term / math.factorial(n + 1) for n, term in enumerate(rest))]
-    return jnp.stack([root(square) for square in squares], axis=-1)
-
-
 def slope(value: Callable[..., Array]) -> Callable[..., Array]:
     """The almost-everywhere derivative of a function of (x, *parameters) in x."""
 

@@ -26,13 +26,30 @@ def lower(
     form: DualForm,
     table: SeriesTable | None = None,
     domain_high: str | None = None,
+    order: int = 0,
 ) -> KernelPlan:
     """The bodies of dual, dual_dot, dual_dq11 and the parameter derivatives of a closed form.
 
     A series has no bodies of its own: its table is evaluated by the support file.
     """
     functions = tuple(_Body(activation, formula).plan() for formula in form.formulas)
+    if activation.dual is not None:
+        functions += (_hermite_of_dual(activation, order),)
     return KernelPlan(functions, domain_high or "10000")
+
+
+def _hermite_of_dual(activation: Activation, order: int) -> PlannedFunction:
+    """a_n(q), one assignment each: a_n(q)^2 is the coefficient of rho^n in the dual at q11 = q22 = q."""
+    rho, q = sp.Symbol("rho", real=True), sp.Symbol("q", positive=True)
+    known = {"positive": {"positive": True}, "nonnegative": {"nonnegative": True}}
+    names = {p.name: sp.Symbol(p.name, **known.get(p.domain, {"real": True})) for p in activation.parameters}
+    k = arrange.read(activation.dual or "", names | {"rho": rho, "q11": q, "q22": q})
+    out = []
+    for n in range(order + 1):
+        square = sp.factor_terms(sp.powsimp(k.subs(rho, 0)))
+        out.append(Assignment(f"a{n}", arrange.text(sp.sqrt(square))))
+        k = sp.diff(k, rho) / (n + 1)
+    return PlannedFunction("hermite", tuple(out), "")
 
 
 class _Body:

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import sympy as sp
+from sympy.printing.precedence import PRECEDENCE
+from sympy.printing.str import StrPrinter
 
 from dualc import ir
 
@@ -50,11 +52,27 @@ def split(x: Expr) -> tuple[Expr, Expr, list[tuple[Expr, int]], list[tuple[Expr,
             else:
                 number *= factor
             continue
-        content, base = base.as_content_primitive() if base.is_Add else (1, base)
-        number *= sp.Integer(content) ** power if content == 1 else content**power
+        content, base = _scaled(base) if base.is_Add else (sp.Integer(1), base)
+        number *= content**power
         (above if power > 0 else below).append((base, abs(int(power))))
-    upper, lower = sp.fraction(sp.powsimp(number))
-    return upper, lower, above, below
+    rational, rest = sp.powsimp(number).as_coeff_Mul()
+    upper, lower = sp.fraction(rest)
+    if _is_huge(rational):
+        return rational * upper, lower, above, below
+    return rational.p * upper, rational.q * lower, above, below
+
+
+def _scaled(x: Expr) -> tuple[Expr, Expr]:
+    """x as number * polynomial, coefficients kept near 1 where integers would be huge."""
+    content, x = x.as_content_primitive()
+    largest = max(abs(c) for c in x.as_coefficients_dict().values())
+    if largest > _HUGE:
+        scale = sp.Integer(2) ** (int(largest).bit_length() - 1)
+        content, x = content * scale, sp.expand(x / scale)
+    return content, x
+
+
+_HUGE = 10**6
 
 
 def shorten(x: Expr, named: Mapping[str, Expr]) -> Expr:
@@ -89,6 +107,21 @@ def _collected(x: Expr) -> Expr:
     return sp.horner(x, *present) if present else x
 
 
+class _Text(StrPrinter):  # type: ignore[misc]
+    """sympy's text, a quotient of huge integers kept together: apart they overflow in float32."""
+
+    def _print_Mul(self, expr: Expr) -> str:
+        rational, rest = expr.as_coeff_Mul()
+        if _is_huge(rational) and rest != 1:
+            return f"({rational.p}/{rational.q})*{self.parenthesize(rest, PRECEDENCE['Mul'])}"
+        return str(super()._print_Mul(expr))
+
+
+def _is_huge(x: Expr) -> bool:
+    return bool(x.is_Rational) and max(abs(x.p), x.q) > _HUGE**2
+
+
 def text(x: Expr) -> str:
     """The canonical text of an expression."""
-    return str(sp.sstr(x, order="lex")).replace("E", "exp(1)") if x.has(sp.E) else str(sp.sstr(x))
+    found = _Text({"order": "lex"} if x.has(sp.E) else {}).doprint(x)
+    return str(found).replace("E", "exp(1)") if x.has(sp.E) else str(found)
