@@ -125,11 +125,11 @@ def _radius(ball: Ball) -> str:
 def _show_bounds(out: Console, record: Record) -> None:
     if record.table is None:
         return
-    rows = table("function", "variances", "|rho| up to", "|error| / sqrt(k11 k22) up to", "note")
+    rows = table("function", "variances", "|rho| up to", "|error| / sqrt(k11 k22) up to")
     for bound in record.table.bounds:
         span = f"{bound.q_low}..{bound.q_high}"
-        rows.add_row(bound.function, span, bound.rho, bound.bound or "uncertified", bound.note)
-    put(out, "\n[bold]truncation[/bold]")
+        rows.add_row(bound.function, span, bound.rho, bound.bound or f"uncertified: {bound.note}")
+    put(out, "\n[bold]truncation[/bold], k being the function's own diagonal; how certified: --json")
     put(out, rows)
 
 
@@ -143,9 +143,9 @@ def _show_certificates(out: Console, record: Record) -> None:
         points = f"{certificate.points} points ({certificate.grid})"
         put(out, f"\n[bold]certificate[/bold] on {certificate.backend}: {points}")
         put(out, _pivot(certificate))
-        notes = sorted({(m.function, m.note) for m in certificate.worst if m.note})
-        for function, note in notes:
-            put(out, Text(f"  {function}: {note}"))
+        noted = sorted({m.function for m in certificate.worst if m.note})
+        if noted:
+            put(out, f"notes on {', '.join(noted)} (--json)")
 
 
 def _pivot(certificate: Certificate) -> Table:

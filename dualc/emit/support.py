@@ -274,10 +274,14 @@ def exp_sum(start: Array, *rows: Array) -> Array:
 
 
 def correlation(q12: Array, q11: Array, q22: Array) -> Array:
-    """The correlation q12 / sqrt(q11 q22) in [-1, 1]; 1 if both variances are 0, 0 if one is."""
+    """The correlation q12 / sqrt(q11 q22) in [-1, 1], exactly +-1 where D = 0.
+
+    1 if both variances are 0, 0 if one is.
+    """
     scale = root(q11) * root(q22)
     regular = scale > 0
     rho = jnp.clip(q12 / jnp.where(regular, scale, 1.0), -1.0, 1.0)
+    rho = jnp.where(gap(q12, q11, q22) == 0, jnp.sign(q12) + 0 * rho, rho)
     both = (q11 == 0) & (q22 == 0)
     return jnp.where(regular, rho, jnp.where(both, jnp.ones_like(q12), jnp.zeros_like(q12)))
 
