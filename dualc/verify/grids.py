@@ -175,7 +175,7 @@ def refine(
             if error < 10.0**-digits:
                 return found, error
             reached = max(1.0, -math.log10(max(error, 1e-300)))
-            limits[graded] = coarser * math.sqrt(reached / digits)
+            limits[graded] = coarser * max(0.45, math.sqrt(reached / digits))
             if limits[graded] < step:
                 continue
         before[graded] = step, found
