@@ -245,7 +245,10 @@ def ratio(above: Array, below: Array) -> Array:
 
 
 def root_ratio(root_d: Array, q: Array, other: Array) -> Array:
-    """sqrt(D) / q. As q alone goes to 0 (then q12 = 0) it is infinite; at q = other = 0, along rho = 1, it is 0."""
+    """The quotient sqrt(D) / q of a variance q with its limits at q = 0.
+
+    As q alone goes to 0 (then q12 = 0) it is infinite; at q = other = 0, along rho = 1, it is 0.
+    """
     regular = q > 0
     limit = jnp.where(other > 0, jnp.inf, 0.0).astype(q.dtype)
     return jnp.where(regular, root_d / jnp.where(regular, q, 1.0), limit)
@@ -257,9 +260,10 @@ def choose(near: Array, one: Array, two: Array) -> Array:
 
 
 def exp_sum(start: Array, *rows: Array) -> Array:
-    """start + sum of weight * exp(exponent) over rows (exponent, weight, exponent, weight, ...).
+    """The sum of start and of weight * exp(exponent); rows are exponent, weight, exponent, ...
 
-    Added under one scale: where exponentials overflow, the sum has the sign of what dominates, never inf - inf.
+    Added under one scale: where exponentials overflow, the sum has the sign of what dominates,
+    never inf - inf.
     """
     exponents, weights = rows[::2], rows[1::2]
     top = exponents[0]
@@ -267,7 +271,7 @@ def exp_sum(start: Array, *rows: Array) -> Array:
         top = jnp.maximum(top, exponent)
     top = lax.stop_gradient(jnp.maximum(top, 0.0))
     total = start * jnp.exp(-top)
-    for exponent, weight in zip(exponents, weights):
+    for exponent, weight in zip(exponents, weights, strict=True):
         total = total + weight * jnp.exp(exponent - top)
     half = jnp.exp(top / 2)
     return jnp.where(total == 0, jnp.zeros_like(total), total * half * half)
@@ -524,13 +528,15 @@ def _zero_or(factor: Array, other: Array) -> Array:
 
 
 def weighted(shape: Callable[..., Array], a: Array, c: Array, weight: Array) -> Array:
-    """weight * shape(a, c) for exp_cosh, exp_sinh: right where the shape alone would underflow.
+    """The product weight * shape(a, c) for exp_cosh, exp_sinh, where the shape alone may underflow.
 
-    Half of the decay is taken first; for |c| >= 1 both are exp(|c| - a) / 2 but for a factor near 1.
+    Half of the decay is taken first; for |c| >= 1 both shapes are exp(|c| - a) / 2 but for a factor
+    near 1.
     """
     size = jnp.abs(c)
     held = lax.stop_gradient(jnp.where(size < 1, a, a - size)) / 2
-    held = jnp.clip(held, 0.0, -0.5 * math.log(jnp.finfo(a.dtype).tiny))
+    tiny = 2.0 ** (1 - _format(a.dtype)[1])  # the smallest normal number
+    held = jnp.clip(held, 0.0, -0.5 * math.log(tiny))
     return (shape(a - held, c) * weight) * jnp.exp(-held)
 
 
