@@ -2,16 +2,17 @@
 
 Expressions travel as canonical text, a subset of Python's syntax that `parse` alone produces:
 
-    expr  := integer | name | -expr | expr (+ - * / **) expr | expr (< <= > >=) expr | function(expr, ...)
-    name  := x, a kept parameter, pi            (for a kernel given by its dual: rho, q11, q22)
+    expr     := integer | name | -expr | expr (+ - * / **) expr | function(expr, ...)
+                | expr (< <= > >=) expr, but only as the first argument of `where`
+    name     := x, a kept parameter, pi         (for a kernel given by its dual: rho, q11, q22)
     function := where abs sign min max heaviside exp expm1 log log1p sqrt sin cos tan sinh cosh tanh
                 sigmoid softplus erf erfc normal_cdf normal_pdf atan sinc
 
-Everything else of the grammar (decimals, relu, clip, he, sum, aliases, list and integer parameters) is
-gone by then: rationals are quotients of integers, `relu(x)` is `max(x, 0)`, `e` is `exp(1)`.
-`heaviside(0)` is 1/2 and `sign(0)` is 0. `sinc(x)` is sin(x)/x with sinc(0) = 1: a removable singularity
-that a quotient cannot express. Comparisons stand only as the first argument of `where`; `min` and `max` have
-two arguments; an exponent holds neither x nor a kept parameter unless the base is free of x.
+Everything else of the grammar (decimals, relu, clip, he, sum, aliases, list and integer parameters)
+is gone by then: rationals are quotients of integers, `relu(x)` is `max(x, 0)`, `e` is `exp(1)`.
+`heaviside(0)` is 1/2 and `sign(0)` is 0. `sinc(x)` is sin(x)/x with sinc(0) = 1: a removable
+singularity that a quotient cannot express. `min` and `max` have two arguments; an exponent holds
+neither x nor a kept parameter unless the base is free of x.
 """
 
 from __future__ import annotations
@@ -44,9 +45,10 @@ def _tree(text: str) -> ast.expr:
 def fold(text: str, algebra: Mapping[str, Callable[..., Any]], names: Mapping[str, Any]) -> Any:
     """The value of a canonical expression in an algebra: one entry per operation.
 
-    `algebra` has "number" (an int to a value), "neg", "add", "sub", "mul", "div", "pow" (the exponent is a
-    value of the algebra too), "lt", "le", "gt", "ge" and the names in FUNCTIONS; `names` gives x, pi and
-    the parameters. sympy, mpmath, balls, jets and JAX source are five such algebras.
+    `algebra` has "number" (an int to a value), "neg", "add", "sub", "mul", "div", "pow" (the
+    exponent is a value of the algebra too), "lt", "le", "gt", "ge" and the names in FUNCTIONS;
+    `names` gives x, pi and the parameters. sympy, mpmath, balls, jets and JAX source are five such
+    algebras.
     """
 
     def walk(node: ast.expr) -> Any:
@@ -78,7 +80,7 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Known:
-    """A claim from the literature about an entry: `function` at the given point, or a formula, with its source."""
+    """A formula from the literature for a function of an entry, with its source."""
 
     function: str  # "dual" | "dual_dot" | "hermite"
     claim: str  # canonical expression in q12, q11, q22, rho and the parameters
@@ -95,7 +97,7 @@ class Activation:
     typed: str  # the expression as the person wrote it
     parameters: tuple[Parameter, ...] = ()
     fixed: tuple[tuple[str, str], ...] = ()  # integer and list parameters, compiled in
-    kinks: tuple[str, ...] = ()  # ascending canonical constants (may hold parameters) where phi is not smooth
+    kinks: tuple[str, ...] = ()  # ascending constants (parameters too) where phi is not smooth
     summary: str = ""
     aliases: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
@@ -104,24 +106,32 @@ class Activation:
 
 @dataclass(frozen=True)
 class Term:
-    """coefficient * sqrt(root) / sqrt(radicand) * shape(arguments), one summand of an exact form.
+    """One summand of an exact form: coefficient * sqrt(root) / sqrt(radicand) * shape(arguments).
 
-    With a tilt (a1, a2) the whole is divided by sqrt(delta), and q11, q12, q22, D stand for the tilted covariance:
-    (q11 - 2 a2 D, q12, q22 - 2 a1 D, D) / delta, delta = 1 - 2 a1 q11 - 2 a2 q22 + 4 a1 a2 D.
+    With a tilt (a1, a2) the whole is divided by sqrt(delta), and q11, q12, q22, D stand for the
+    tilted covariance: (q11 - 2 a2 D, q12, q22 - 2 a1 D, D) / delta,
+    delta = 1 - 2 a1 q11 - 2 a2 q22 + 4 a1 a2 D.
 
     Shapes, with D = q11 q22 - q12**2:
-        one                                  1
-        odd_angle (w, c)                     atan2(c, sqrt(w))
-        wedge     (w, c, n, above, below)    psi + above/sqrt(w') for c >= 0, and T_n + below/sqrt(w') for c < 0
-        cosh, sinh, cos, sin  (a, c)         exp(a) cosh(c), exp(a) sinh(c), exp(a) cos(c), exp(a) sin(c)
-        exp, grow  (a, c)                    exp(a + c); grow where the exponent may be large and positive
-        coshm1, expm1  (a, c)                exp(a) (cosh(c) - 1), exp(a) (exp(c) - 1)
-        product (left, right)                left right, each a sum of rows "shape;coefficient;exponent" (exp, expm1, none)
-        orthant   (i, j, sign)               E[max(u, 0)**i max(v, 0)**j], the covariance being sign * q12
-    In a wedge psi = atan2(sqrt(w), -c) lies in [0, pi], and T_n = atan(t) less n terms of Euler's series,
-    t = sqrt(w)/|c|: both branches are equal, the second does not cancel at psi -> 0.
-    Texts are canonical expressions in q12, q11, q22, D, pi and the parameters; numerators of coefficients
-    hold no product q11 q22 (it is D + q12**2), which makes them unique. Empty text stands for 1.
+        one                             1
+        odd_angle (w, c)                atan2(c, sqrt(w))
+        wedge     (w, c, n, *above, *below)
+                                        psi, and `above` is added, where c >= 0;
+                                        T_n, and `below` is added, where c < 0
+        cosh, sinh, cos, sin  (a, c)    exp(a) cosh(c), exp(a) sinh(c), exp(a) cos(c), exp(a) sin(c)
+        exp, grow  (a, c)               exp(a + c); grow: the exponent may be large and positive
+        coshm1, expm1  (a, c)           exp(a) (cosh(c) - 1), exp(a) (exp(c) - 1)
+        product   (left, right)         the product of two sums of coefficient * shape(exponent),
+                                        rows "shape;coefficient;exponent", shape exp, expm1 or none
+        orthant   (i, j, sign)          E[max(u, 0)**i max(v, 0)**j], the covariance sign * q12
+        power     (m, left, right)      q12**m left(q11) right(q22)
+        given     (x,)                  x, in rho, q11 and q22 (an entry given by its dual)
+    In a wedge psi = atan2(sqrt(w), -c) lies in [0, pi], T_n is atan(sqrt(w)/|c|) less n terms of
+    Euler's series, and `above`, `below` are summands (coefficient, root, radicand) of shape one:
+    both branches are equal, the second does not cancel at psi -> 0.
+    Texts are canonical expressions in q12, q11, q22, D, pi and the parameters; numerators of
+    coefficients hold no product q11 q22 (it is D + q12**2), which makes them unique. Empty text
+    stands for 1.
     """
 
     coefficient: str
@@ -147,7 +157,10 @@ class Formula:
 
 @dataclass(frozen=True)
 class Atom:
-    """coefficient * x**power * exp(a x**2 + b x) * link, link = 1 | 1[x > 0] | Phi(kappa x), for hermite(q)."""
+    """One summand of phi, coefficient * x**power * exp(a x**2 + b x) * link, for hermite(q).
+
+    The link is 1, 1[x > 0] or Phi(kappa x).
+    """
 
     coefficient_real: str
     coefficient_imag: str
@@ -161,7 +174,7 @@ class Atom:
 
 @dataclass(frozen=True)
 class DualForm:
-    """What derivation found: the tier, the exact formulas and atoms (closed tier), or why there are none."""
+    """What derivation found: the tier, and exact formulas and atoms or why there are none."""
 
     tier: str  # "closed" | "series"
     formulas: tuple[Formula, ...] = ()
@@ -192,7 +205,7 @@ class PlannedFunction:
 
 @dataclass(frozen=True)
 class KernelPlan:
-    """Everything the printer needs: cancellation-free bodies, the domain and the points next to branches."""
+    """What the printer needs: bodies that do not cancel, the domain, points next to branches."""
 
     functions: tuple[PlannedFunction, ...]
     domain_high: str
@@ -218,7 +231,10 @@ class Ball:
 
 @dataclass(frozen=True)
 class HermiteSeries:
-    """a_n = E[phi(Z) h_n(Z)] at variance 1 and the default parameters, n = 0..order, and what they lack."""
+    """a_n = E[phi(Z) h_n(Z)], n = 0..order, and what they lack.
+
+    At variance 1 and the default parameters.
+    """
 
     order: int
     coefficients: tuple[Ball, ...]
@@ -228,7 +244,7 @@ class HermiteSeries:
 
 @dataclass(frozen=True)
 class Bound:
-    """A certified bound of a truncated series on a region of variances, in units of sqrt(k11 k22)."""
+    """A certified bound of a truncated series in a region, in units of sqrt(k11 k22)."""
 
     function: str  # "dual" | "dual_dot"
     q_low: str
@@ -242,8 +258,8 @@ class Bound:
 class SeriesTable:
     """Chebyshev coefficients, one row per Hermite degree, from which emitted code evaluates a_n(q).
 
-    `order` is the highest degree kept. How the rows are read (variable, scaling, powers) is the law of
-    `SERIES_LAW` in the support file; `powers[n]` is twice the exponent of q split off from a_n.
+    `order` is the highest degree kept. How the rows are read (variable, scaling, powers) is the law
+    of `Series` in the support file; `powers[n]` is twice the exponent of q split off from a_n.
     """
 
     order: int
@@ -251,7 +267,7 @@ class SeriesTable:
     powers: tuple[int, ...]
     rows: tuple[tuple[str, ...], ...]  # repr of float64, correctly rounded
     bounds: tuple[Bound, ...]
-    scale: str = "0.0625"  # the variance from which on the variable log(1 + sqrt(q/scale)) is logarithmic
+    scale: str = "0.0625"  # from this variance on log(1 + sqrt(q/scale)) is logarithmic in q
     degree: int = 0  # a_n grows like q**(degree/2) exp(rate q)
     rate: str = "0.0"
     limit: str = "0.0"  # 1/q* where E[phi^2] becomes infinite at q*; "0.0" if nowhere
@@ -262,7 +278,7 @@ class SeriesTable:
 
 @dataclass(frozen=True)
 class Measurement:
-    """The worst error of one emitted function in one dtype and region, in the accuracy unit, and where."""
+    """The worst error of an emitted function in one dtype and region, in units, and where."""
 
     function: str
     dtype: str  # "float32" | "float64"
