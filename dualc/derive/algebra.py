@@ -1,4 +1,4 @@
-"""The exact constants of derivation: the one place in `derive` that knows sympy (which has no types)."""
+"""The exact constants of derivation: a typed face for sympy, which has no types."""
 
 from __future__ import annotations
 
@@ -135,11 +135,8 @@ def exact(text: str) -> Constant:
     return value(text, {})
 
 
-_FACTOR_TEXT = {sp.exp: "exp", sp.log: "log", sp.sin: "sin", sp.cos: "cos", sp.erf: "erf"}
-
-
 def text(x: Constant) -> str:
-    """The canonical text of a sympy expression: Python syntax, rationals as quotients, ordered terms."""
+    """The canonical text of a sympy expression: rationals as quotients, terms in order."""
     if x.is_Integer:
         return str(x)
     if x.is_Rational:

@@ -1,14 +1,16 @@
-"""From an expression to atoms p(x) exp(a x**2 + b x) * link, interval by interval, without algebraic guesswork.
+"""From an expression to its atoms p(x) exp(a x**2 + b x) * link, interval by interval.
 
-The expression is folded over sums of atoms themselves: a product of two sums is a sum, an exponential of a
-quadratic is an atom, and whatever leaves the class says so at once. On each interval between kinks the branch
-of abs, min, where, ... is the one that holds at a point inside.
+The expression is folded over sums of atoms themselves: a product of two sums is a sum, an
+exponential of a quadratic is an atom, and whatever leaves the class says so at once. On each
+interval between kinks the branch of abs, min, where, ... is the one that holds at a point inside:
+no algebra of Piecewise or inequalities is needed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from fractions import Fraction
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 from dualc import ir
@@ -39,18 +41,13 @@ _PLAIN = Key(algebra.ZERO, algebra.ZERO, None)
 Sum = dict[Key, dict[int, Constant]]  # key -> power -> coefficient
 
 
-STEP = Link(0, algebra.ONE)
-_PLAIN = Key(algebra.ZERO, algebra.ZERO, None)
-Sum = dict[Key, dict[int, Constant]]  # key -> power -> coefficient
-
-
 def constant(value: Constant) -> Sum:
     """The sum that is a constant."""
     return _clean({_PLAIN: {0: value}})
 
 
 def add(left: Sum, right: Sum, factor: Constant = algebra.ONE) -> Sum:
-    """left + factor * right."""
+    """The sum left + factor * right."""
     total = {key: dict(polynomial) for key, polynomial in left.items()}
     for key, polynomial in right.items():
         row = total.setdefault(key, {})
@@ -60,7 +57,7 @@ def add(left: Sum, right: Sum, factor: Constant = algebra.ONE) -> Sum:
 
 
 def multiply(left: Sum, right: Sum) -> Sum:
-    """left * right; at most one link may survive in each product."""
+    """The product left * right; at most one link may survive in each product of atoms."""
     total: Sum = {}
     for one, p in left.items():
         for two, q in right.items():
@@ -98,7 +95,7 @@ def derivative(terms: Sum) -> tuple[Sum, Constant]:
 
 
 def parameter_derivative(terms: Sum, name: str) -> Sum:
-    """The derivative of every atom with respect to a parameter (links may depend on it through kappa)."""
+    """The derivative with respect to a parameter, on which links may depend through kappa."""
     total: Sum = {}
     for key, polynomial in terms.items():
         inner: dict[int, Constant] = {}
@@ -136,11 +133,9 @@ def read(activation: ir.Activation) -> Sum:
     kinks = [algebra.value(text, symbols) for text in activation.kinks]
     places = [float(kink.subs(values)) for kink in kinks]
     pieces = [
-        _on_interval(activation.expression, symbols, values, inside)
-        for inside in _insides(places)
+        _on_interval(activation.expression, symbols, values, inside) for inside in _insides(places)
     ]
-    below: Sum = pieces[0]
-    total = below
+    total = pieces[0]
     for kink, left, right in zip(kinks, pieces, pieces[1:], strict=False):
         change = add(right, left, -algebra.ONE)
         if not change:
@@ -152,9 +147,10 @@ def read(activation: ir.Activation) -> Sum:
 
 
 def _insides(places: list[float]) -> list[Fraction]:
+    """A point inside each interval between neighbouring kinks, and outside the outermost ones."""
     if not places:
         return [Fraction(1, 3)]
-    between = [(a + b) / 2 for a, b in zip(places, places[1:], strict=False)]
+    between = [(a + b) / 2 for a, b in pairwise(places)]
     return [Fraction(x) for x in (places[0] - 1 / 3, *between, places[-1] + 1 / 3)]
 
 
@@ -166,51 +162,48 @@ def _on_interval(
 ) -> Sum:
     """The expression as a sum of atoms on the interval that holds the point `inside`."""
 
-    def at(terms: Sum) -> float:
-        return algebra.real_value(evaluate(terms, inside), substitution)
+    def is_positive(terms: Sum) -> bool:
+        return algebra.real_value(evaluate(terms, inside), substitution) > 0
 
-    def choose(sign_of: Sum, positive: Sum, negative: Sum) -> Sum:
-        return positive if at(sign_of) > 0 else negative
-
-    minus_one = constant(-algebra.ONE)
-    table: dict[str, Callable[..., Any]] = {
-        "number": lambda n: constant(algebra.integer(n)),
-        "neg": lambda f: multiply(minus_one, f),
-        "add": add,
-        "sub": lambda f, g: add(f, g, -algebra.ONE),
-        "mul": multiply,
-        "div": lambda f, g: multiply(f, _power(g, constant(-algebra.ONE))),
-        "pow": _power,
-        "lt": lambda f, g: at(add(g, f, -algebra.ONE)) > 0,
-        "le": lambda f, g: at(add(g, f, -algebra.ONE)) > 0,
-        "gt": lambda f, g: at(add(f, g, -algebra.ONE)) > 0,
-        "ge": lambda f, g: at(add(f, g, -algebra.ONE)) > 0,
-        "where": lambda condition, f, g: f if condition else g,
-        "abs": lambda f: choose(f, f, multiply(minus_one, f)),
-        "sign": lambda f: choose(f, constant(algebra.ONE), minus_one) if f else {},
-        "heaviside": lambda f: choose(f, constant(algebra.ONE), {}),
-        "max": lambda f, g: choose(add(f, g, -algebra.ONE), f, g),
-        "min": lambda f, g: choose(add(f, g, -algebra.ONE), g, f),
-        "sinh": lambda f: _pair(f, algebra.ONE, -1),
-        "cosh": lambda f: _pair(f, algebra.ONE, 1),
-        "sin": lambda f: _pair(f, algebra.I, -1),
-        "cos": lambda f: _pair(f, algebra.I, 1),
-        "exp": _exp,
-        "expm1": lambda f: add(_exp(f), minus_one),
-        "erf": lambda f: _cdf(f, algebra.sqrt(2), 2, -1),
-        "erfc": lambda f: add(constant(algebra.ONE), _cdf(f, algebra.sqrt(2), 2, -1), -algebra.ONE),
-        "normal_cdf": lambda f: _cdf(f, algebra.ONE, 1, 0),
-        "normal_pdf": lambda f: multiply(
-            constant(1 / algebra.sqrt(2 * algebra.PI)),
-            _exp(multiply(constant(-algebra.ONE / 2), multiply(f, f))),
-        ),
-    }
-    for name in ir.FUNCTIONS:
-        table.setdefault(name, _of_constant(name))
+    table = {name: _of_constant(name) for name in ir.FUNCTIONS} | _SMOOTH | _branches(is_positive)
     names = {"x": {_PLAIN: {1: algebra.ONE}}, "pi": constant(algebra.PI)}
     names |= {name: constant(symbol) for name, symbol in symbols.items()}
     result: Sum = ir.fold(expression, table, names)
     return result
+
+
+def _branches(is_positive: Callable[[Sum], bool]) -> dict[str, Callable[..., Any]]:
+    """What chooses a branch by the sign of a sum, the sign being known inside an interval."""
+
+    def exceeds(f: Sum, g: Sum) -> bool:
+        return is_positive(_difference(f, g))
+
+    one = constant(algebra.ONE)
+    return {
+        "lt": lambda f, g: exceeds(g, f),
+        "le": lambda f, g: exceeds(g, f),
+        "gt": exceeds,
+        "ge": exceeds,
+        "where": lambda condition, f, g: f if condition else g,
+        "abs": lambda f: f if is_positive(f) else _negative(f),
+        "sign": lambda f: (one if is_positive(f) else _negative(one)) if f else {},
+        "heaviside": lambda f: one if is_positive(f) else {},
+        "max": lambda f, g: f if exceeds(f, g) else g,
+        "min": lambda f, g: g if exceeds(f, g) else f,
+    }
+
+
+def _negative(f: Sum) -> Sum:
+    return multiply(constant(-algebra.ONE), f)
+
+
+def _difference(f: Sum, g: Sum) -> Sum:
+    return add(f, g, -algebra.ONE)
+
+
+def _normal_pdf(f: Sum) -> Sum:
+    size = constant(1 / algebra.sqrt(2 * algebra.PI))
+    return multiply(size, _exp(multiply(constant(-algebra.ONE / 2), multiply(f, f))))
 
 
 def evaluate(terms: Sum, x: Fraction) -> Constant:
@@ -263,18 +256,21 @@ def _power(base: Sum, exponent: Sum) -> Sum:
     if set(power) - {0} or not algebra.is_integer(n):
         raise NoClosedForm("a power that is not an integer")
     if n < 0:
-        if len(base) == 1 and set(next(iter(base.values()))) == {0}:
-            ((key, row),) = base.items()
-            if key.link is None:
-                base, n = {Key(-key.a, -key.b, None): {0: 1 / row[0]}}, -n
-        if n < 0:
-            raise NoClosedForm("a quotient by a function of x")
+        base, n = _reciprocal(base), -n
     if n > _MAX_POWER:
         raise NoClosedForm(f"a power above {_MAX_POWER}")
     result = constant(algebra.ONE)
     for _ in range(int(n)):
         result = multiply(result, base)
     return result
+
+
+def _reciprocal(base: Sum) -> Sum:
+    """The reciprocal of a single exponential; that of any other sum is outside the class."""
+    (key, row), *others = base.items()
+    if others or key.link is not None or set(row) != {0}:
+        raise NoClosedForm("a quotient by a function of x")
+    return {Key(-key.a, -key.b, None): {0: 1 / row[0]}}
 
 
 def _exp(argument: Sum) -> Sum:
@@ -284,7 +280,10 @@ def _exp(argument: Sum) -> Sum:
 
 
 def _pair(argument: Sum, unit: Constant, sign: int) -> Sum:
-    """cosh, sinh, cos or sin of an affine argument, as (exp(unit f) + sign exp(-unit f)) / (2 or 2 unit)."""
+    """The sum (exp(unit f) + sign exp(-unit f)) / (2 or 2 unit) of an affine argument f.
+
+    That is cosh, sinh (unit 1), cos and sin (unit i), for sign 1 and -1.
+    """
     p = _as_polynomial(argument, 1, "a hyperbolic or circular function of anything but an affine")
     slope, phase = unit * p.get(1, algebra.ZERO), p.get(0, algebra.ZERO)
     half = algebra.ONE / 2 / (unit if sign < 0 else algebra.ONE)
@@ -296,7 +295,7 @@ def _pair(argument: Sum, unit: Constant, sign: int) -> Sum:
 
 
 def _cdf(argument: Sum, scale: Constant, factor: int, shift: int) -> Sum:
-    """factor * Phi(scale * argument) + shift; kappa is kept positive where its sign is known."""
+    """The sum factor * Phi(scale * argument) + shift, kappa positive where its sign is known."""
     p = _as_polynomial(argument, 1, "erf or normal_cdf of anything but an affine argument")
     kappa = algebra.tidy(scale * p.get(1, algebra.ZERO))
     if kappa == 0:
@@ -316,3 +315,24 @@ def _of_constant(name: str) -> Callable[..., Sum]:
         return constant(algebra.function(name, p.get(0, algebra.ZERO)))
 
     return apply
+
+
+_SMOOTH: dict[str, Callable[..., Any]] = {
+    "number": lambda n: constant(algebra.integer(n)),
+    "neg": _negative,
+    "add": add,
+    "sub": _difference,
+    "mul": multiply,
+    "div": lambda f, g: multiply(f, _power(g, constant(-algebra.ONE))),
+    "pow": _power,
+    "sinh": lambda f: _pair(f, algebra.ONE, -1),
+    "cosh": lambda f: _pair(f, algebra.ONE, 1),
+    "sin": lambda f: _pair(f, algebra.I, -1),
+    "cos": lambda f: _pair(f, algebra.I, 1),
+    "exp": _exp,
+    "expm1": lambda f: _difference(_exp(f), constant(algebra.ONE)),
+    "erf": lambda f: _cdf(f, algebra.sqrt(2), 2, -1),
+    "erfc": lambda f: _difference(constant(algebra.ONE), _cdf(f, algebra.sqrt(2), 2, -1)),
+    "normal_cdf": lambda f: _cdf(f, algebra.ONE, 1, 0),
+    "normal_pdf": _normal_pdf,
+}
