@@ -1,4 +1,4 @@
-"""derive: an Activation to its DualForm, the exact formulas of the closed class or the reason there are none."""
+"""derive: an Activation to its DualForm, exact formulas or the reason why there are none."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from dualc.ir import Activation, Atom, DualForm, Formula
 
 
 def derive(activation: Activation) -> DualForm:
-    """The dual, its derivatives in q12, q11 and every parameter as exact forms, or why there are none.
+    """The dual and its derivatives in q12, q11 and every parameter as exact forms.
 
-    d/dq11 is E[phi''(u) phi(v)]/2 with the masses of phi''; no closed form is a result, not an error.
+    d/dq11 is E[phi''(u) phi(v)]/2 with the masses of phi''. Outside the closed class the form says
+    why: that is a result, not an error.
     """
     if activation.dual is not None:
         return _form(given.formulas(activation), (), ())
     try:
-        phi = read(activation)
-        return _closed(activation, phi)
+        return _closed(activation, read(activation))
     except NoClosedForm as reason:
         return DualForm(tier="series", gave_up=str(reason))
 
@@ -68,11 +68,10 @@ def _atoms(phi: Sum) -> tuple[Atom, ...]:
     """The atoms as text, for the recurrences of the Hermite coefficients."""
     out = []
     for key, row in phi.items():
-        real, imaginary = algebra.complex_parts(key.b)
+        b_real, b_imag = map(algebra.text, algebra.complex_parts(key.b))
         kappa = None if key.link is None else algebra.text(key.link.kappa)
         zeta = 0 if key.link is None else key.link.zeta
         for power, c in row.items():
-            parts = tuple(algebra.text(part) for part in algebra.complex_parts(c))
-            b = (algebra.text(real), algebra.text(imaginary))
-            out.append(Atom(*parts, power, algebra.text(key.a), *b, kappa, zeta))
+            real, imag = map(algebra.text, algebra.complex_parts(c))
+            out.append(Atom(real, imag, power, algebra.text(key.a), b_real, b_imag, kappa, zeta))
     return tuple(out)

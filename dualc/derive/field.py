@@ -1,4 +1,4 @@
-"""Rational functions in q12, q11, q22, D and the constants of one activation, and their normal form."""
+"""Rational functions in q12, q11, q22, D and an activation's constants, and their normal form."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ Polynomial = Any  # of its ring
 
 
 class Field:
-    """QQ(q12, q11, q22, D, constants): irrational constants are generators with the relation of their square."""
+    """QQ(q12, q11, q22, D, constants), the field that all coefficients of one activation lie in.
+
+    Irrational constants are generators; those that are roots, and i, obey their square's relation.
+    """
 
     def __init__(self, constants: Iterable[algebra.Constant]):
         """Collect every irrational part of the constants as a generator."""
@@ -33,6 +36,7 @@ class Field:
         self._relations = self._squares()
 
     def _squares(self) -> list[tuple[int, Polynomial]]:
+        """(index, square) of every generator that is a root or i."""
         out = []
         for k, g in enumerate(self.generators):
             if g == sp.I or (g.is_Pow and g.exp == sp.Rational(1, 2)):
@@ -44,11 +48,11 @@ class Field:
         return self.field.from_expr(sp.expand(c))
 
     def is_short(self, *elements: Element) -> bool:
-        """Whether numerators are short to evaluate and far from overflow at variances of 1e4 in float32."""
+        """Whether numerators are short, and far from overflow in float32 at variances of 1e4."""
         return all(len(x.numer) <= _SHORT and _degree(x.numer) <= _LOW for x in elements)
 
     def normal(self, x: Element) -> Element:
-        """The unique form: no q11 q22 and no square of a root in the numerator, roots cleared below."""
+        """The unique form: numerator and denominator reduced, the latter keeping its q11 q22."""
         if x == 0:
             return x
         numerator = self.reduce(x.numer)
@@ -56,7 +60,10 @@ class Field:
         return self.field(numerator) / below if numerator != 0 else self.zero
 
     def reduce(self, p: Polynomial, variances: bool = True) -> Polynomial:
-        """A polynomial modulo q11 q22 = D + q12**2 (if `variances`), i**2 = -1 and the squares of roots."""
+        """A polynomial modulo i**2 = -1, the squares of roots, and q11 q22 = D + q12**2.
+
+        The last only if `variances`.
+        """
         q12, _, _, d = self.ring.gens[:4]
         substitute = d + q12**2
         total = self.ring.zero
@@ -73,7 +80,7 @@ class Field:
         return total if total == p else self.reduce(total, variances)
 
     def uncorrelated(self, x: Element) -> Element:
-        """x at q12 = 0 (its denominator being free of q12)."""
+        """The value of x at q12 = 0 (its denominator being free of q12)."""
         numerator = self.ring.zero
         for monomial, c in x.numer.terms():
             if monomial[0] == 0:
@@ -81,7 +88,7 @@ class Field:
         return self.field(numerator) / self.field(x.denom)
 
     def at_zero(self, x: Element) -> Element:
-        """x at q12 = q11 = q22 = D = 0, for a polynomial in them."""
+        """The value of x at q12 = q11 = q22 = D = 0, for a polynomial in them."""
         numerator = self.ring.zero
         for monomial, c in x.numer.terms():
             if not any(monomial[:4]):
@@ -142,14 +149,14 @@ class Field:
         )
 
     def divide_out(self, x: Element, radicand: Polynomial) -> Element | None:
-        """x / radicand where the numerator is divisible, else None."""
+        """The quotient x / radicand where the numerator is divisible, else None."""
         quotient, remainder = divmod(self.reduce(x.numer), radicand)
         if remainder != 0:
             return None
         return self.field(quotient) / self.field(x.denom)
 
     def evaluator(self, defaults: Mapping[Any, Any]) -> Callable[..., Any]:
-        """A function (element, q12, q11, q22, D) -> value at the default parameters, in mpmath's precision."""
+        """The function (element, q12, q11, q22, D) -> value at default parameters, by mpmath."""
         constants = [
             mp.mpc(0, 1) if g == sp.I else mp.mpf(sp.N(g.subs(dict(defaults)), mp.dps))
             for g in self.generators[4:]
@@ -189,7 +196,10 @@ class Field:
         return "*".join(parts)
 
     def _monomial_content(self, p: Polynomial) -> tuple[Any, list[tuple[Polynomial, int]]]:
-        """A long polynomial less its content and common powers: it seldom factors further, and trying costs."""
+        """A polynomial's content, then its common powers and the rest as factors.
+
+        A long one seldom factors further, and trying costs.
+        """
         content, p = p.primitive()
         common = [min(powers) for powers in zip(*p.monoms(), strict=True)]
         p = p.quo(self.ring.term_new(tuple(common), self.ring.domain.one))
@@ -198,12 +208,12 @@ class Field:
 
 
 def _degree(p: Polynomial) -> int:
-    weights = (1, 1, 1, 2)  # of q12, q11, q22, D
-    return max((sum(w * e for w, e in zip(weights, m, strict=False)) for m in p.monoms()), default=0)
+    """The highest degree of a monomial in the covariance, D counting 2."""
+    return max((q12 + q11 + q22 + 2 * d for q12, q11, q22, d, *_ in p.monoms()), default=0)
 
 
 _SHORT, _LOW = 100, 9  # summands; degree, a variance counting 1 and D counting 2
-_HUGE = 10**6
+_HUGE = 10**6  # integers under a root beyond it are brought near 1
 _FACTORED = 12  # summands up to which numerators are factored
 
 

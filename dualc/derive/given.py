@@ -9,7 +9,10 @@ from dualc.ir import Activation, Formula, Term
 
 
 def formulas(activation: Activation) -> tuple[Formula, ...]:
-    """dual, dk/dq12 = k_rho / sqrt(q11 q22), dk/dq11 = k_q11 - rho k_rho / (2 q11), and dk/dparameter."""
+    """The dual k and its derivatives in q12, q11 and every parameter.
+
+    dk/dq12 = k_rho / sqrt(q11 q22) and dk/dq11 = k_q11 - rho k_rho / (2 q11).
+    """
     assert activation.dual is not None
     rho = sp.Symbol("rho", real=True)
     q11, q22 = sp.symbols("q11 q22", positive=True)

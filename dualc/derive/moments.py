@@ -1,8 +1,8 @@
-"""Moments E[u^i v^j link1(u) link2(v)] of a tilted zero-mean Gaussian pair, links at 0, by Stein's recursion.
+"""Moments E[u^i v^j link1(u) link2(v)] of a tilted Gaussian pair, links at 0, by Stein's recursion.
 
-A state holds the covariance projectively: S = (n11, n12, n22) / delta, det S = d / delta. Conditioning on a
-link's own event (kappa u + z = 0) leaves a state of the same kind, all its entries sums of products:
-no cancellation ever enters. Values are vectors over a small basis,
+A state holds the covariance projectively: S = (n11, n12, n22) / delta, det S = d / delta.
+Conditioning on a link's own event (kappa u + z = 0) leaves a state of the same kind, all its
+entries sums of products: no cancellation ever enters. Values are vectors over a small basis,
 
     no link     one
     one link    half = 1/2,  d = kappa sqrt(delta / v) / sqrt(2 pi)
@@ -39,12 +39,12 @@ class Event(NamedTuple):
 
 
 def variance(state: State, event: Event, side: int) -> Element:
-    """delta times the variance of the event's left-hand side."""
+    """The variance of the event's left-hand side, times delta."""
     return event.kappa2 * (state.n11, state.n22)[side] + event.zeta * state.delta
 
 
 def determinant(state: State, one: Event, two: Event) -> Element:
-    """delta times the determinant of the covariance of two events, as a sum of products."""
+    """The determinant of the covariance of two events, times delta, as a sum of products."""
     return (
         one.kappa2 * two.kappa2 * state.d
         + one.kappa2 * state.n11 * two.zeta
@@ -68,7 +68,8 @@ def moment(
 ) -> Vector:
     """E[u^i v^j link1 link2] as a vector over the basis above; `mean` only without links."""
     if i == 0 and j == 0:
-        return {("one", "half", "psi")[(one is not None) + (two is not None)]: state.delta**0}
+        links = (one is not None) + (two is not None)
+        return {("one", "half", "psi")[links]: state.delta**0}
     out: Vector = {}
     side = 0 if i > 0 else 1
     lower = (i - 1, j) if i > 0 else (0, j - 1)
@@ -96,6 +97,7 @@ def _lift(given: Vector, name: str) -> Vector:
 
 
 def _accumulate(out: Vector, factor: Element, vector: Vector) -> None:
+    """Add factor * vector to `out`."""
     if factor == 0:
         return
     for basis, value in vector.items():
