@@ -6,13 +6,14 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 from flint import arb, arb_mat, ctx
 
 from dualc.verify.grids import cover, grid, refine, window
 from dualc.verify.model import Model, Row, Table, ball, log_magnitude
-from dualc.verify.quadrature import gauss_hermite
+from dualc.verify.quadrature import Nodes, gauss_hermite
 
 Pairs = dict[tuple[str, str], arb]
 
@@ -162,28 +163,49 @@ def degenerate(model: Model, place: Place, digits: int) -> tuple[Pairs, float]:
     other = sorted((w / slope for w in window(model, place.q22, 2.0, digits)), key=float)
     low, high = min(low, other[0].mid(), key=float), max(high, other[1].mid(), key=float)
     pairs = [p for p in model.pairs if p != ("e", "e") or model.is_smooth]  # else infinite
-    exact = [p for p in pairs if not p[0].startswith("pd:") and not p[1].startswith("pd:")]
-    scale = ball(place.q11).sqrt().mid()
-    mirrors = [b / slope for b in model.breaks]
-
-    def differ(a: tuple[Pairs, Pairs], b: tuple[Pairs, Pairs]) -> float:
-        gaps = [(abs((a[0][p] - b[0][p]).mid()), b[1][p]) for p in exact]
-        return max((float(gap / size) for gap, size in gaps if size > 0), default=0.0)
-
-    found, error = refine(
-        (low, high, scale),
-        len(model.breaks),
-        digits,
-        lambda graded, step: cover(model, low, high, scale, graded, step, mirrors),
-        lambda nodes, graded, step: _line_sums(model, nodes, slope, place, pairs),
-        differ,
-        _MOST,
-        f"{model.name} at rho = +-1, variance {float(place.q11):g}",
-    )
+    found, _, error = _line(model, place, slope, (low, high), pairs, digits)
     doubt = _doubt(error, digits)
     sums = {p: _blur(value, found[1][p], doubt) for p, value in found[0].items()}
     _add_masses(model, sums, slope, place)
     return sums, error
+
+
+def _line(
+    model: Model,
+    place: Place,
+    slope: arb,
+    ends: tuple[arb, arb],
+    pairs: Sequence[tuple[str, str]],
+    digits: int,
+) -> tuple[tuple[Pairs, Pairs], Table, float]:
+    """The sums along v = slope u, refined until two grids agree; the grid; the disagreement.
+
+    Products of two functions are compared, not the functions: sin(30 u) sin(60 u) asks for more.
+    """
+    low, high = ends
+    exact = [p for p in pairs if not p[0].startswith("pd:") and not p[1].startswith("pd:")]
+    scale = ball(place.q11).sqrt().mid()
+    mirrors = [b / slope for b in model.breaks]
+
+    def differ(a: tuple[Any, Pairs, Pairs], b: tuple[Any, Pairs, Pairs]) -> float:
+        gaps = [(abs((a[1][p] - b[1][p]).mid()), b[2][p]) for p in exact]
+        return max((float(gap / size) for gap, size in gaps if size > 0), default=0.0)
+
+    def evaluate(nodes: Nodes, graded: bool, step: float) -> tuple[Any, Pairs, Pairs]:
+        return (nodes, graded, step), *_line_sums(model, nodes, slope, place, pairs)
+
+    (rule, sums, sizes), error = refine(
+        (low, high, scale),
+        len(model.breaks),
+        digits,
+        lambda graded, step: cover(model, low, high, scale, graded, step, mirrors),
+        evaluate,
+        differ,
+        _MOST,
+        f"{model.name} along rho = +-1, variance {float(place.q11):g}",
+    )
+    nodes, graded, step = rule
+    return (sums, sizes), Table(model, nodes, low, high, step=step, graded=graded), error
 
 
 def _flipped(found: tuple[Pairs, float]) -> tuple[Pairs, float]:
@@ -256,8 +278,9 @@ def edge(model: Model, place: Place, digits: int) -> tuple[Pairs, float] | None:
         return other and _flipped(other)
     r = ball(place.q12) / ball(place.q11)
     s = (ball(place.gap) / ball(place.q11)).sqrt()
-    base, error = grid(model, place.q11, 0, digits)
     ends = window(model, place.q11, 2.0, digits)
+    pairs = [p for p in model.pairs if p != ("e", "e") or model.is_smooth]
+    _, base, error = _line(model, place, r, ends, pairs, digits)
     reach = (_reach(digits) * s).mid()
     zones = _zones([k / r for k in model.breaks], abs(reach / r), *ends)
     far = _far_nodes(model, place, zones, ends, base)
