@@ -119,10 +119,13 @@ def _place(point: Sequence[float | Fraction], digits: int) -> tuple[Place, bool]
 
 
 def _settle(value: arb, digits: int) -> arb:
-    """A limit from the value at a tiny variance: 0 below 2^-(3 digits), inf above 2^(3 digits)."""
+    """A limit from the value at a tiny variance: inf above 2^(3 digits), unknown below 2^-(3 digits).
+
+    What is below may be 0 or as small as exp(-450): a ball around 0 says no more than is known.
+    """
     middle = value.mid()
     if abs(middle) < arb(2) ** (-3 * digits):
-        return arb(0)
+        return arb(0, abs(middle) + arb(2) ** (-3 * digits))
     if abs(middle) > arb(2) ** (3 * digits):
         return arb.pos_inf() if middle > 0 else arb.neg_inf()
     return value
