@@ -7,7 +7,8 @@ from dataclasses import replace
 from dualc.derive import algebra, atoms, given, means, readable
 from dualc.derive.atoms import Sum, add, derivative, parameter_derivative, read
 from dualc.derive.field import Field
-from dualc.derive.pairing import Mass, Side, constants, expectation, side
+from dualc.derive.pairing import expectation
+from dualc.derive.sides import Mass, Side, constants, side
 from dualc.derive.terms import formula
 from dualc.errors import NoClosedForm
 from dualc.ir import Activation, Atom, DualForm, Formula

@@ -11,7 +11,7 @@ from mpmath import mp
 
 from dualc.derive import algebra
 from dualc.derive.field import Element, Field, Polynomial
-from dualc.derive.pairing import Anchored, Angle, Form
+from dualc.derive.form import Anchored, Angle, Form
 from dualc.ir import Formula, Term
 
 
