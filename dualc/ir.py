@@ -274,6 +274,7 @@ class SeriesTable:
     q_high: str = "10000.0"  # upper end of the table
     kinks: tuple[tuple[str, ...], ...] = ()  # (place, jumps of phi, phi', ...), added exactly
     whole: bool = False  # phi is 0 around 0, and the kinks are all there is
+    turn: str = "1.0"  # the variance at which growth passes from that at 0 to that at infinity
 
 
 @dataclass(frozen=True)

@@ -35,9 +35,9 @@ def truth(name, q):
 
 def smooth_part(found, q):
     """The law of the table, read from its definition."""
-    s = np.sqrt(q / float(found.scale))
-    top = np.log1p(np.sqrt(float(found.q_high) / float(found.scale)))
-    angle = 2 * np.arcsin(np.sqrt(np.log1p(s) / top))
+    s = np.sqrt(q / float(found.turn))
+    t, top = (np.log1p(np.sqrt(v / float(found.scale))) for v in (q, float(found.q_high)))
+    angle = 2 * np.arcsin(np.sqrt(t / top))
     size = (1 + s) ** found.degree
     return [
         size * (s / (1 + s)) ** p * sum(float(c) * np.cos(k * angle) for k, c in enumerate(row))

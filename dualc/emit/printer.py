@@ -150,7 +150,7 @@ class _Printer:
         return (
             f"# Order, powers, Chebyshev rows of a_n(q), and how they are read: see Series in the support code.\n"
             f"_TABLE = {p}Series(\n    {facts},\n    (\n{rows}    ),\n    {law},\n    {tail},\n"
-            f"    {table.whole},\n)\n"
+            f"    {table.whole}, {table.turn},\n)\n"
             f"_dual = {p}series_moment(_TABLE)\n_dual_dot = {p}series_moment(_TABLE, 1, 1, 1)\n"
             f"_hermite = {p}series_coefficients(_TABLE)"
         )

@@ -993,8 +993,8 @@ def _times_power(x: Array, exponent: Array) -> Array:
 class Series(NamedTuple):
     """Tables of a_n(q) = E[phi(sqrt(q) Z) h_n(Z)], n < len(rows), for 0 <= q <= q_high.
 
-    a_n(q) = sigma(q) r^powers[n] g_n(t), where s = sqrt(y/scale), y = q/(1 - limit q),
-    r = s/(1+s), sigma = (1+s)^degree exp(rate q), t = log(1+s), and g_n is the Chebyshev series
+    a_n(q) = sigma(q) r^powers[n] g_n(t), where s = sqrt(y/turn), y = q/(1 - limit q),
+    r = s/(1+s), sigma = (1+s)^degree exp(rate q), t = log(1 + sqrt(y/scale)), g_n(t) =
     sum_k rows[n][k] cos(2 k asin(sqrt(t/T))), T being t at q_high. Duals keep degrees up to
     `order`; their derivatives in a variance reach two rows further.
     What a kink away from 0 gives is added exactly: (place, jump of phi, of phi', ...). If `whole`,
@@ -1011,6 +1011,7 @@ class Series(NamedTuple):
     q_high: float
     kinks: tuple[tuple[float, ...], ...] = ()
     whole: bool = False
+    turn: float = 1.0
 
 
 def series_coefficients(table: Series) -> Callable[[Array], Array]:
@@ -1160,8 +1161,8 @@ def _even_ratio(above: Array, below: Array) -> Array:
 def _split_root(table: Series, q: Array) -> tuple[Array, Array, Array]:
     """(s, r, r/sqrt(q)), the last without a division by q."""
     rest = 1 - table.limit * q
-    s = root(q / (rest * table.scale))
-    return s, s / (1 + s), 1 / ((1 + s) * jnp.sqrt(rest * table.scale))
+    s = root(q / (rest * table.turn))
+    return s, s / (1 + s), 1 / ((1 + s) * jnp.sqrt(rest * table.turn))
 
 
 def _table_size(table: Series, q: Array) -> Array:
@@ -1174,13 +1175,14 @@ def _table_rows(
     table: Series, q: Array, degrees: tuple[int, ...], down: int, raised: int = 0
 ) -> Array:
     """a_n(q) q^(-down/2) r^raised / sigma(q), n in `degrees`, along a new first axis."""
-    s, r, r_over_root = _split_root(table, q)
+    _, r, r_over_root = _split_root(table, q)
+    root_q = root(q / ((1 - table.limit * q) * table.scale))
     top = math.log1p(math.sqrt(table.q_high / ((1 - table.limit * table.q_high) * table.scale)))
     width = max(len(table.rows[n]) for n in degrees)
     rows = [table.rows[n] + (0.0,) * (width - len(table.rows[n])) for n in degrees]
     # Chebyshev polynomials by their angle, which keeps the digits of a small t. The k-th errs by
     # k eps, but coefficients fall faster; sqrt(t/top) exceeds 1 by rounding and outside.
-    angle = 2 * jnp.arcsin(jnp.clip(root(jnp.log1p(s) / top), 0.0, 1.0))
+    angle = 2 * jnp.arcsin(jnp.clip(root(jnp.log1p(root_q) / top), 0.0, 1.0))
     basis = jnp.cos(_column(range(width), angle[None]) * angle[None])
     smooth = jnp.tensordot(
         jnp.asarray(rows, q.dtype), basis, axes=1, precision=lax.Precision.HIGHEST

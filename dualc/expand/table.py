@@ -1,15 +1,15 @@
 """Tables from which emitted code evaluates a_n(q) on the whole domain, and the series' bounds.
 
-    a_n(q) = sigma(q) r^powers[n] g_n(t),  s = sqrt(y/scale),  r = s/(1+s),  t = log(1+s),
-    sigma = (1+s)^degree exp(rate q),  y = q/(1 - limit q),
+    a_n(q) = sigma(q) r^powers[n] g_n(t),  y = q/(1 - limit q),  s = sqrt(y/turn),  r = s/(1+s),
+    sigma = (1+s)^degree exp(rate q),  t = log(1 + sqrt(y/scale)),
 
     g_n(t) = sum_k rows[n][k] cos(2 k asin(sqrt(t/T))),  T = log(1 + sqrt(y_high/scale)),
 
-interpolated at Chebyshev nodes of [0, T]. Measured: with scale = 1/16, 64 nodes give 1e-14 for smooth
-phi as well as for a kink at 0 (softsign), where log(1 + q/scale) stalls at 1e-8 and 1e-4: a_n is
-analytic in sqrt(q), not in q. Few powers are split off (r^4 at most): a_n q^(-n/2) spans fifty orders
-of magnitude where Taylor's series of phi diverges early, and what is small near q = 0 is then noise
-at q = 1.
+interpolated at Chebyshev nodes of [0, T]. Measured: with scale = 1/16, 64 nodes give 1e-14 for
+smooth phi as well as for a kink at 0 (softsign), where log(1 + q/scale) stalls at 1e-8 and 1e-4:
+a_n is analytic in sqrt(q), not in q. Few powers are split off (r^4 at most): a_n q^(-n/2) spans
+fifty orders of magnitude where Taylor's series of phi diverges early, and what is small near q = 0
+is then noise at q = 1.
 """
 
 from __future__ import annotations
@@ -55,6 +55,7 @@ class Law:
     """How rows are read; the fields of the same names of `ir.SeriesTable`."""
 
     scale: Fraction
+    turn: Fraction
     degree: int
     rate: float
     limit: Fraction
@@ -70,7 +71,7 @@ class Law:
     def split(self, q: Any, power: int) -> Any:
         """sigma(q) r^power."""
         y = q / (1 - _exact(self.limit) * q)
-        s = (y / _exact(self.scale)).sqrt()
+        s = (y / _exact(self.turn)).sqrt()
         return (1 + s) ** self.degree * (arb(self.rate) * q).exp() * (s / (1 + s)) ** power
 
 
@@ -86,7 +87,28 @@ def _law(activation: ir.Activation, log_scale: int) -> Law:
     high = Fraction(_DOMAIN) if not limit else _NEAREST / limit
     if rate:
         high = min(high, Fraction(_LARGEST_EXPONENT / (2 * rate)).limit_denominator(1000))
-    return Law(Fraction(2) ** log_scale, round(degree), rate, limit, high)
+    turn = Fraction(1) if rate or limit else _turn(activation)
+    return Law(Fraction(2) ** log_scale, turn, round(degree), rate, limit, high)
+
+
+def _turn(activation: ir.Activation) -> Fraction:
+    """The power of 2 at which E[phi^2] passes from its power of q at 0 to that at infinity.
+
+    Scaled by it, a_n is of one size at both ends, and rounding at one is none at the other.
+    """
+    places = (2.0**-20, 2.0**-18, 2.0**11, 2.0**13)
+    logs = []
+    for q in places:
+        with ctx.workdps(30):
+            square = expansion(activation, q, 0, 15).square
+            if not square > 0:  # 0 around 0: no power
+                return Fraction(1)
+            logs.append(float(square.log()) / math.log(2))
+    start, end = round((logs[1] - logs[0]) / 2), round((logs[3] - logs[2]) / 2)
+    if start == end:
+        return Fraction(1)
+    crossing = (logs[3] - 13 * end - logs[0] - 20 * start) / (start - end)
+    return Fraction(2) ** max(-10, min(10, round(crossing)))
 
 
 def automatic_order(activation: ir.Activation) -> int:
@@ -353,6 +375,7 @@ def _trial(
         rows=tuple(tuple(repr(c) for c in row) for row in rows),
         bounds=_bounds(activation, errors, order, float(high)),
         scale=repr(float(law.scale)),
+        turn=repr(float(law.turn)),
         degree=law.degree,
         rate=repr(law.rate),
         limit=repr(float(law.limit)),
