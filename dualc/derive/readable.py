@@ -17,8 +17,20 @@ _SHAPES = {
     "expm1": "exp({0})*(exp({1}) - 1)",
     "given": "{0}",
 }
-
-
+_STEPS = (  # what was done, and the shapes of terms that only this leads to
+    ("polynomials by Hermite degree", {"power"}),
+    ("Gaussian tilt of the covariance", {"cosh", "sinh", "exp", "grow"}),
+    ("Stein recursion over links at 0", {"wedge", "odd_angle", "radical"}),
+    ("angle of two half planes, Euler's series taken out near rho = -1", {"wedge"}),
+    ("odd links by parity", {"odd_angle"}),
+    ("one-sided powers as an angular integral with a positive integrand", {"orthant"}),
+    ("anchored at q12 = 0, where the summands cancel", {"product"}),
+)
+_TIDIED = (  # what is matched, and what is written instead
+    (r" ?(\*\*|\*|/) ?", r"\1"),
+    (r"\+ -", "- "),
+    (r"(?<![\w.*/])1\*(?!\*)", ""),
+)
 _READABLE = 2000  # characters; nobody reads more
 
 
@@ -28,28 +40,20 @@ def formula(found: Formula) -> str:
     if len(text) > _READABLE:
         return f"a sum of {len(found.terms)} terms, {len(text)} characters long"
     plain = ast.unparse(ast.parse(text, mode="eval"))
-    for pattern, short in ((r" ?(\*\*|\*|/) ?", r"\1"), (r"\+ -", "- "), (r"(?<![\w.*/])1\*(?!\*)", "")):
+    for pattern, short in _TIDIED:
         plain = re.sub(pattern, short, plain)
     return plain
 
 
 def steps(formulas: tuple[Formula, ...]) -> tuple[str, ...]:
     """What the derivation used, by name."""
-    shapes = {term.shape for found in formulas for term in (*found.terms, *found.near)}
-    radicals = any(term.radicand for found in formulas for term in found.terms)
-    return tuple(
-        text for text, used in (
-            ("read as a sum of atoms p(x) exp(a x^2 + b x) link(kappa x)", shapes != {"given"}),
-            ("dual given; derivatives by the chain rule", "given" in shapes),
-            ("polynomials by Hermite degree", "power" in shapes),
-            ("Gaussian tilt of the covariance", bool(shapes & {"cosh", "sinh", "exp", "grow"})),
-            ("Stein recursion over links at 0", bool(shapes & {"wedge", "odd_angle"}) or radicals),
-            ("angle of two half planes, Euler's series taken out near rho = -1", "wedge" in shapes),
-            ("odd links by parity", "odd_angle" in shapes),
-            ("one-sided powers as an angular integral with a positive integrand", "orthant" in shapes),
-            ("anchored at q12 = 0, where the summands cancel", "product" in shapes),
-        ) if used
-    )  # fmt: skip
+    used = {term.shape for found in formulas for term in (*found.terms, *found.near)}
+    if any(term.radicand for found in formulas for term in found.terms):
+        used.add("radical")
+    first = "read as a sum of atoms p(x) exp(a x^2 + b x) link(kappa x)"
+    if "given" in used:
+        first = "dual given; derivatives by the chain rule"
+    return (first, *(text for text, shapes in _STEPS if shapes & used))
 
 
 def _term(term: Term) -> str:
@@ -89,6 +93,7 @@ def _shape(term: Term) -> str:
 
 
 def _mean(text: str) -> str:
+    """Rows "shape;coefficient;exponent" as a sum."""
     parts = text.split(";")
     rows = zip(parts[::3], parts[1::3], parts[2::3], strict=True)
     return " + ".join(f"{c}*{s}({e})" if s else c for s, c, e in rows)

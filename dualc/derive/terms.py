@@ -1,4 +1,4 @@
-"""From a gathered form to terms in text: tilts joined to cosh and sinh, wedges given their second branch."""
+"""From a gathered form to terms in text: tilts as cosh and sinh, wedges with a second branch."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ from dualc.ir import Formula, Term
 
 
 def formula(name: str, form: Form, defaults: Mapping[Any, Any]) -> Formula:
-    """A form as a formula; what grows is anchored only near q12 = 0, where anchoring loses nothing."""
+    """A form as a formula.
+
+    What grows is anchored only near q12 = 0, where anchoring loses nothing.
+    """
     anchored = terms(form, defaults)
     if not form.anchored or not any(t.shape == "expm1" for t in anchored):
         return Formula(name, anchored)
@@ -62,7 +65,10 @@ def terms(form: Form, defaults: Mapping[Any, Any]) -> tuple[Term, ...]:
 
 
 def _scaled(k: Field, value: Element, radicand: Polynomial) -> tuple[str, str, str] | None:
-    """value / sqrt(radicand) as texts (coefficient, root, radicand): a root above where it divides."""
+    """The texts (coefficient, root, radicand) of value / sqrt(radicand), a root where it divides.
+
+    None if the value is 0.
+    """
     value = k.normal(value)
     if value == 0:
         return None
@@ -77,12 +83,13 @@ def _scaled(k: Field, value: Element, radicand: Polynomial) -> tuple[str, str, s
 def _term(
     k: Field, value: Element, radicand: Polynomial, shape: str, arguments: tuple[str, ...]
 ) -> Term | None:
+    """The term value / sqrt(radicand) * shape(arguments), None if it is 0."""
     scaled = _scaled(k, value, radicand)
     return None if scaled is None else Term(*scaled, shape, arguments)
 
 
 def _grows(a: str) -> bool:
-    """Whether exp(a) grows with the variances: `_groups` writes what decays with a leading minus."""
+    """Whether exp(a) grows with the variances: in `_groups` what decays has a leading minus."""
     return not a.startswith("-") and a != "0"
 
 
@@ -94,7 +101,10 @@ def _tilt_groups(form: Form) -> dict[tuple[str, str], list[Element]]:
 def _groups(
     form: Form,
 ) -> tuple[dict[tuple[str, str, Polynomial], list[Element]], list[Term | None]]:
-    """Real exponents in pairs +-c; complex ones as finished terms."""
+    """Coefficients of exp(a + c) and exp(a - c) by (text of a, text of c, radicand).
+
+    What has a complex exponent is finished: its terms come second.
+    """
     k = form.field
     groups: dict[tuple[str, str, Polynomial], list[Element]] = {}
     out: list[Term | None] = []
@@ -112,15 +122,16 @@ def _groups(
 
 
 def _tilted(form: Form) -> list[Term | None]:
-    """exp(a + c), exp(a - c) with coefficients x, y as cosh and sinh; conjugate pairs as cos and sin."""
+    """Exponentials: pairs exp(a + c), exp(a - c) as cosh and sinh, conjugates as cos and sin."""
     k = form.field
     groups, out = _groups(form)
     for (a, c, radicand), (up, down) in groups.items():
         up, down = k.normal(up), k.normal(down)
         grows = _grows(a)
         if up == 0 or down == 0 or (grows and c != "0"):
-            for value, argument in ((up, c), (down, f"-({c})")):
-                out.append(_term(k, value, radicand, "grow" if grows else "exp", (a, argument)))
+            shape = "grow" if grows else "exp"
+            out.append(_term(k, up, radicand, shape, (a, c)))
+            out.append(_term(k, down, radicand, shape, (a, f"-({c})")))
         else:
             out.append(_term(k, up + down, radicand, "cosh", (a, c)))
             out.append(_term(k, up - down, radicand, "sinh", (a, c)))
@@ -132,8 +143,8 @@ def _anchored(k: Field, anchor: Anchored) -> list[Term | None]:
     means = [_mean_text(k, mean) for mean in (anchor.left, anchor.right)]
     out: list[Term | None] = [Term("1", "", "", "product", (means[0], means[1]))]
     one = k.ring.one
-    for value in (v for values in anchor.rest.plain.values() for v in values):
-        out.append(_term(k, value - k.uncorrelated(value), one, "one", ()))
+    plain = (value for values in anchor.rest.plain.values() for value in values)
+    out += [_term(k, value - k.uncorrelated(value), one, "one", ()) for value in plain]
     out += [_power(k, *row) for row in anchor.rest.powers if row[0] > 0]
     for (a, c), (up, down) in _tilt_groups(anchor.rest).items():
         both = up + down
@@ -155,7 +166,7 @@ def _anchored(k: Field, anchor: Anchored) -> list[Term | None]:
 
 
 def _mean_text(k: Field, mean: tuple[tuple[Element, Element], ...]) -> str:
-    """Rows "shape;coefficient;exponent": exponentials less 1 where the mean vanishes with the variance."""
+    """Rows "shape;coefficient;exponent", of expm1 where the mean vanishes with the variance."""
     total = k.normal(sum((value for value, _ in mean), k.zero))
     vanishes = k.at_zero(total) == 0
     rows = [
@@ -190,7 +201,7 @@ def _power(k: Field, m: int, left: Element, right: Element) -> Term:
 def _wedge(
     k: Field, angle: Angle, of_psi: Element, of_root: Element, defaults: Mapping[Any, Any]
 ) -> Term | None:
-    """of_psi/sqrt(delta) psi + of_root/sqrt(w), and for c < 0 the same with Euler's leading terms taken out."""
+    """The term of_psi/sqrt(delta) psi + of_root/sqrt(w), with its second branch for c < 0."""
     of_psi, of_root = k.normal(of_psi), k.normal(of_root)
     n, below = _euler(k, angle, of_psi, of_root, defaults)
     outside, radicand = k.inverse_root(angle.w)
@@ -238,7 +249,7 @@ def _euler(
 def _loss(
     evaluate: Callable[..., Any], angle: Angle, of_psi: Element, below: Element, n: int
 ) -> float:
-    """The largest (|psi part| + |root part|) / |sum| over variances, next to the edge where psi vanishes."""
+    """The largest (|psi part| + |root part|) / |sum| next to the edge where psi vanishes."""
     worst = 1.0
     for q11, q22, closeness in _EDGE:
         scale = mp.sqrt(mp.mpf(q11) * q22)
