@@ -84,10 +84,18 @@ def euler_tail(n: int, t: Number) -> Number:
     return total
 
 
+def angle(y: Number, x: Number, q11: Number, q22: Number, opposite: int = 0) -> Number:
+    """atan2(y, x); at the origin pi/2, or what it is along rho = 1 if both variances are 0."""
+    if x == y == 0:
+        both = q11 == q22 == 0
+        return (mp.mpf(0) if opposite else +mp.pi) if both else mp.pi / 2
+    return mp.atan2(y, x)
+
+
 def orthant(i: int, j: int, point: Point) -> Number:
     """E[max(u, 0)**i max(v, 0)**j] in polar coordinates, the radius integrated."""
     q12, q11, q22 = point
-    psi = mp.atan2(mp.sqrt(max(gap(point), 0)), -q12)
+    psi = angle(mp.sqrt(max(gap(point), 0)), -q12, q11, q22)
     radial = mp.mpf(2) ** (mp.mpf(i + j) / 2) * mp.gamma(1 + mp.mpf(i + j) / 2) / (2 * mp.pi)
     scale = mp.sqrt(q11) ** i * mp.sqrt(q22) ** j * radial
     if psi == 0:
@@ -210,13 +218,6 @@ def _root(x: Number) -> Number:
     return mp.sqrt(max(x, mp.mpf(0)))
 
 
-def _angle(y: Number, x: Number, q11: Number, q22: Number, opposite: int = 0) -> Number:
-    if x == y == 0:
-        both = q11 == q22 == 0
-        return (mp.mpf(0) if opposite else +mp.pi) if both else mp.pi / 2
-    return mp.atan2(y, x)
-
-
 def _odd_angle(x: Number, y: Number) -> Number:
     return mp.mpf(0) if x == y == 0 else mp.atan2(x, y)
 
@@ -243,10 +244,10 @@ def _root_ratio(root_d: Number, q: Number, other: Number) -> Number:
     return root_d / q
 
 
-_PRIMITIVES: dict[str, Callable[..., Number]] = {
+PRIMITIVES: dict[str, Callable[..., Number]] = {
     "gap": lambda q12, q11, q22: max(gap((q12, q11, q22)), mp.mpf(0)),
     "root": _root,
-    "angle": _angle,
+    "angle": angle,
     "odd_angle": _odd_angle,
     "atan_tail": _atan_tail,
     "exp_cosh": lambda a, c: mp.exp(-a) * mp.cosh(c),
@@ -254,6 +255,7 @@ _PRIMITIVES: dict[str, Callable[..., Number]] = {
     "exp_coshm1": lambda a, c: mp.exp(-a) * (mp.cosh(c) - 1),
     "exp_expm1": lambda a, c: mp.exp(-a) * mp.expm1(c),
     "exp_mix": lambda a, c, x, y: mp.exp(-a) * (x * mp.cosh(c) + y * mp.sinh(c)),
+    "weighted": lambda shape, a, c, weight: shape(a, c) * weight,
     "exp_sum": _exp_sum,
     "choose": lambda near, one, two: one if near else two,
     "orthant_moment": lambda i, j, q12, q11, q22, d: orthant(int(i), int(j), (q12, q11, q22)),
@@ -270,8 +272,8 @@ def planned(
     """The value of a plan's function, its assignments run in order."""
     body = next(f for f in plan.functions if f.name == name)
     q12, q11, q22 = (mp.mpf(v) for v in point)
-    names = {"q12": q12, "q11": q11, "q22": q22, "pi": +mp.pi} | dict(parameters)
-    algebra = ALGEBRA | _PRIMITIVES
+    names = PRIMITIVES | {"q12": q12, "q11": q11, "q22": q22, "pi": +mp.pi} | dict(parameters)
+    algebra = ALGEBRA | PRIMITIVES
     for line in body.assignments:
         names[line.name] = ir.fold(line.expression, algebra, names)
     return mp.mpf(ir.fold(body.result, algebra, names))
