@@ -1,4 +1,4 @@
-"""lower: a DualForm to a KernelPlan, straight-line bodies over the support primitives that do not cancel."""
+"""lower: a DualForm to a KernelPlan, straight-line bodies that do not cancel."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from dualc.ir import (
     Formula,
     KernelPlan,
     PlannedFunction,
-    SeriesTable,
     Term,
 )
 from dualc.lower import arrange
@@ -22,15 +21,12 @@ from dualc.lower.arrange import Expr
 
 
 def lower(
-    activation: Activation,
-    form: DualForm,
-    table: SeriesTable | None = None,
-    domain_high: str | None = None,
-    order: int = 0,
+    activation: Activation, form: DualForm, domain_high: str | None = None, order: int = 0
 ) -> KernelPlan:
     """The bodies of dual, dual_dot, dual_dq11 and the parameter derivatives of a closed form.
 
-    A series has no bodies of its own: its table is evaluated by the support file.
+    A series has no bodies of its own: its table is evaluated by the support file. `order` is of use
+    for an entry given by its dual, whose Hermite coefficients are a body too.
     """
     functions = tuple(_Body(activation, formula).plan() for formula in form.formulas)
     if activation.dual is not None:
@@ -39,11 +35,16 @@ def lower(
 
 
 def _hermite_of_dual(activation: Activation, order: int) -> PlannedFunction:
-    """a_n(q), one assignment each: a_n(q)^2 is the coefficient of rho^n in the dual at q11 = q22 = q."""
+    """a_n(q) of an entry given by its dual, one assignment each.
+
+    a_n(q)^2 is the coefficient of rho^n in the dual at q11 = q22 = q.
+    """
     rho, q = sp.Symbol("rho", real=True), sp.Symbol("q", positive=True)
-    known = {"positive": {"positive": True}, "nonnegative": {"nonnegative": True}}
-    names = {p.name: sp.Symbol(p.name, **known.get(p.domain, {"real": True})) for p in activation.parameters}
-    k = arrange.read(activation.dual or "", names | {"rho": rho, "q11": q, "q22": q})
+    names = {"rho": rho, "q11": q, "q22": q}
+    for p in activation.parameters:  # what is known of a sign simplifies the roots
+        known = p.domain if p.domain in ("positive", "nonnegative") else "real"
+        names[p.name] = sp.Symbol(p.name, **{known: True})
+    k = arrange.read(activation.dual or "", names)
     out = []
     for n in range(order + 1):
         square = sp.factor_terms(sp.powsimp(k.subs(rho, 0)))
@@ -60,15 +61,16 @@ class _Body:
         self.formula = formula
         self.symbols = {p.name: _symbol(p.name, p.domain) for p in activation.parameters}
         self.assignments: dict[str, str] = {}  # expression text -> name
-        self.named: dict[str, Expr] = {}
-        self.frame = {"q12": "q12", "q11": "q11", "q22": "q22", "D": "d"}  # what stands for the covariance
+        self.named: dict[str, Expr] = {}  # name -> polynomial
+        self.frame = {"q12": "q12", "q11": "q11", "q22": "q22", "D": "d"}  # the covariance by name
         self.taken = {"q12", "q11", "q22", "pi", "s", "math", "jnp", "jax", *self.symbols}
 
     def plan(self) -> PlannedFunction:
         """The finished function."""
-        if any("D" in _texts(term) for term in (*self.formula.terms, *self.formula.near)):
+        terms = (*self.formula.terms, *self.formula.near)
+        if any("D" in _texts(term) for term in terms):
             self._assign("gap(q12, q11, q22)", "d")
-        for term in (*self.formula.terms, *self.formula.near):  # name the polynomials under roots first
+        for term in terms:  # polynomials under roots get their names first
             if not term.tilt:
                 self._roots(term)
         result = self._sum_of(self.formula.terms)
@@ -81,7 +83,8 @@ class _Body:
         return PlannedFunction(self.formula.name, lines, result)
 
     def _roots(self, term: Term) -> None:
-        for text in (term.radicand, term.root, *_wedge_roots(term)):
+        """Name everything that a term takes the root of."""
+        for text in (term.radicand, term.root, *_angle_roots(term)):
             self._root_of(text)
 
     def _tilted(self, term: Term) -> str:
@@ -103,7 +106,7 @@ class _Body:
         return value
 
     def _sum_of(self, terms: tuple[Term, ...]) -> str:
-        """The sum of terms; growing exponentials are added under one scale, so that none overflows alone."""
+        """The sum of terms, growing exponentials under one scale: none overflows alone."""
         summands = [self._term(term) for term in terms if term.shape != "grow"]
         growing = [term for term in terms if term.shape == "grow"]
         if growing:
@@ -118,6 +121,7 @@ class _Body:
     # -- names
 
     def _assign(self, expression: str, wish: str) -> str:
+        """The name of an expression, assigned once: the wish, or wish2, wish3, ... if taken."""
         if expression not in self.assignments:
             name, count = wish, 1
             while name in self.taken:
@@ -144,11 +148,13 @@ class _Body:
         return arrange.read(text, self.symbols)
 
     def _show(self, x: Expr) -> str:
-        places = zip((arrange.Q12, arrange.Q11, arrange.Q22, arrange.D), self.frame.values(), strict=True)
+        """The text of an expression with the covariance by its names."""
+        symbols = (arrange.Q12, arrange.Q11, arrange.Q22, arrange.D)
+        places = zip(symbols, self.frame.values(), strict=True)
         return arrange.text(x.subs({s: sp.Symbol(name, real=True) for s, name in places}))
 
     def _product(self, coefficient: str, root: str, radicand: str, *shapes: str) -> str:
-        """coefficient * sqrt(root) / sqrt(radicand) * shapes, as one quotient."""
+        """The product coefficient * sqrt(root) / sqrt(radicand) * shapes, as one quotient."""
         upper, lower, above, below = arrange.split(self._read(coefficient))
         top = [self._factor(base, power) for base, power in above]
         bottom = [self._factor(base, power) for base, power in below]
@@ -173,6 +179,7 @@ class _Body:
         return f"{numerator}/({_times([*lower_text, *bottom])})"
 
     def _factor(self, base: Expr, power: int) -> str:
+        """A power of a factor, by name where it has one."""
         body = self._show(arrange.shorten(base, self.named))
         if base.is_Add and body not in self.taken:
             body = f"({body})"
@@ -181,6 +188,7 @@ class _Body:
     # -- terms
 
     def _term(self, term: Term) -> str:
+        """One term, by its shape; what is assigned on the way stands before it."""
         if term.tilt:
             return self._tilted(term)
         build = {
@@ -194,23 +202,26 @@ class _Body:
         }
         if term.shape in build:
             return build[term.shape]()
+        return self._exponential(term)
+
+    def _exponential(self, term: Term) -> str:
+        """A term with exp(a) times cosh c, sinh c, cosh c - 1, exp c, exp c - 1, cos c or sin c."""
         a, c = (self._read(text) for text in term.arguments)
-        shape = self._exponential(term.shape, a, c)
+        parts = (term.coefficient, term.root, term.radicand)
+        if term.shape == "exp":
+            return self._product(*parts, f"exp({self._quotient(a + c)})")
+        if term.shape in ("cos", "sin"):
+            shape = f"exp({self._quotient(a)})*{term.shape}({self._quotient(c)})"
+            return self._product(*parts, shape)
+        decay = self._assign(self._quotient(-a), "a")
+        inside = f"{decay}, {self._assign(self._quotient(c), 'c')}"
         weight = self._read(term.coefficient)
         if term.shape in ("cosh", "sinh") and weight != 1 and not weight.has(*arrange.COVARIANCE):
-            inside = shape.removeprefix(f"exp_{term.shape}(").removesuffix(")")
-            held = f"weighted(exp_{term.shape}, {inside}, {self._product(term.coefficient, '', '')})"
-            return self._product("1", term.root, term.radicand, held)
-        return self._product(term.coefficient, term.root, term.radicand, shape)
-
-    def _exponential(self, shape: str, a: Expr, c: Expr) -> str:
-        """exp(a) times cosh c, sinh c, exp c, cos c or sin c, a and c by name."""
-        if shape == "exp":
-            return f"exp({self._quotient(a + c)})"
-        if shape in ("cos", "sin"):
-            return f"exp({self._quotient(a)})*{shape}({self._quotient(c)})"
-        decay = self._assign(self._quotient(-a), "a")
-        return f"exp_{shape}({decay}, {self._assign(self._quotient(c), 'c')})"
+            # The weight may bring back into the range what underflows without it.
+            held = self._product(term.coefficient, "", "")
+            weighted = f"weighted(exp_{term.shape}, {inside}, {held})"
+            return self._product("1", term.root, term.radicand, weighted)
+        return self._product(*parts, f"exp_{term.shape}({inside})")
 
     def _mean(self, text: str) -> str:
         """A sum of rows "shape;coefficient;exponent", the shape exp, expm1 or none."""
@@ -259,7 +270,7 @@ class _Body:
         return "*".join(f"({part})" for part in parts)
 
     def _power(self, term: Term) -> str:
-        """q12**m left(q11) right(q22), the powers shared out so that no partial product overflows alone."""
+        """The product q12**m left(q11) right(q22), in two halves: none of both overflows alone."""
         m, left, right = int(term.arguments[0]), *term.arguments[1:]
         halves = []
         for text, power in ((left, m - m // 2), (right, m // 2)):
@@ -292,7 +303,7 @@ class _Body:
         return f"where(q12 {compare} 0, {above}, {below})"
 
     def _sum(self, term: Term, shape: str, rest: list[str]) -> str:
-        """coefficient * shape + rest."""
+        """The sum coefficient * shape + rest, rest being (coefficient, root, radicand)."""
         parts = []
         if term.coefficient != "0":
             parts.append(self._product(term.coefficient, term.root, term.radicand, shape))
@@ -306,12 +317,13 @@ def _symbol(name: str, domain: str) -> Expr:
 
 
 def _texts(term: Term) -> str:
-    return " ".join((term.coefficient, term.root, term.radicand, *term.arguments)) + (
-        " D" if term.shape == "orthant" or term.tilt else ""
-    )
+    """All texts of a term, with D where only the code for it needs D."""
+    texts = (term.coefficient, term.root, term.radicand, *term.arguments)
+    return " ".join((*texts, "D") if term.shape == "orthant" or term.tilt else texts)
 
 
-def _wedge_roots(term: Term) -> tuple[str, ...]:
+def _angle_roots(term: Term) -> tuple[str, ...]:
+    """What the angle of a term takes roots of."""
     if term.shape == "wedge":
         return (term.arguments[0], term.arguments[4], term.arguments[5])
     return (term.arguments[0],) if term.shape == "odd_angle" else ()
@@ -322,7 +334,7 @@ def _times(factors: list[str]) -> str:
 
 
 def _scaled(upper: Any, lower: Any, body: str) -> str:
-    """upper / lower * body, leaving out ones."""
+    """The product upper / lower * body, leaving out ones."""
     number = arrange.text(upper / lower)
     if not body:
         return f"({number})" if upper.is_Add else number

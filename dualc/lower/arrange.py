@@ -13,7 +13,7 @@ from dualc import ir
 
 Expr = Any
 Q12, Q11, Q22, D = sp.symbols("q12 q11 q22 D", real=True)
-_GENERATORS = COVARIANCE = (Q11, Q22, D, Q12)
+COVARIANCE = (Q11, Q22, D, Q12)  # in the order in which polynomials are divided
 
 _ALGEBRA: dict[str, Any] = {
     "number": sp.Integer,
@@ -37,7 +37,7 @@ def read(text: str, names: Mapping[str, Expr]) -> Expr:
 
 
 def split(x: Expr) -> tuple[Expr, Expr, list[tuple[Expr, int]], list[tuple[Expr, int]]]:
-    """x as number * (product of factors above) / (product of factors below), as it is written.
+    """A number, and the factors above and below of a product, as it is written.
 
     Returns (number above, number below, factors above, factors below); numbers hold no variable.
     """
@@ -63,7 +63,7 @@ def split(x: Expr) -> tuple[Expr, Expr, list[tuple[Expr, int]], list[tuple[Expr,
 
 
 def _scaled(x: Expr) -> tuple[Expr, Expr]:
-    """x as number * polynomial, coefficients kept near 1 where integers would be huge."""
+    """A polynomial as number * polynomial, coefficients near 1 where integers would be huge."""
     content, x = x.as_content_primitive()
     largest = max(abs(c) for c in x.as_coefficients_dict().values())
     if largest > _HUGE:
@@ -76,17 +76,21 @@ _HUGE = 10**6
 
 
 def shorten(x: Expr, named: Mapping[str, Expr]) -> Expr:
-    """A polynomial with named polynomials divided out wherever that leaves fewer summands, all of one sign."""
-    if not x.is_Add or not x.free_symbols & set(_GENERATORS):
+    """A polynomial with named ones divided out, wherever that leaves fewer summands.
+
+    Never at the price of a sign: what was a sum of positives stays one.
+    """
+    if not x.is_Add or not x.free_symbols & set(COVARIANCE):
         return x
     best, best_size = None, len(x.args)
     for name, divisor in named.items():
         if sp.expand(x - divisor) == 0:
             return sp.Symbol(name, positive=True)
-        quotients, rest = sp.reduced(x, [divisor], *_GENERATORS, order="grlex")
-        size = sum(len(sp.Add.make_args(part)) for part in (quotients[0], rest) if part != 0)
-        if quotients[0] != 0 and size < best_size and _signs(quotients[0]) | _signs(rest) <= _signs(x):
-            best, best_size = (name, quotients[0], rest), size
+        (quotient,), rest = sp.reduced(x, [divisor], *COVARIANCE, order="grlex")
+        size = sum(len(sp.Add.make_args(part)) for part in (quotient, rest) if part != 0)
+        keeps_signs = _signs(quotient) | _signs(rest) <= _signs(x)
+        if quotient != 0 and size < best_size and keeps_signs:
+            best, best_size = (name, quotient, rest), size
     if best is None:
         return _collected(x)
     name, quotient, rest = best
@@ -96,6 +100,7 @@ def shorten(x: Expr, named: Mapping[str, Expr]) -> Expr:
 
 
 def _signs(x: Expr) -> set[bool]:
+    """Whether summands are written with a minus."""
     return {bool(term.could_extract_minus_sign()) for term in sp.Add.make_args(x) if term != 0}
 
 
@@ -118,6 +123,7 @@ class _Text(StrPrinter):  # type: ignore[misc]
 
 
 def _is_huge(x: Expr) -> bool:
+    """Whether a number is a rational of integers above 10**12: kept as one quotient."""
     return bool(x.is_Rational) and max(abs(x.p), x.q) > _HUGE**2
 
 
