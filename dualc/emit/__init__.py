@@ -1,4 +1,4 @@
-"""emit: a record to the text of generated/NAME.py, a pure function of the record and the support file."""
+"""emit: a record to the text of generated/NAME.py, a function of it and of the support file."""
 
 from __future__ import annotations
 

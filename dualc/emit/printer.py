@@ -6,6 +6,7 @@ import dataclasses
 import math
 import operator
 import textwrap
+from collections.abc import Iterable
 from fractions import Fraction
 from functools import partial
 from typing import Any
@@ -18,6 +19,7 @@ from dualc.ir import (
     EmittedModule,
     PlannedFunction,
     Record,
+    SeriesTable,
     fingerprint,
 )
 
@@ -86,18 +88,12 @@ class _Printer:
             _, _, rest = self.support.split('"""', 2)
             rest = rest.replace("from __future__ import annotations\n", "").strip()
             return f"from __future__ import annotations\n\n{rest}\n"
-        wanted = (("import math", "math."), ("import jax", "jax."))
-        lines = [line for line, use in wanted if use in code]
-        if "jnp." in code:
-            lines.append("import jax.numpy as jnp")
-        plain = "\n".join(lines)
-        return (
-            f"{plain}\n\nfrom . import _support as s\n"
-            if plain
-            else "from . import _support as s\n"
-        )
+        uses = {"math.": "import math", "jax.": "import jax", "jnp.": "import jax.numpy as jnp"}
+        plain = "\n".join(line for use, line in uses.items() if use in code)
+        return f"{plain}\n\nfrom . import _support as s\n".lstrip()
 
     def _facts(self) -> str:
+        """The module's constants, DESIGN.md section 3."""
         record, activation = self.record, self.activation
         defaults = ", ".join(f'("{p.name}", {_decimal(p.default)})' for p in self.kept)
         if len(self.kept) == 1:
@@ -105,6 +101,7 @@ class _Printer:
         coefficients = [repr(float(c.midpoint)) for c in record.hermite.coefficients]
         rows = textwrap.wrap(", ".join(coefficients) + ",", _WIDTH - 4)
         hermite = "\n".join(f"    {row}" for row in rows)
+        what = f"normalised coefficients a_0..a_{record.order} at variance 1"
         expression = activation.expression or activation.dual
         return "\n".join(
             (
@@ -116,7 +113,7 @@ class _Printer:
                 f"INTERFACE = {INTERFACE}",
                 f'FINGERPRINT = "{self.fingerprint}"',
                 f"PARAMETERS = ({defaults})",
-                f"HERMITE = (  # normalised coefficients a_0..a_{record.order} at variance 1\n{hermite}\n)",
+                f"HERMITE = (  # {what}\n{hermite}\n)",
                 f"TAIL = {float(record.hermite.tail.midpoint)!r}  # E[phi^2] - sum of a_n^2",
             )
         )
@@ -124,14 +121,13 @@ class _Printer:
     # -- private bodies
 
     def _phi(self) -> list[str]:
+        """The body of phi, at the defaults of parameters that are not kept."""
         if self.activation.expression is None:
             return ["phi = phi_dot = None  # given by its dual: an activation is not known"]
         names = ("x", *self.parameters)
         values = {p.name: p.default for p in self.activation.parameters if p not in self.kept}
         body = self._value(substituted(self.activation.expression, values), names, "x")
-        return [
-            f"def _phi({', '.join(names)}):\n    return {body}",
-        ]
+        return [f"def _phi({', '.join(names)}):\n    return {body}"]
 
     def _bodies(self) -> list[str]:
         if self.record.table is not None:
@@ -148,7 +144,8 @@ class _Printer:
         law = ", ".join((table.scale, str(table.degree), table.rate, table.limit, table.q_high))
         tail = f"(\n{kinks}    )" if kinks else "()"
         return (
-            f"# Order, powers, Chebyshev rows of a_n(q), and how they are read: see Series in the support code.\n"
+            "# Order, powers, Chebyshev rows of a_n(q), and how they are read: "
+            "see Series in the support code.\n"
             f"_TABLE = {p}Series(\n    {facts},\n    (\n{rows}    ),\n    {law},\n    {tail},\n"
             f"    {table.whole}, {table.turn},\n)\n"
             f"_dual = {p}series_moment(_TABLE)\n_dual_dot = {p}series_moment(_TABLE, 1, 1, 1)\n"
@@ -156,6 +153,7 @@ class _Printer:
         )
 
     def _function(self, function: PlannedFunction) -> str:
+        """One planned body."""
         names = [*_ARGUMENTS, *self.parameters]
         lines = []
         for assignment in function.assignments:
@@ -166,14 +164,16 @@ class _Printer:
         signature = ", ".join((*_ARGUMENTS, *self.parameters))
         return f"def _{function.name}({signature}):\n" + "\n".join(lines)
 
-    def _statement(self, head: str, text: str, names: list[str]) -> str:
+    def _statement(self, head: str, text: str, names: Iterable[str]) -> str:
         return _wrapped(head, python(text, names, self.prefix))
 
-    def _value(self, text: str, names: Any, like: str) -> str:
+    def _value(self, text: str, names: Iterable[str], like: str) -> str:
+        """The source of an expression, a number spread over the array called `like`."""
         result = piece(text, names, self.prefix)
         return f"jnp.full_like({like}, {result.text})" if result.is_number else result.text
 
     def _hermite_body(self) -> str:
+        """The body of hermite: planned coefficients (given by a dual), else a sum over atoms."""
         names = self.parameters
         signature = ", ".join(("q", *names))
         if self.activation.dual is not None:
@@ -181,15 +181,15 @@ class _Printer:
             rows = [python(a.expression, ("q", *names), self.prefix) for a in found.assignments]
             inner = "".join(f"        {row},\n" for row in rows)
             stack = "jnp.stack(jnp.broadcast_arrays(*coefficients), axis=-1)"
-            return (
-                f"def _hermite({signature}):\n    coefficients = (\n{inner}    )\n    return {stack}"
-            )
+            body = f"    coefficients = (\n{inner}    )\n    return {stack}"
+            return f"def _hermite({signature}):\n{body}"
         atoms = [self._atom(atom) for atom in self.record.form.atoms]
         inner = "".join(f"        {atom},\n" for atom in atoms)
         call = f"{self.prefix}hermite_atoms(ORDER, q, atoms)"
         return f"def _hermite({signature}):\n    atoms = (\n{inner}    )\n    return {call}"
 
     def _atom(self, atom: Atom) -> str:
+        """An atom as `hermite_atoms` of the support code takes it."""
         source = partial(python, names=self.parameters, prefix=self.prefix)
         coefficient = source(atom.coefficient_real)
         if atom.coefficient_imag != "0":
@@ -202,6 +202,7 @@ class _Printer:
     # -- public functions
 
     def _public(self) -> list[str]:
+        """The public functions, and the kernels they call."""
         rates = [f"_{f.name}" for f in self.plan.functions if f.name not in ("dual", "hermite")]
         domain = self._domain()
         given = f"({', '.join(rates)}), "
@@ -222,6 +223,7 @@ class _Printer:
         return ["\n".join(kernels), *functions]
 
     def _sets(self) -> str:
+        """The keyword arguments that say which parameters are positive or nonnegative."""
         out = ""
         for kind in ("positive", "nonnegative"):
             where = [i for i, q in enumerate(self.kept) if q.domain == kind]
@@ -233,6 +235,7 @@ class _Printer:
         return f"domain=DOMAIN{self._sets()}"
 
     def _wrapper(self, name: str, arguments: str, what: str) -> str:
+        """One public function, its parameters by keyword."""
         keywords = [f"{p.name}={_decimal(p.default)}" for p in self.kept]
         signature = ", ".join((arguments, "*", *keywords)) if keywords else arguments
         call = ", ".join((arguments, *self.parameters))
@@ -267,6 +270,7 @@ def _decimal(text: str) -> str:
 
 
 def _joined(texts: tuple[str, ...]) -> str:
+    """The inside of a tuple's parentheses."""
     return ", ".join(texts) + ("," if len(texts) == 1 else "")
 
 

@@ -28,13 +28,16 @@ _ARRAYS = {
     "softplus": "jax.nn.softplus", "erf": "jax.lax.erf", "erfc": "jax.lax.erfc",
     "atan": "jnp.arctan",
 }  # fmt: skip
-_NUMBERS = ("exp", "expm1", "log", "log1p", "sqrt", "sin", "cos", "tan", "sinh", "cosh", "tanh")
-_NUMBERS += ("erf", "erfc", "atan")
-_SUPPORT = (
-    "normal_cdf", "normal_pdf", "heaviside", "sinc", "gap", "root", "angle", "odd_angle", "atan_tail",
-    "exp_cosh", "exp_sinh", "exp_coshm1", "orthant_moment", "ratio", "correlation",
-    "relative_root", "exp_mix", "exp_expm1", "exp_sum", "choose", "root_ratio", "weighted",
+_NUMBERS = (
+    "exp", "expm1", "log", "log1p", "sqrt", "sin", "cos", "tan", "sinh", "cosh", "tanh", "erf",
+    "erfc", "atan",
 )  # fmt: skip
+_SUPPORT = (
+    "normal_cdf", "normal_pdf", "heaviside", "sinc", "gap", "root", "angle", "odd_angle",
+    "atan_tail", "exp_cosh", "exp_sinh", "exp_coshm1", "exp_expm1", "exp_mix", "exp_sum",
+    "orthant_moment", "ratio", "root_ratio", "relative_root", "correlation", "choose", "weighted",
+)  # fmt: skip
+_INT32 = 2**31  # JAX reads Python integers as 32 bits wide
 
 
 def python(text: str, names: Iterable[str], prefix: str = "s.") -> str:
@@ -72,11 +75,9 @@ def _number(n: int) -> Piece:
 
 def _quotient(x: Piece, y: Piece) -> Piece:
     if _is_literal(x) and _is_literal(y) and ("." in x.text or "." in y.text):
-        return Piece(repr(float(x.text) / float(y.text)), _ATOM, True)  # one rounding more than exact
+        quotient = float(x.text) / float(y.text)  # a rounding more than that of the exact one
+        return Piece(repr(quotient), _ATOM, True)
     return _binary(x, "/", y, _PRODUCT)
-
-
-_INT32 = 2**31
 
 
 def _is_literal(x: Piece) -> bool:
