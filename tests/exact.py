@@ -244,11 +244,23 @@ def _root_ratio(root_d: Number, q: Number, other: Number) -> Number:
     return root_d / q
 
 
+def _step_angle(x: Number, y: Number, q11: Number, q22: Number) -> Number:
+    return mp.pi / 2 if q11 == q22 == 0 else _odd_angle(x, y)
+
+
+def _regression(q12: Number, q: Number, other: Number) -> Number:
+    if q == 0:
+        return mp.mpf(0) if other > 0 else mp.mpf(1)
+    return q12 / q
+
+
 PRIMITIVES: dict[str, Callable[..., Number]] = {
     "gap": lambda q12, q11, q22: max(gap((q12, q11, q22)), mp.mpf(0)),
     "root": _root,
     "angle": angle,
     "odd_angle": _odd_angle,
+    "step_angle": _step_angle,
+    "regression": _regression,
     "atan_tail": _atan_tail,
     "exp_cosh": lambda a, c: mp.exp(-a) * mp.cosh(c),
     "exp_sinh": lambda a, c: mp.exp(-a) * mp.sinh(c),

@@ -277,6 +277,13 @@ def exp_sum(start: Array, *rows: Array) -> Array:
     return jnp.where(total == 0, jnp.zeros_like(total), total * half * half)
 
 
+def regression(q12: Array, q: Array, other: Array) -> Array:
+    """The slope q12 / q; 1 if both variances are 0 (rho = 1), 0 if q alone is."""
+    regular = q > 0
+    limit = jnp.where(other > 0, 0.0, 1.0).astype(q.dtype)
+    return jnp.where(regular, q12 / jnp.where(regular, q, 1.0), limit)
+
+
 def correlation(q12: Array, q11: Array, q22: Array) -> Array:
     """The correlation q12 / sqrt(q11 q22) in [-1, 1], exactly +-1 where D = 0.
 
@@ -433,6 +440,12 @@ def odd_angle(x: Array, y: Array) -> Array:
 @odd_angle.defjvp
 def _odd_angle_jvp(primals: tuple[Array, ...], tangents: tuple[Array, ...]) -> tuple[Array, Array]:
     return odd_angle(*primals), _turn(*primals, *tangents)
+
+
+def step_angle(x: Array, y: Array, q11: Array, q22: Array) -> Array:
+    """The same for steps, whose y is sqrt(D): pi/2 where both variances are 0, as along rho = 1."""
+    both = (q11 == 0) & (q22 == 0)
+    return jnp.where(both, jnp.full_like(x, math.pi / 2), odd_angle(x, y))
 
 
 # ---- what is left of atan after n terms of Euler's series

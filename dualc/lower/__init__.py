@@ -156,7 +156,12 @@ class _Body:
     def _product(self, coefficient: str, root: str, radicand: str, *shapes: str) -> str:
         """The product coefficient * sqrt(root) / sqrt(radicand) * shapes, as one quotient."""
         upper, lower, above, below = arrange.split(self._read(coefficient))
-        top = [self._factor(base, power) for base, power in above]
+        regression = ""
+        if radicand == "D" and (arrange.Q12, 1) in above and (arrange.Q11, 1) in below:
+            above.remove((arrange.Q12, 1))  # q12/q11 has a limit of its own
+            below.remove((arrange.Q11, 1))
+            regression = f"regression({self.frame['q12']}, {self._variances()})"
+        top = [self._factor(base, power) for base, power in above] + [regression]
         bottom = [self._factor(base, power) for base, power in below]
         vanishes = any(base in (arrange.Q11, arrange.Q22, arrange.D) for base, _ in below)
         if root == "D" and (arrange.Q11, 1) in below:  # one zero variance: infinite, two: 0
@@ -240,7 +245,9 @@ class _Body:
 
     def _odd_angle(self, term: Term) -> str:
         w, c = term.arguments
-        angle = f"odd_angle({self._quotient(self._read(c))}, {self._root_of(w)})"
+        inside = f"{self._quotient(self._read(c))}, {self._root_of(w)}"
+        vanishes = self._read(w).subs(dict.fromkeys(arrange.COVARIANCE, 0)) == 0
+        angle = f"step_angle({inside}, {self._variances()})" if vanishes else f"odd_angle({inside})"
         return self._product(term.coefficient, term.root, term.radicand, angle)
 
     def _given(self, term: Term) -> str:

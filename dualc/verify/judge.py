@@ -131,6 +131,9 @@ class Judge:
             weight = abs(Fraction(point[variable])) if variable in point else self.sizes[variable]
             if partial in values:
                 total += weight * _finite(values[partial])
+        base, _, variable = name.partition("/")
+        if self.sizes.get(variable):  # the oracle has no second derivative in a parameter: k/a^2 a
+            total += _finite(values[base]) / self.sizes[variable]
         return total
 
     def _partials(self, name: str) -> dict[str, str]:
@@ -147,7 +150,11 @@ class Judge:
 
 
 class SeriesJudge(Judge):
-    """The series tier: errors in multiples of (bound + 4 eps) sqrt(k11 k22)."""
+    """The series tier: errors in multiples of what the bounds allow, (bound + 4 eps) sqrt(k11 k22).
+
+    A variance's gradient loses what dual_dot loses: 2 q11 dk/dq11 = E[u phi'(u) phi(v)] - q12
+    dual_dot, so it is allowed both bounds over that variance. dual_dot's own derivatives have none.
+    """
 
     def __init__(
         self,
@@ -163,26 +170,35 @@ class SeriesJudge(Judge):
     def _units(
         self, function: str, name: str, known: Known, error: Fraction
     ) -> tuple[float, str] | None:
-        """The error against what the bounds allow; without a bound in eps sqrt(k11 k22)."""
+        """The error against what the bounds allow."""
         base, _, variable = name.partition("/")
-        ends = [self.known.get((q, q, q)) for q in known.point[1:]]
-        sizes = [_finite(end.values[base]) if end and base in end.values else None for end in ends]
-        if sizes[0] is None or sizes[1] is None:
+        if base == "dual_dot" and variable:
+            return None
+        if error == 0:
+            return 0.0, ""
+        parts = ("dual", "dual_dot") if variable else (base,)
+        allowed = [self._allowed(part, known.point) for part in parts]
+        if any(value is None for value in allowed):
+            return None  # uncertified
+        total = allowed[0] or 0.0
+        if variable:
+            _, q11, q22 = known.point
+            total += (allowed[1] or 0.0) * math.sqrt(q11 * q22)
+            x = dict(zip(_ARGUMENTS, known.point, strict=True))[variable]
+            if x == 0:
+                return _float(error / (4 * self.eps * (_finite(known.values[name]) + 1))), ""
+            total /= abs(x)
+        return (_float(error) / total if total else math.inf), ""
+
+    def _allowed(self, function: str, point: PointTuple) -> float | None:
+        """(bound + 4 eps) sqrt(k11 k22), k being the function; None where it is uncertified."""
+        ends = [self.known.get((q, q, q)) for q in point[1:]]
+        sizes = [_finite(e.values[function]) if e and function in e.values else None for e in ends]
+        bound = self._bound(function, point)
+        if bound is None or sizes[0] is None or sizes[1] is None:
             return None
         scale = math.sqrt(_float(sizes[0])) * math.sqrt(_float(sizes[1]))
-        if variable:
-            x = (
-                known.point[1]
-                if variable == "q"
-                else dict(zip(_ARGUMENTS, known.point, strict=True)).get(variable, 1.0)
-            )
-            scale = scale / abs(x) if x else scale
-        if scale == 0:
-            return (0.0 if error == 0 else math.inf), ""
-        bound = None if variable else self._bound(base, known.point)
-        if bound is None:
-            return _float(error) / (float(self.eps) * scale), "no bound, in eps sqrt(k11 k22)"
-        return _float(error) / ((bound + 4 * float(self.eps)) * scale), ""
+        return (bound + 4 * float(self.eps)) * scale
 
     def _bound(self, function: str, point: PointTuple) -> float | None:
         """sqrt(B(q11) B(q22)), B the smallest bound that speaks of a variance and of this rho.
