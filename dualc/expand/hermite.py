@@ -14,11 +14,19 @@ from flint import arb, arb_series, ctx
 from dualc import ir
 from dualc.errors import NotSquareIntegrable
 from dualc.expand import program as programs
-from dualc.expand.panels import Panel, cover, log_integrand_bounds, log_rule_error, pieces
+from dualc.expand.panels import (
+    RHO,
+    SLACK,
+    Panel,
+    cover,
+    log_integrand_bounds,
+    log_rule_error,
+    pieces,
+)
 from dualc.expand.window import envelope, log_tails, window
 
 _DIGITS = 40  # absolute, relative to sup|phi| near 1; more where a coefficient is small
-_MOST = 80  # a coefficient that is not seen at this many digits is reported as a ball around 0
+_MOST = 320  # a coefficient that is not seen at this many digits is reported as a ball around 0
 _WANTED = 32  # correct digits of every coefficient that is not zero
 
 
@@ -84,11 +92,13 @@ def expansion(activation: ir.Activation, q: Any, order: int, digits: int) -> Exp
             raise NotSquareIntegrable(
                 f"{activation.name}: E[phi(sqrt(q) Z)^2] could not be bounded at q = {q}"
             )
-        points = math.ceil(0.83 * digits) + 10
+        slack = max(SLACK, digits / 2)  # with many digits wide panels pay, though phi grows around
+        points = math.ceil((digits * math.log(10) + slack) / (2 * math.log(RHO))) + 6
         # h_n oscillates: narrower panels and no growth outwards where n is large.
         half, growth = min(1.0, 8 / math.sqrt(order + 1)), (0.2 if order <= 72 else 0.0)
         outer = float(bounds.edges[start])
-        panels = cover(activation, half * math.sqrt(size), outer, points, growth=growth)
+        inner = half * math.sqrt(size)
+        panels = cover(activation, inner, outer, points, growth=growth, slack=slack)
         sums = _sums(panels, variance, order)
         errors = _errors(panels, size, order, points)
         errors = [e + ball_of_size([t]) for e, t in zip(errors, tails, strict=True)]
@@ -136,7 +146,7 @@ def _text(ball: Any) -> ir.Ball:
 
 
 def _polynomial_parities(activation: ir.Activation) -> set[int]:
-    """Parities (0 even, 1 odd) whose part of phi looks like a polynomial of degree below 8.
+    """Parities (0 even, 1 odd) whose part of phi looks like a polynomial of degree below 20.
 
     gelu's odd part is x/2: a_3, a_5, ... are 0. This decides about effort only, never about a
     radius.
@@ -145,9 +155,9 @@ def _polynomial_parities(activation: ir.Activation) -> set[int]:
         cut = pieces(activation)
         found = set()
         for parity in (0, 1):
-            places = [arb(k) / 3 + arb(1) / 64 for k in range(1, 12)]
+            places = [arb(k) / 3 + arb(1) / 64 for k in range(1, 24)]
             values = [cut.value(x) + (-1) ** parity * cut.value(-x) for x in places]
-            for _ in range(8):
+            for _ in range(20):
                 values = [b - a for a, b in pairwise(values)]
             if all(v.contains(0) for v in values):
                 found.add(parity)

@@ -31,7 +31,7 @@ RHO = 4.0  # a wider ellipse converges faster but meets the poles of phi sooner
 _LONG, _SHORT = (RHO + 1 / RHO) / 2, (RHO - 1 / RHO) / 2  # semi-axes for half width 1
 _GROWTH = 0.2  # half width over distance from 0: keeps the ellipse where |exp(-z^2)| < 1
 STRIPS = 8  # vertical strips of an ellipse, each with its own bound
-_SLACK = 18.0  # natural log by which the bound on the ellipse may exceed phi on the panel: 8 digits
+SLACK = 18.0  # natural log by which the bound on the ellipse may exceed phi on the panel: 8 digits
 _DEPTH = 12  # bisections of a panel before the point is taken for a singularity
 _LIMIT = 3000  # panels in all
 
@@ -75,7 +75,17 @@ def pieces(activation: ir.Activation) -> Pieces:
         return Pieces((), (build(activation, arb(1) / 3),))
     inner = [(a + b) / 2 for a, b in pairwise(kinks)]
     samples = [kinks[0] - 1, *inner, kinks[-1] + 1]
-    return Pieces(kinks, tuple(build(activation, sample.mid()) for sample in samples))
+    found = [build(activation, sample.mid()) for sample in samples]
+    # A kink of abs(x) inside a condition is none of phi: both sides are the same program.
+    real = [i for i in range(len(kinks)) if not _is_same(found[i], found[i + 1])]
+    return Pieces(tuple(kinks[i] for i in real), (found[0], *(found[i + 1] for i in real)))
+
+
+def _is_same(left: Program, right: Program) -> bool:
+    equal = left.steps == right.steps and left.result == right.result
+    pairs = zip(left.constants, right.constants, strict=False)
+    same_constants = len(left.constants) == len(right.constants)
+    return equal and same_constants and all(a.overlaps(b) for a, b in pairs)
 
 
 @lru_cache(maxsize=16)
@@ -158,6 +168,7 @@ def cover(
     points: int,
     *,
     growth: float = _GROWTH,
+    slack: float = SLACK,
 ) -> list[Panel]:
     """Panels over [-outer, outer], left to right, bisected until phi is bounded around them.
 
@@ -173,7 +184,7 @@ def cover(
         centre = ((left + right) / 2).mid()
         piece = cut.at(centre)
         usual = max(level(float(abs(centre))), log_magnitude(piece.value(centre)))
-        bounds = _log_bounds(piece, centre, (right - left) / 2, usual + _SLACK)
+        bounds = _log_bounds(piece, centre, (right - left) / 2, usual + slack)
         if bounds is not None:
             result.append(_panel(piece, left, right, points, bounds))
         elif depth < _DEPTH and len(result) < _LIMIT:
@@ -192,6 +203,8 @@ def _levels(cut: Pieces, marks: Sequence[Any]) -> Any:
     sizes = sorted((float(abs(c)), log_magnitude(cut.value(c))) for c in centres)
     places = np.array([place for place, _ in sizes])
     largest = np.maximum.accumulate([max(size, -600.0) for _, size in sizes])
+    seen = largest[largest > -600.0]
+    largest = np.maximum(largest, seen[0] if len(seen) else 0.0)  # where phi is 0 around 0
     return lambda x: float(largest[np.searchsorted(places, max(x, places[0]), side="right") - 1])
 
 

@@ -223,6 +223,10 @@ class _Builder:
     def apply(self, op: str, *keys: Any) -> Any:
         if op == "neg" and keys[0][0] == "neg":
             return keys[0][1]
+        if op == "sub" and keys[0] == keys[1]:
+            return self.constant(arb(0))  # else a box would see the difference of two boxes
+        if op == "add" and any(keys[i] == ("neg", keys[1 - i]) for i in (0, 1)):
+            return self.constant(arb(0))
         values = [self.table[key] for key in keys]
         value = _UNARY[op][0](*values) if len(values) == 1 else _BINARY[op](*values)
         if all(key[0] == "constant" for key in keys):
