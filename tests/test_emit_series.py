@@ -109,7 +109,14 @@ def evaluated(name, dtype):
 
 
 @pytest.mark.parametrize(("name", "dtype"), TURNS)
-def test_dual_and_derivatives_are_those_of_the_truncated_series(name, dtype):
+def test_hard_points_give_the_truncated_series_and_its_derivatives(name, dtype):
+    check_truncated_series(name, dtype)
+    check_gradient_in_q12(name, dtype)
+    check_variance_zero(name, dtype)
+    check_hermite(name, dtype)
+
+
+def check_truncated_series(name, dtype):
     dual, dot, rates, _ = evaluated(name, dtype)
     assert dual.dtype == dot.dtype == rates[1].dtype == dtype
     found = np.array([dual, dot, rates[1]])
@@ -119,14 +126,12 @@ def test_dual_and_derivatives_are_those_of_the_truncated_series(name, dtype):
         assert units.max() <= UNITS.get(name, 20.0), (point, units)
 
 
-@pytest.mark.parametrize(("name", "dtype"), TURNS)
-def test_gradient_in_q12_is_dual_dot(name, dtype):
+def check_gradient_in_q12(name, dtype):
     _, dot, rates, _ = evaluated(name, dtype)
     np.testing.assert_allclose(rates[0], dot, rtol=0, atol=8 * EPS[dtype])
 
 
-@pytest.mark.parametrize(("name", "dtype"), TURNS)
-def test_at_variance_zero_all_is_finite_and_the_rest_is_phi(name, dtype):
+def check_variance_zero(name, dtype):
     dual, dot, rates, coefficients = evaluated(name, dtype)
     assert all(np.isfinite(rate[-1]) for rate in rates)
     assert dual[-1] == 0
@@ -136,8 +141,7 @@ def test_at_variance_zero_all_is_finite_and_the_rest_is_phi(name, dtype):
         assert float(dot[-1]) == pytest.approx(slopes[name] ** 2, rel=8 * EPS[dtype])
 
 
-@pytest.mark.parametrize(("name", "dtype"), TURNS)
-def test_hermite_covers_the_domain(name, dtype):
+def check_hermite(name, dtype):
     coefficients = evaluated(name, dtype)[3]
     for (_, q, _), row in zip(points(name, dtype)[:-1], coefficients, strict=False):
         expected, square, _ = truth(name, q)
