@@ -63,7 +63,7 @@ def compile_record(
     highest = table.order if table else DEFAULT_ORDER if order is None else order
     hermite = replace(hermite_series(activation, highest), symbolic=form.hermite)
     progress("program")
-    plan = lower(activation, form, limit)
+    plan = lower(activation, form, limit, highest)
     return Record(activation, highest, form, hermite, table, plan)
 
 

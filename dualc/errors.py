@@ -22,15 +22,15 @@ class EntryError(DualcError):
 
 
 class NotSquareIntegrable(DualcError):
-    """E[phi(sqrt(q) Z)^2] diverges at a variance where it is needed; names the limiting variance."""
+    """E[phi(sqrt(q) Z)^2] diverges at a variance where it is needed; names the limit."""
 
 
 class NoClosedForm(DualcError):
-    """The activation is outside the closed class. A result, caught by the compiler, never shown as a failure."""
+    """The activation is outside the closed class: a result, which `derive` turns into a reason."""
 
 
 class StaleModule(DualcError):
-    """A generated module does not match its record or the support interface; names the command that mends it."""
+    """A generated module does not fit its record or the support interface; names what mends it."""
 
 
 class OutputError(DualcError):
@@ -38,4 +38,4 @@ class OutputError(DualcError):
 
 
 class UncertifiedBackend(UserWarning):
-    """A kernel was loaded where no certificate says how accurate it is; said once for each kernel."""
+    """A kernel was loaded where no certificate says how accurate it is; said once for each."""

@@ -162,12 +162,7 @@ def test_heavy_sums_are_closed_and_right(expression: str) -> None:
         "(1)*x**2 + (1)*x*erf((1/3)*x) + (-2)*heaviside(-x)",
         "(3/2)*x**3*exp(-(1/2)*x**2)*sign(x) + (-2/3)*normal_cdf((-2)*x) + (1/3)",
         "(1)*exp((1/2)*x) + (-1)*x*sin((3)*x) + (2)*exp(-(1)*x**2)*cos((2)*x) + (1/2)*x",
-        pytest.param(
-            "(1)*x**2 + (1)*x*exp((-1)*x)",
-            marks=pytest.mark.xfail(
-                reason="Field.uncorrelated keeps D, which is D + q12**2 at q12 = 0"
-            ),
-        ),
+        "(1)*x**2 + (1)*x*exp((-1)*x)",
     ],
 )
 def test_sums_drawn_by_hand_are_closed_and_right(expression: str) -> None:

@@ -394,17 +394,9 @@ def test_what_overflows_is_inf_and_what_underflows_is_0(eager: None) -> None:
 
 # ---- names
 
-WRONG = {  # to be mended in lower, derive and printer: remove a name here once it works
-    "d": "lower writes d for D whatever the parameters are called",
-    "D": "derive reads it as D = q11 q22 - q12**2",
-    "E": "algebra.text takes every E for exp(1)",
-    "SCALE": "algebra.text takes every E for exp(1)",
-    "root": "a standalone module's parameter hides the support function",
-    "gap": "a standalone module's parameter hides the support function",
-}
 HOSTILE = (
     "w", "r", "c", "above", "delta", "I", "S", "N", "lax", "partial", "kernel", "dual", "atoms",
-    *(pytest.param(n, marks=pytest.mark.xfail(reason=why)) for n, why in WRONG.items()),
+    "d", "E", "SCALE", "root", "gap",
 )  # fmt: skip
 
 

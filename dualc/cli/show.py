@@ -125,11 +125,14 @@ def _radius(ball: Ball) -> str:
 def _show_bounds(out: Console, record: Record) -> None:
     if record.table is None:
         return
-    rows = table("function", "variances", "|rho| up to", "|error| / sqrt(k11 k22) up to")
+    limit = "|error| / sqrt(k11 k22) up to"
+    rows = table("function", "variances", "|rho| up to", limit)
     for bound in record.table.bounds:
         span = f"{bound.q_low}..{bound.q_high}"
         rows.add_row(bound.function, span, bound.rho, bound.bound or f"uncertified: {bound.note}")
-    put(out, "\n[bold]truncation[/bold], k being the function's own diagonal; how certified: --json")
+    put(
+        out, "\n[bold]truncation[/bold], k being the function's own diagonal; how certified: --json"
+    )
     put(out, rows)
 
 

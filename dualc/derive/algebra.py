@@ -7,6 +7,7 @@ from fractions import Fraction
 from typing import Any
 
 import sympy as sp
+from sympy.printing.str import StrPrinter
 
 from dualc import ir
 from dualc.errors import NoClosedForm
@@ -141,7 +142,14 @@ def text(x: Constant) -> str:
         return str(x)
     if x.is_Rational:
         return f"{x.p}/{x.q}"
-    return str(sp.sstr(x, order="lex")).replace("E", "exp(1)")
+    return str(_Text({"order": "lex"}).doprint(x))
+
+
+class _Text(StrPrinter):  # type: ignore[misc]
+    """sympy's text but for e, which canonical expressions write exp(1)."""
+
+    def _print_Exp1(self, _: Constant) -> str:
+        return "exp(1)"
 
 
 def size(x: Constant) -> int:

@@ -82,9 +82,9 @@ class Field:
     def uncorrelated(self, x: Element) -> Element:
         """The value of x at q12 = 0 (its denominator being free of q12)."""
         numerator = self.ring.zero
-        for monomial, c in x.numer.terms():
-            if monomial[0] == 0:
-                numerator += self.ring.term_new(monomial, c)
+        for (q12, q11, q22, d, *rest), c in x.numer.terms():
+            if q12 == 0:  # D is q11 q22 there
+                numerator += self.ring.term_new((0, q11 + d, q22 + d, 0, *rest), c)
         return self.field(numerator) / self.field(x.denom)
 
     def at_zero(self, x: Element) -> Element:

@@ -125,10 +125,12 @@ def _tilted(form: Form) -> list[Term | None]:
     """Exponentials: pairs exp(a + c), exp(a - c) as cosh and sinh, conjugates as cos and sin."""
     k = form.field
     groups, out = _groups(form)
+    growing = [key for key in groups if _grows(key[0])]
     for (a, c, radicand), (up, down) in groups.items():
         up, down = k.normal(up), k.normal(down)
         grows = _grows(a)
-        if up == 0 or down == 0 or (grows and c != "0"):
+        alone = len(growing) == 1 and up in (down, -down)  # sinh, cosh: nothing to take inf from
+        if up == 0 or down == 0 or (grows and c != "0" and not alone):
             shape = "grow" if grows else "exp"
             out.append(_term(k, up, radicand, shape, (a, c)))
             out.append(_term(k, down, radicand, shape, (a, f"-({c})")))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import math
 import operator
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Mapping
 from fractions import Fraction
 from functools import partial
 from typing import Any
@@ -43,6 +44,8 @@ class _Printer:
         kept = () if self.is_series else self.activation.parameters  # a table is of one function
         self.kept = kept
         self.parameters = tuple(p.name for p in kept)
+        own = _top_level(support) if standalone else frozenset()  # no parameter may hide these
+        self.spelled = {name: f"{name}_" if name in own else name for name in self.parameters}
 
     def module(self) -> EmittedModule:
         """The finished text."""
@@ -124,10 +127,10 @@ class _Printer:
         """The body of phi, at the defaults of parameters that are not kept."""
         if self.activation.expression is None:
             return ["phi = phi_dot = None  # given by its dual: an activation is not known"]
-        names = ("x", *self.parameters)
+        names = {"x": "x", **self.spelled}
         values = {p.name: p.default for p in self.activation.parameters if p not in self.kept}
         body = self._value(substituted(self.activation.expression, values), names, "x")
-        return [f"def _phi({', '.join(names)}):\n    return {body}"]
+        return [f"def _phi({', '.join(names.values())}):\n    return {body}"]
 
     def _bodies(self) -> list[str]:
         if self.record.table is not None:
@@ -154,31 +157,31 @@ class _Printer:
 
     def _function(self, function: PlannedFunction) -> str:
         """One planned body."""
-        names = [*_ARGUMENTS, *self.parameters]
+        names = {name: name for name in _ARGUMENTS} | self.spelled
         lines = []
         for assignment in function.assignments:
             lines.append(self._statement(f"{assignment.name} = ", assignment.expression, names))
-            names.append(assignment.name)
+            names[assignment.name] = assignment.name
         value = self._value(function.result, names, "q12")
         lines.append(_wrapped("return ", value))
-        signature = ", ".join((*_ARGUMENTS, *self.parameters))
+        signature = ", ".join((*_ARGUMENTS, *self.spelled.values()))
         return f"def _{function.name}({signature}):\n" + "\n".join(lines)
 
-    def _statement(self, head: str, text: str, names: Iterable[str]) -> str:
+    def _statement(self, head: str, text: str, names: Mapping[str, str]) -> str:
         return _wrapped(head, python(text, names, self.prefix))
 
-    def _value(self, text: str, names: Iterable[str], like: str) -> str:
+    def _value(self, text: str, names: Mapping[str, str], like: str) -> str:
         """The source of an expression, a number spread over the array called `like`."""
         result = piece(text, names, self.prefix)
         return f"jnp.full_like({like}, {result.text})" if result.is_number else result.text
 
     def _hermite_body(self) -> str:
         """The body of hermite: planned coefficients (given by a dual), else a sum over atoms."""
-        names = self.parameters
-        signature = ", ".join(("q", *names))
+        signature = ", ".join(("q", *self.spelled.values()))
         if self.activation.dual is not None:
             found = next(f for f in self.plan.functions if f.name == "hermite")
-            rows = [python(a.expression, ("q", *names), self.prefix) for a in found.assignments]
+            names = {"q": "q", **self.spelled}
+            rows = [python(a.expression, names, self.prefix) for a in found.assignments]
             inner = "".join(f"        {row},\n" for row in rows)
             stack = "jnp.stack(jnp.broadcast_arrays(*coefficients), axis=-1)"
             body = f"    coefficients = (\n{inner}    )\n    return {stack}"
@@ -190,7 +193,7 @@ class _Printer:
 
     def _atom(self, atom: Atom) -> str:
         """An atom as `hermite_atoms` of the support code takes it."""
-        source = partial(python, names=self.parameters, prefix=self.prefix)
+        source = partial(python, names=self.spelled, prefix=self.prefix)
         coefficient = source(atom.coefficient_real)
         if atom.coefficient_imag != "0":
             imaginary = f"1j*({source(atom.coefficient_imag)})"
@@ -267,6 +270,12 @@ _EXACT: dict[str, Any] = {
 def _decimal(text: str) -> str:
     """A canonical constant as a Python float: rationals exactly rounded."""
     return repr(float(ir.fold(text, _EXACT, {"pi": math.pi})))
+
+
+def _top_level(source: str) -> frozenset[str]:
+    """The names that a module's text defines."""
+    body = ast.parse(source).body
+    return frozenset(n.name for n in body if isinstance(n, ast.FunctionDef | ast.ClassDef))
 
 
 def _joined(texts: tuple[str, ...]) -> str:

@@ -63,7 +63,8 @@ def piece(text: str, names: Iterable[str], prefix: str = "s.") -> Piece:
         table[name] = _call(name, _ARRAYS.get(name, prefix + name))
     for name in _SUPPORT:
         table[name] = _call(name, prefix + name)
-    known = {name: Piece(name, _ATOM, False) for name in names}
+    spelled = names if isinstance(names, Mapping) else {name: name for name in names}
+    known = {name: Piece(text, _ATOM, False) for name, text in spelled.items()}
     known |= {name: Piece(prefix + name, _ATOM, False) for name in ("exp_cosh", "exp_sinh")}
     result: Piece = ir.fold(text, table, known | {"pi": Piece("math.pi", _ATOM, True)})
     return result

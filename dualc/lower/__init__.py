@@ -48,7 +48,7 @@ def _hermite_of_dual(activation: Activation, order: int) -> PlannedFunction:
     out = []
     for n in range(order + 1):
         square = sp.factor_terms(sp.powsimp(k.subs(rho, 0)))
-        out.append(Assignment(f"a{n}", arrange.text(sp.sqrt(square))))
+        out.append(Assignment(f"hermite_{n}", arrange.text(sp.sqrt(square))))
         k = sp.diff(k, rho) / (n + 1)
     return PlannedFunction("hermite", tuple(out), "")
 
@@ -69,7 +69,7 @@ class _Body:
         """The finished function."""
         terms = (*self.formula.terms, *self.formula.near)
         if any("D" in _texts(term) for term in terms):
-            self._assign("gap(q12, q11, q22)", "d")
+            self.frame["D"] = self._assign("gap(q12, q11, q22)", "d")
         for term in terms:  # polynomials under roots get their names first
             if not term.tilt:
                 self._roots(term)
@@ -91,12 +91,13 @@ class _Body:
         """A term in its tilted covariance, whose entries are named and bounded."""
         plain, named = self.frame, self.named
         a1, a2 = (self._show(self._read(text)) for text in term.tilt)
-        delta = self._assign(f"1 - 2*({a1})*q11 - 2*({a2})*q22 + 4*({a1})*({a2})*d", "delta")
+        d = self.frame["D"]
+        delta = self._assign(f"1 - 2*({a1})*q11 - 2*({a2})*q22 + 4*({a1})*({a2})*{d}", "delta")
         self.frame = {
             "q12": self._assign(f"q12/{delta}", "t12"),
-            "q11": self._assign(f"(q11 - 2*({a2})*d)/{delta}", "t11"),
-            "q22": self._assign(f"(q22 - 2*({a1})*d)/{delta}", "t22"),
-            "D": self._assign(f"d/{delta}", "t"),
+            "q11": self._assign(f"(q11 - 2*({a2})*{d})/{delta}", "t11"),
+            "q22": self._assign(f"(q22 - 2*({a1})*{d})/{delta}", "t22"),
+            "D": self._assign(f"{d}/{delta}", "t"),
         }
         self.named = {}
         bare = replace(term, tilt=())
@@ -163,17 +164,17 @@ class _Body:
             regression = f"regression({self.frame['q12']}, {self._variances()})"
         top = [self._factor(base, power) for base, power in above] + [regression]
         bottom = [self._factor(base, power) for base, power in below]
-        vanishes = any(base in (arrange.Q11, arrange.Q22, arrange.D) for base, _ in below)
+        vanishes = any(arrange.vanishes(base) for base, _ in below)
         if root == "D" and (arrange.Q11, 1) in below:  # one zero variance: infinite, two: 0
             bottom.remove(self.frame["q11"])
             below = [item for item in below if item != (arrange.Q11, 1)]
             top.append(f"root_ratio({self._root_of(root)}, {self._variances()})")
             root = ""
-            vanishes = any(base in (arrange.Q22, arrange.D) for base, _ in below)
+            vanishes = any(arrange.vanishes(base) for base, _ in below)
         top += [s for s in (self._root_of(root), *shapes) if s]
         if radicand:
             bottom.append(self._root_of(radicand))
-            vanishes = vanishes or not self._read(radicand).is_Add
+            vanishes = vanishes or arrange.vanishes(self._read(radicand))
         if vanishes:
             quotient = f"ratio({_times(top) or '1'}, {_times(bottom)})"
             return _scaled(upper, lower, quotient)
@@ -246,13 +247,13 @@ class _Body:
     def _odd_angle(self, term: Term) -> str:
         w, c = term.arguments
         inside = f"{self._quotient(self._read(c))}, {self._root_of(w)}"
-        vanishes = self._read(w).subs(dict.fromkeys(arrange.COVARIANCE, 0)) == 0
-        angle = f"step_angle({inside}, {self._variances()})" if vanishes else f"odd_angle({inside})"
+        at_step = arrange.vanishes(self._read(w))
+        angle = f"step_angle({inside}, {self._variances()})" if at_step else f"odd_angle({inside})"
         return self._product(term.coefficient, term.root, term.radicand, angle)
 
     def _given(self, term: Term) -> str:
         """An expression in rho and the variances; sqrt(q22/q11) has its limit where both vanish."""
-        s1, s2 = sp.symbols("s1 s2", positive=True)
+        s1, s2 = sp.Dummy("s1", positive=True), sp.Dummy("s2", positive=True)
         positive = dict(zip(("q11", "q22"), sp.symbols("q11 q22", positive=True), strict=True))
         names = {"rho": sp.Symbol("rho", real=True), **positive, **self.symbols}
         x = arrange.read(term.arguments[0], names)

@@ -36,6 +36,11 @@ def read(text: str, names: Mapping[str, Expr]) -> Expr:
     return ir.fold(text, _ALGEBRA, fixed | dict(names))
 
 
+def vanishes(x: Expr) -> bool:
+    """Whether a polynomial is 0 where all variances are."""
+    return bool(x.subs(dict.fromkeys(COVARIANCE, 0)) == 0)
+
+
 def split(x: Expr) -> tuple[Expr, Expr, list[tuple[Expr, int]], list[tuple[Expr, int]]]:
     """A number, and the factors above and below of a product, as it is written.
 
@@ -113,7 +118,10 @@ def _collected(x: Expr) -> Expr:
 
 
 class _Text(StrPrinter):  # type: ignore[misc]
-    """sympy's text, a quotient of huge integers kept together: apart they overflow in float32."""
+    """sympy's text; quotients of huge integers stay together (apart they overflow in float32)."""
+
+    def _print_Exp1(self, _: Expr) -> str:
+        return "exp(1)"
 
     def _print_Mul(self, expr: Expr) -> str:
         rational, rest = expr.as_coeff_Mul()
@@ -129,5 +137,4 @@ def _is_huge(x: Expr) -> bool:
 
 def text(x: Expr) -> str:
     """The canonical text of an expression."""
-    found = _Text({"order": "lex"} if x.has(sp.E) else {}).doprint(x)
-    return str(found).replace("E", "exp(1)") if x.has(sp.E) else str(found)
+    return str(_Text({"order": "lex"} if x.has(sp.E) else {}).doprint(x))

@@ -22,7 +22,7 @@ _KNOWN_KEYS = ("function", "claim", "source")
 _DOMAINS = ("real", "positive", "nonnegative", "integer")
 # names with a meaning in expressions or in the emitted module
 _RESERVED = frozenset(
-    {"x", "i", "q", "q11", "q12", "q22", "rho", "s", "jax", "jnp", "math", "order", "key"}
+    {"x", "i", "q", "q11", "q12", "q22", "D", "rho", "s", "jax", "jnp", "math", "order", "key"}
     | {*grammar.FUNCTION_NAMES, *grammar.CONSTANTS}
 )
 

@@ -119,9 +119,10 @@ def _place(point: Sequence[float | Fraction], digits: int) -> tuple[Place, bool]
 
 
 def _settle(value: arb, digits: int) -> arb:
-    """A limit from the value at a tiny variance: inf above 2^(3 digits), unknown below 2^-(3 digits).
+    """A limit from the value at a tiny variance: inf above 2^(3 digits).
 
-    What is below may be 0 or as small as exp(-450): a ball around 0 says no more than is known.
+    What is below 2^-(3 digits) may be 0 or as small as exp(-450): a ball around 0 says no more
+    than is known.
     """
     middle = value.mid()
     if abs(middle) < arb(2) ** (-3 * digits):

@@ -1,0 +1,105 @@
+"""sign: sign(x)
+
+The sign, 0 at 0. It jumps: an NNGP kernel only.
+
+Tier closed. (u, v) ~ N(0, [[q11, q12], [q12, q22]]), D = q11 q22 - q12^2.
+
+    dual = 2/pi*atan2(q12, sqrt(D))
+    dual_dot = 2/pi/sqrt(D)
+
+Emitted by dualc from sign.json; not meant to be edited.
+"""
+
+import math
+import jax.numpy as jnp
+
+from . import _support as s
+
+
+NAME = "sign"
+EXPRESSION = "sign(x)"
+TIER = "closed"
+ORDER = 12
+DOMAIN = (0.0, 10000.0)
+INTERFACE = 1
+FINGERPRINT = "08e0680f051370e37b6e001db0dced3bbc5ce34c37f6d4166eb885a6accb23a9"
+PARAMETERS = ()
+HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
+    0.0, 0.7978845608028654, 0.0, -0.32573500793527993, 0.0, 0.2185096861184158, 0.0,
+    -0.16858388283618386, 0.0, 0.1390746078775947, 0.0, -0.1193421921527582, 0.0,
+)
+TAIL = 0.14752561837399641  # E[phi^2] - sum of a_n^2
+
+
+def _phi(x):
+    return jnp.sign(x)
+
+
+def _dual(q12, q11, q22):
+    d = s.gap(q12, q11, q22)
+    r = s.root(d)
+    return 2*s.step_angle(q12, r, q11, q22)/math.pi
+
+
+def _dual_dot(q12, q11, q22):
+    d = s.gap(q12, q11, q22)
+    r = s.root(d)
+    return 2/math.pi*s.ratio(1, r)
+
+
+def _dual_dq11(q12, q11, q22):
+    d = s.gap(q12, q11, q22)
+    r = s.root(d)
+    return -1/math.pi*s.ratio(s.regression(q12, q11, q22), r)
+
+
+def _hermite(q):
+    atoms = (
+        (2, 0, 0, 0, 0, 1, 0),
+        (-1, 0, 0, 0, 0, None, 0),
+    )
+    return s.hermite_atoms(ORDER, q, atoms)
+
+
+_phi_kernel = s.pointwise(_phi)
+_phi_dot_kernel = s.pointwise(s.slope(_phi))
+_dual_kernel = s.kernel(_dual, (_dual_dot, _dual_dq11), domain=DOMAIN)
+_dual_dot_kernel = s.kernel(_dual_dot, domain=DOMAIN)
+_dual_diag_kernel = s.pointwise(s.diagonal(_dual), domain=DOMAIN)
+_dual_dot_diag_kernel = s.pointwise(s.diagonal(_dual_dot), domain=DOMAIN)
+_hermite_kernel = s.pointwise(_hermite, domain=DOMAIN)
+
+
+def phi(x):
+    """The activation, elementwise."""
+    return _phi_kernel(x)
+
+
+def phi_dot(x):
+    """Its almost-everywhere derivative."""
+    return _phi_dot_kernel(x)
+
+
+def dual(q12, q11, q22):
+    """E[phi(u) phi(v)]; its gradient in q12 is dual_dot."""
+    return _dual_kernel(q12, q11, q22)
+
+
+def dual_dot(q12, q11, q22):
+    """E[phi'(u) phi'(v)]."""
+    return _dual_dot_kernel(q12, q11, q22)
+
+
+def dual_diag(q):
+    """E[phi(u)^2] at variance q."""
+    return _dual_diag_kernel(q)
+
+
+def dual_dot_diag(q):
+    """E[phi'(u)^2] at variance q."""
+    return _dual_dot_diag_kernel(q)
+
+
+def hermite(q):
+    """Normalised Hermite coefficients of phi(sqrt(q) z), shape (..., ORDER + 1)."""
+    return _hermite_kernel(q)

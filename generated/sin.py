@@ -1,0 +1,137 @@
+"""sin: a*sin(b*x + c)
+
+The sine, with amplitude, frequency and phase.
+
+Tier closed. (u, v) ~ N(0, [[q11, q12], [q12, q22]]), D = q11 q22 - q12^2.
+
+    dual = a**2*sin(c)**2*exp(-((q11 + q22)*b**2/2))*cosh(b**2*q12) + a**2*cos(c)**2*exp(-((q11
+        + q22)*b**2/2))*sinh(b**2*q12)
+    dual_dot = a**2*b**2*cos(c)**2*exp(-((q11 + q22)*b**2/2))*cosh(b**2*q12) +
+        a**2*b**2*sin(c)**2*exp(-((q11 + q22)*b**2/2))*sinh(b**2*q12)
+
+Emitted by dualc from sin.json; not meant to be edited.
+"""
+
+import jax.numpy as jnp
+
+from . import _support as s
+
+
+NAME = "sin"
+EXPRESSION = "a*sin(b*x + c)"
+TIER = "closed"
+ORDER = 12
+DOMAIN = (0.0, 10000.0)
+INTERFACE = 1
+FINGERPRINT = "af6a45fb615bb724052166c7f4fc4600df2e44fba65780fcaea87dada74780db"
+PARAMETERS = (("a", 1.0), ("b", 1.0), ("c", 0.0))
+HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
+    0.0, 0.6065306597126334, 0.0, -0.24761510494160163, 0.0, 0.055368420690516534, 0.0,
+    -0.008543532794657104, 0.0, 0.0010068649957319488, 0.0, -9.600081058513362e-05, 0.0,
+)
+TAIL = 5.936028146513819e-11  # E[phi^2] - sum of a_n^2
+
+
+def _phi(x, a, b, c):
+    return a*jnp.sin(b*x + c)
+
+
+def _dual(q12, q11, q22, a, b, c):
+    a2 = b**2*(q11 + q22)/2
+    c2 = q12*b**2
+    return (
+        s.weighted(s.exp_cosh, a2, c2, a**2*jnp.sin(c)**2) + s.weighted(s.exp_sinh, a2, c2,
+        a**2*jnp.cos(c)**2)
+    )
+
+
+def _dual_dot(q12, q11, q22, a, b, c):
+    a2 = b**2*(q11 + q22)/2
+    c2 = q12*b**2
+    return (
+        s.weighted(s.exp_cosh, a2, c2, a**2*b**2*jnp.cos(c)**2) + s.weighted(s.exp_sinh, a2, c2,
+        a**2*b**2*jnp.sin(c)**2)
+    )
+
+
+def _dual_dq11(q12, q11, q22, a, b, c):
+    a2 = b**2*(q11 + q22)/2
+    c2 = q12*b**2
+    return (
+        s.weighted(s.exp_cosh, a2, c2, -a**2*b**2*jnp.sin(c)**2/2) + s.weighted(s.exp_sinh, a2, c2,
+        -a**2*b**2*jnp.cos(c)**2/2)
+    )
+
+
+def _dual_da(q12, q11, q22, a, b, c):
+    a2 = b**2*(q11 + q22)/2
+    c2 = q12*b**2
+    return (
+        s.weighted(s.exp_cosh, a2, c2, 2*a*jnp.sin(c)**2) + s.weighted(s.exp_sinh, a2, c2,
+        2*a*jnp.cos(c)**2)
+    )
+
+
+def _dual_db(q12, q11, q22, a, b, c):
+    a2 = b**2*(q11 + q22)/2
+    c2 = q12*b**2
+    return (
+        b*a**2*(-q11*jnp.sin(c)**2 + 2*q12*jnp.cos(c)**2 - q22*jnp.sin(c)**2)*s.exp_cosh(a2, c2) +
+        b*a**2*(-q11*jnp.cos(c)**2 + 2*q12*jnp.sin(c)**2 - q22*jnp.cos(c)**2)*s.exp_sinh(a2, c2)
+    )
+
+
+def _dual_dc(q12, q11, q22, a, b, c):
+    return 2*a**2*jnp.cos(c)*jnp.sin(c)*jnp.exp(b**2*(-q11 - 2*q12 - q22)/2)
+
+
+def _hermite(q, a, b, c):
+    atoms = (
+        (a*jnp.sin(c)/2 + 1j*(a*jnp.cos(c)/2), 0, 0, 0, -b, None, 0),
+        (a*jnp.sin(c)/2 + 1j*(-a*jnp.cos(c)/2), 0, 0, 0, b, None, 0),
+    )
+    return s.hermite_atoms(ORDER, q, atoms)
+
+
+_phi_kernel = s.pointwise(_phi)
+_phi_dot_kernel = s.pointwise(s.slope(_phi))
+_dual_kernel = s.kernel(_dual, (_dual_dot, _dual_dq11, _dual_da, _dual_db, _dual_dc), domain=DOMAIN)
+_dual_dot_kernel = s.kernel(_dual_dot, domain=DOMAIN)
+_dual_diag_kernel = s.pointwise(s.diagonal(_dual), domain=DOMAIN)
+_dual_dot_diag_kernel = s.pointwise(s.diagonal(_dual_dot), domain=DOMAIN)
+_hermite_kernel = s.pointwise(_hermite, domain=DOMAIN)
+
+
+def phi(x, *, a=1.0, b=1.0, c=0.0):
+    """The activation, elementwise."""
+    return _phi_kernel(x, a, b, c)
+
+
+def phi_dot(x, *, a=1.0, b=1.0, c=0.0):
+    """Its almost-everywhere derivative."""
+    return _phi_dot_kernel(x, a, b, c)
+
+
+def dual(q12, q11, q22, *, a=1.0, b=1.0, c=0.0):
+    """E[phi(u) phi(v)]; its gradient in q12 is dual_dot."""
+    return _dual_kernel(q12, q11, q22, a, b, c)
+
+
+def dual_dot(q12, q11, q22, *, a=1.0, b=1.0, c=0.0):
+    """E[phi'(u) phi'(v)]."""
+    return _dual_dot_kernel(q12, q11, q22, a, b, c)
+
+
+def dual_diag(q, *, a=1.0, b=1.0, c=0.0):
+    """E[phi(u)^2] at variance q."""
+    return _dual_diag_kernel(q, a, b, c)
+
+
+def dual_dot_diag(q, *, a=1.0, b=1.0, c=0.0):
+    """E[phi'(u)^2] at variance q."""
+    return _dual_dot_diag_kernel(q, a, b, c)
+
+
+def hermite(q, *, a=1.0, b=1.0, c=0.0):
+    """Normalised Hermite coefficients of phi(sqrt(q) z), shape (..., ORDER + 1)."""
+    return _hermite_kernel(q, a, b, c)
