@@ -204,3 +204,10 @@ def equations(jaxpr):
             inner = getattr(value, "jaxpr", value)
             if hasattr(inner, "eqns"):
                 yield from equations(inner)
+
+
+def test_a_table_is_never_extrapolated():
+    short = series("mish")._replace(q_high=9000.0)
+    beyond = jnp.asarray([1.0, 9500.0])
+    found = s.series_moment(short)(beyond, beyond, beyond)
+    assert np.array_equal(np.isnan(found), [False, True])

@@ -1195,8 +1195,9 @@ def _table_rows(
     width = max(len(table.rows[n]) for n in degrees)
     rows = [table.rows[n] + (0.0,) * (width - len(table.rows[n])) for n in degrees]
     # Chebyshev polynomials by their angle, which keeps the digits of a small t. The k-th errs by
-    # k eps, but coefficients fall faster; sqrt(t/top) exceeds 1 by rounding and outside.
-    angle = 2 * jnp.arcsin(jnp.clip(root(jnp.log1p(root_q) / top), 0.0, 1.0))
+    # k eps, but coefficients fall faster. At the end t/top may exceed 1 by rounding; beyond: NaN.
+    fraction = jnp.minimum(jnp.log1p(root_q) / top, 1.0)
+    angle = 2 * jnp.arcsin(root(jnp.where(q <= table.q_high, fraction, jnp.nan)))
     basis = jnp.cos(_column(range(width), angle[None]) * angle[None])
     smooth = jnp.tensordot(
         jnp.asarray(rows, q.dtype), basis, axes=1, precision=lax.Precision.HIGHEST
