@@ -1157,8 +1157,9 @@ def _falling(n: int, count: int) -> float:
 
 
 def _column(values: Any, like: Array) -> Array:
-    """Python numbers along the first axis of `like`."""
-    return jnp.asarray(values, like.dtype).reshape((-1,) + (1,) * (like.ndim - 1))
+    """Python numbers, nested as deep as they may be, along the first axes of `like`."""
+    array = jnp.asarray(values, like.dtype)
+    return array.reshape(array.shape + (1,) * (like.ndim - array.ndim))
 
 
 def _times(total: Array, factor: Array) -> Array:
@@ -1194,8 +1195,9 @@ def _table_rows(
     width = max(len(table.rows[n]) for n in degrees)
     rows = [table.rows[n] + (0.0,) * (width - len(table.rows[n])) for n in degrees]
     # Chebyshev polynomials by their angle, which keeps the digits of a small t. The k-th errs by
-    # k eps, but coefficients fall faster; sqrt(t/top) exceeds 1 by rounding and outside.
-    angle = 2 * jnp.arcsin(jnp.clip(root(jnp.log1p(root_q) / top), 0.0, 1.0))
+    # k eps, but coefficients fall faster. At the end t/top may exceed 1 by rounding; beyond: NaN.
+    fraction = jnp.minimum(jnp.log1p(root_q) / top, 1.0)
+    angle = 2 * jnp.arcsin(root(jnp.where(q <= table.q_high, fraction, jnp.nan)))
     basis = jnp.cos(_column(range(width), angle[None]) * angle[None])
     smooth = jnp.tensordot(
         jnp.asarray(rows, q.dtype), basis, axes=1, precision=lax.Precision.HIGHEST
@@ -1216,20 +1218,24 @@ def _kink_rows(table: Series, q: Array, degrees: tuple[int, ...], down: int) -> 
     By parts, for n > i a jump J of phi^(i) at c gives
     J q^(i/2) sqrt((n-1-i)!/n!) h_{n-1-i}(z) phi_N(z), z = c/sqrt(q).
     The recurrence runs on h_m(z) exp(-z^2/4): it is bounded by 1.1, and the rest of the Gaussian
-    cannot underflow before the product does.
+    cannot underflow before the product does. All kinks go through one scan.
     """
+    places = _column([kink[0] for kink in table.kinks], q[None])
+    width = jnp.maximum(root(q)[None], jnp.abs(places) / 60)  # beyond 60 all is 0 in either dtype
+    z = places / width
+    waves = _waves(z, max(degrees)) * (jnp.exp(-z * z / 4) / math.sqrt(2 * math.pi))[None]
     total = jnp.zeros((len(degrees), *q.shape), q.dtype)
-    for place, *sizes in table.kinks:
-        width = jnp.maximum(root(q), abs(place) / 60)  # beyond 60 all is 0 in either dtype
-        z = place / width
-        waves = _waves(z, max(degrees)) * (jnp.exp(-z * z / 4) / math.sqrt(2 * math.pi))[None]
-        for i, size in enumerate(sizes):
-            weights = [size * _inverse_falling(n, i + 1) if n > i else 0.0 for n in degrees]
-            picked = waves[jnp.asarray([max(n - 1 - i, 0) for n in degrees])]
-            terms = _column(weights, total) * picked
-            if table.whole and size:
-                terms = terms + _outward(z, place, size, i, degrees)
-            total = total + terms * (width**i * (z / place) ** down)[None]  # sqrt(q)^(i - down)
+    for i in range(max(len(kink) for kink in table.kinks) - 1):
+        sizes = [kink[i + 1] if i + 1 < len(kink) else 0.0 for kink in table.kinks]
+        if not any(sizes):
+            continue
+        picked = waves[jnp.asarray([max(n - 1 - i, 0) for n in degrees])]
+        falls = [_inverse_falling(n, i + 1) if n > i else 0.0 for n in degrees]
+        terms = _column([[size * fall for size in sizes] for fall in falls], picked) * picked
+        if table.whole:
+            terms = terms + _outward(table, z, sizes, i, degrees)
+        powers = width**i * (z / places) ** down  # sqrt(q)^(i - down)
+        total = total + jnp.sum(terms * powers[None], axis=1)
     return total
 
 
@@ -1244,17 +1250,20 @@ def _waves(z: Array, count: int) -> Array:
     return lax.scan(step, (jnp.zeros_like(z), jnp.exp(-z * z / 4)), degrees)[1]
 
 
-def _outward(z: Array, place: float, size: float, i: int, degrees: tuple[int, ...]) -> Array:
-    """What size (x - c)_+^i/i!, outwards from 0, gives to degrees n <= i: I_{i-n}(|z|)/sqrt(n!)."""
+def _outward(
+    table: Series, z: Array, sizes: list[float], i: int, degrees: tuple[int, ...]
+) -> Array:
+    """What sizes (x - c)_+^i/i!, outwards from 0, give to degrees n <= i: I_{i-n}(|z|)/sqrt(n!)."""
     z = jnp.abs(z)
     integrals = [normal_pdf(z), normal_cdf(-z)]  # of (t - z)^m/m!, t > z, m = -1, 0, ...
     for m in range(1, i + 1):
         integrals.append((integrals[m - 1] - z * integrals[m]) / m)
     rows = []
     for n in degrees:
-        sign = 1 if place > 0 else -((-1) ** (i + n))
-        weight = sign * size * _inverse_falling(n, n) if n <= i else 0.0
-        rows.append(weight * integrals[max(i - n, 0) + 1])
+        fall = _inverse_falling(n, n) if n <= i else 0.0
+        signs = [1 if kink[0] > 0 else -((-1) ** (i + n)) for kink in table.kinks]
+        weights = [sign * size * fall for sign, size in zip(signs, sizes, strict=True)]
+        rows.append(_column(weights, z) * integrals[max(i - n, 0) + 1])
     return jnp.stack(rows)
 
 

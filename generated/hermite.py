@@ -22,7 +22,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "4fddad497d3402462b9ff2be83075f121b0cd2b08f5f2b52ffe7d6cea17dc4d0"
+FINGERPRINT = "a952f79de7aa2b282b63672389a248b3d635231c057fa191adf9d0c18c1a220e"
 PARAMETERS = ()
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0,

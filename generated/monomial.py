@@ -19,7 +19,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "c0e4bb8535330ba6f96bd609b8fcee84510b44cd55b2176be3541c32ca3f2d96"
+FINGERPRINT = "dbe17f8cda31e728580aecfe6e859183fedae3832401df35b3c2c8ad2f8c5919"
 PARAMETERS = ()
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     1.0, 0.0, 1.4142135623730951, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0,
