@@ -30,6 +30,7 @@ from dualc.runtime.kernel import Kernel, load_text
 
 DEFAULT_ORDER = 12  # of closed and mixture entries, whose duals need no series; DESIGN.md section 4
 HIGHEST_ORDER = 1000
+HIGHEST_VARIANCE = 10_000
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,8 @@ def compile_record(
     form = derive(activation)
     progress("series")
     table = series_table(activation, order) if form.tier == "series" else None
+    if table and float(table.q_high) < float(limit or HIGHEST_VARIANCE):
+        limit = table.q_high  # the table ends a little before the function does
     highest = table.order if table else DEFAULT_ORDER if order is None else order
     hermite = replace(hermite_series(activation, highest), symbolic=form.hermite)
     progress("program")
