@@ -135,7 +135,8 @@ def _show_one(record: Record, latex: bool, as_json: bool) -> int:
         if record.activation.expression is not None:
             print(rf"\phi(x) &= {in_latex(record.activation.expression)} \\")
         for function, formula in record.form.readable:
-            print(rf"\text{{{function}}} &= {in_latex(formula)} \\")
+            name = function.replace("_", r"\_")
+            print(rf"\text{{{name}}} &= {in_latex(formula)} \\")
     else:
         from dualc.cli.show import console, show_record
 
