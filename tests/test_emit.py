@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import math
 import os
 import subprocess
@@ -503,3 +504,12 @@ def test_a_module_runs_whatever_the_size_of_its_integers(expression: str, eager:
         found = k.dual(jnp.asarray([0.25]), jnp.asarray([1.0]), jnp.asarray([0.5]))
         assert found.dtype == jnp.float32
     np.testing.assert_allclose(found, k.dual(np.asarray([0.25]), 1.0, 0.5), rtol=1e-5)
+
+
+@pytest.mark.parametrize("standalone", [False, True])
+def test_a_summary_never_becomes_code(standalone: bool) -> None:
+    hostile = 'Innocent. """ + str(1/0) + """ \\x41 and a tail\\'
+    activation = dataclasses.replace(parse_expression("x*erf(x)", "k", {}), summary=hostile)
+    text = emit_record(compile_record(activation), standalone=standalone).text
+    assert hostile in (ast.get_docstring(ast.parse(text), clean=False) or "")
+    load_text(text, None if standalone else support_text(), "k")  # 1/0 would raise

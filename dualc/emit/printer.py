@@ -84,7 +84,10 @@ class _Printer:
         if self.record.form.gave_up:
             lines += ["", f"No closed form: {self.record.form.gave_up}."]
         lines += ["", f"Emitted by dualc from {self.activation.name}.json; not meant to be edited."]
-        return '"""' + "\n".join(line.rstrip() for line in lines) + '\n"""'
+        text = "\n".join(line.rstrip() for line in lines)
+        # The summary is a stranger's: nothing in it may end the docstring and become code.
+        text = text.replace("\\", r"\\").replace('"""', r"\"\"\"")
+        return f'"""{text}\n"""'
 
     def _imports(self, code: str) -> str:
         if self.standalone:

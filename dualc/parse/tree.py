@@ -76,7 +76,7 @@ def name(text: str) -> Node:
     return _node("name", name=text)
 
 
-ZERO, ONE, HALF, PI, X = number(0), number(1), number(Fraction(1, 2)), name("pi"), name("x")
+ZERO, ONE, PI, X = number(0), number(1), name("pi"), name("x")
 
 
 def is_number(node: Node, value: int | Fraction | None = None) -> bool:
