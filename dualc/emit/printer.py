@@ -71,8 +71,6 @@ class _Printer:
             "",
         ]
         for function, formula in self.record.form.readable:
-            if len(formula) > 1500:
-                formula = "a long sum; the code below is the formula"
             lines += textwrap.wrap(
                 f"{function} = {formula}",
                 _WIDTH - 4,
