@@ -166,20 +166,25 @@ def _evaluate(
     import jax
 
     names = [p.name for p in activation.parameters if p.name in dict(module.PARAMETERS)]
-    defaults = [float(dict(module.PARAMETERS)[n]) for n in names]
-    program = jax.jit(jax.vmap(_functions(module, names), in_axes=(0, 0, 0) + (None,) * len(names)))
+    rows = [float(dict(module.PARAMETERS)[n]) for n in names]
+    program = jax.jit(_functions(module, names))
     with _both_dtypes():
         columns = [np.asarray(column, dtype) for column in zip(*chosen, strict=True)]
-        results = program(*columns, *(np.asarray(v, dtype) for v in defaults))
+        columns += [np.full(len(chosen), value, dtype) for value in rows]
+        results = program(*columns)
         return {name: np.asarray(value, dtype) for name, value in results.items()}
 
 
 def _functions(module: ModuleType | Any, names: Sequence[str]) -> Callable[..., dict[str, Any]]:
-    """(q12, q11, q22, *parameters) -> every judged function at one point."""
+    """(q12, q11, q22, *parameters) -> every judged function, elementwise on columns of one length.
+
+    A column of ones pulled back gives every point's own gradient, since no point sees another:
+    vmap over points would give the same and take a third longer to trace.
+    """
     import jax
 
-    def everything(*arguments: Any) -> dict[str, Any]:
-        place, values = arguments[:3], dict(zip(names, arguments[3:], strict=True))
+    def everything(*columns: Any) -> dict[str, Any]:
+        place, values = columns[:3], dict(zip(names, columns[3:], strict=True))
 
         def dual(q12: Any, q11: Any, q22: Any, *rest: Any) -> Any:
             return module.dual(q12, q11, q22, **dict(zip(names, rest, strict=True)))
@@ -188,13 +193,13 @@ def _functions(module: ModuleType | Any, names: Sequence[str]) -> Callable[..., 
             return module.dual_dot(q, q, q, **values)
 
         q = place[1]
-        value, slopes = jax.value_and_grad(dual, tuple(range(len(arguments))))(*arguments)
+        one = jax.numpy.ones_like(q)
+        value, back = jax.vjp(dual, *columns)
         found = {"dual": value, "dual_dot": module.dual_dot(*place, **values)}
-        found |= {f"dual/{n}": g for n, g in zip((*_ARGUMENTS, *names), slopes, strict=True)}
+        found |= {f"dual/{n}": g for n, g in zip((*_ARGUMENTS, *names), back(one), strict=True)}
         found |= {"dual_diag": module.dual_diag(q, **values)}
         found |= {"dual_dot_diag": module.dual_dot_diag(q, **values)}
-        found |= {"dual_dot/q": jax.grad(along)(q)}
-        return found
+        return found | {"dual_dot/q": jax.vjp(along, q)[1](one)[0]}
 
     return everything
 
