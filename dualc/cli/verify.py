@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, replace
+from fractions import Fraction
 from pathlib import Path
 
 import click
@@ -37,6 +38,7 @@ class Verdict:
     float64: str
     problems: tuple[str, ...]
     measured: Certificate
+    claims: tuple[str, ...] = ()  # what the literature says of it, judged; no claim is a problem
 
 
 def exceeding(recorded: Certificate, measured: Certificate) -> tuple[Measurement, ...]:
@@ -98,8 +100,10 @@ def _alone(check: Check) -> Verdict | DualcError:
 def check_one(check: Check) -> Verdict:
     """Measures one activation anew and compares. Raises EntryError or StaleModule."""
     from dualc.compiler import certify_record
+    from dualc.verify.known import judge_claims
 
     record = read_record(check.path)
+    highest = float(Fraction(record.plan.domain_high))
     check_files(record, check.place)
     kept = None if check.oracle is None else check.oracle / f"{record.name}.json"
     known = _true_values(kept)
@@ -118,6 +122,7 @@ def check_one(check: Check) -> Verdict:
         float64=_worst(measured, "float64"),
         problems=_problems(record.name, recorded, measured),
         measured=measured,
+        claims=tuple(str(finding) for finding in judge_claims(record.activation, highest)),
     )
 
 
@@ -194,7 +199,12 @@ def _print(verdicts: list[Verdict], failures: list[tuple[str, str]], as_json: bo
         rows.add_row(v.name, v.backend, *counts, "; ".join(v.problems) or "holds")
     for name, message in failures:
         rows.add_row(name, "-", "-", "-", "-", message)
-    put(console(), rows)
+    out = console()
+    put(out, rows)
+    for v in verdicts:
+        for claim in v.claims:
+            if len(verdicts) == 1 or " agrees: " not in claim:
+                out.print(f"{v.name}: {claim}", markup=False)
 
 
 def _finite(data: object) -> object:

@@ -188,8 +188,8 @@ def _claim(table: object, where: str) -> dict[str, str]:
     for key in _KNOWN_KEYS:
         if _string(table, key, where) is None:
             raise EntryError(f"{where}: the key '{key}' is missing")
-    if table["function"] not in ("dual", "dual_dot", "hermite"):
-        raise EntryError(f"{where}: function is dual, dual_dot or hermite")
+    if not re.fullmatch(r"dual|dual_dot|hermite( \d{1,2})?", str(table["function"]), re.ASCII):
+        raise EntryError(f'{where}: function is dual, dual_dot or "hermite N", of which degree')
     return {key: str(table[key]) for key in _KNOWN_KEYS}
 
 
