@@ -1,4 +1,4 @@
-"""Claims of the literature against the definition: what is right, what is wrong, what is unknown."""
+"""Claims of the literature against the definition: what is right, wrong, or unknown."""
 
 from __future__ import annotations
 
