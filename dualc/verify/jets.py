@@ -1,12 +1,14 @@
 """Canonical text to closures over balls and power series: phi and its derivatives.
 
 A value is a ball (`arb`) or a power series in one variable with at most three terms (`arb_series`),
-so phi(x + e) = phi(x) + phi'(x) e + phi''(x) e^2/2 comes from one evaluation. Nothing here knows
-any activation, and nothing here is shared with the engine that is judged, apart from `ir.fold`.
+so phi(x + e) = phi(x) + phi'(x) e + phi''(x) e^2/2 comes from one evaluation; or a `Bundle` of
+these, several directions from one place, whose functions are evaluated once. Nothing here knows any
+activation, and nothing here is shared with the engine that is judged, apart from `ir.fold`.
 """
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -16,8 +18,56 @@ from flint import arb, arb_series, ctx
 
 from dualc import ir
 
-Value = Any  # arb | arb_series: python-flint ships no types
+Value = Any  # arb | arb_series | Bundle: python-flint ships no types
 Closure = Callable[["Point"], Value]
+
+
+class Bundle:
+    """Series (or balls) that all start from the same ball, one for each direction."""
+
+    __slots__ = ("parts",)
+
+    def __init__(self, parts: list[Value]):
+        self.parts = parts
+
+    def _with(self, other: Value, operation: Callable[[Value, Value], Value]) -> Bundle:
+        if isinstance(other, Bundle):
+            return Bundle([operation(a, b) for a, b in zip(self.parts, other.parts, strict=True)])
+        return Bundle([operation(a, other) for a in self.parts])
+
+    def __add__(self, other: Value) -> Bundle:
+        return self._with(other, operator.add)
+
+    def __sub__(self, other: Value) -> Bundle:
+        return self._with(other, operator.sub)
+
+    def __mul__(self, other: Value) -> Bundle:
+        return self._with(other, operator.mul)
+
+    def __truediv__(self, other: Value) -> Bundle:
+        return self._with(other, operator.truediv)
+
+    __radd__ = __add__
+    __rmul__ = __mul__
+
+    def __rsub__(self, other: Value) -> Bundle:
+        return Bundle([other - a for a in self.parts])
+
+    def __rtruediv__(self, other: Value) -> Bundle:
+        return Bundle([other / a for a in self.parts])
+
+    def __pow__(self, exponent: int) -> Bundle:
+        return Bundle([a**exponent for a in self.parts])
+
+    def __neg__(self) -> Bundle:
+        return Bundle([-a for a in self.parts])
+
+
+def head(value: Value) -> arb:
+    """The ball that a value starts from."""
+    if isinstance(value, Bundle):
+        value = value.parts[0]
+    return value[0] if isinstance(value, arb_series) else value
 
 
 @dataclass
@@ -35,26 +85,28 @@ class Point:
 
     def sign(self, number: int, value: Value) -> int:
         """The sign of a value, or at a tie its sign inside the piece."""
-        head = value[0] if isinstance(value, arb_series) else value
-        outcome = 1 if head > 0 else -1 if head < 0 else self.branches.get(number, 0)
+        start = head(value)
+        outcome = 1 if start > 0 else -1 if start < 0 else self.branches.get(number, 0)
         if self.recording:
             self.branches[number] = outcome
         return outcome
 
 
-def _head(value: Value) -> tuple[arb, arb, arb]:
-    return value[0], value[1], value[2]
-
-
 def _compose(rule: Callable[[arb], tuple[arb, arb, arb]]) -> Callable[[Value], Value]:
-    """The composition with a ball or a series, from x -> (f, f', f''/2)."""
+    """The composition with a value, from x -> (f, f', f''/2)."""
+
+    def along(part: Value, jet: tuple[arb, arb, arb]) -> Value:
+        f, first, second = jet
+        if not isinstance(part, arb_series):
+            return f
+        slope, bend = part[1], part[2]
+        return arb_series([f, first * slope, first * bend + second * slope * slope])
 
     def apply(value: Value) -> Value:
-        if not isinstance(value, arb_series):
-            return rule(value)[0]
-        base, slope, bend = _head(value)
-        f, first, second = rule(base)
-        return arb_series([f, first * slope, first * bend + second * slope * slope])
+        jet = rule(head(value))
+        if isinstance(value, Bundle):
+            return Bundle([along(part, jet) for part in value.parts])
+        return along(value, jet)
 
     return apply
 
@@ -188,18 +240,39 @@ _SMOOTH: dict[str, Callable[[Value], Value]] = {
 }  # fmt: skip
 
 
+def _integer_power(base: Value, n: int) -> Value:
+    """base**n; a product for the commonest, which is cheaper than a power."""
+    if n == 2:
+        return base * base
+    return base**n if n >= 0 else 1 / base ** (-n)
+
+
 def _power(base: Value, exponent: Value) -> Value:
     """base**exponent: products for integers, a square root for halves, else exp(e log b)."""
     if isinstance(exponent, arb):
         if exponent.is_exact() and exponent.is_integer():
-            n = int(str(exponent.unique_fmpz()))
-            return base**n if n >= 0 else 1 / base ** (-n)
+            return _integer_power(base, int(str(exponent.unique_fmpz())))
         twice = 2 * exponent
         if twice.is_exact() and twice.is_integer():
-            n = int(str(twice.unique_fmpz()))
-            root = _SMOOTH["sqrt"](base)
-            return root**n if n >= 0 else 1 / root ** (-n)
+            return _integer_power(_SMOOTH["sqrt"](base), int(str(twice.unique_fmpz())))
     return _SMOOTH["exp"](exponent * _SMOOTH["log"](base))
+
+
+class _Integer:
+    """The closure of a literal, which an exponent is recognised by."""
+
+    def __init__(self, value: int):
+        self.value = value
+
+    def __call__(self, point: Point) -> arb:
+        return arb(self.value)
+
+
+def _raise(base: Closure, exponent: Closure) -> Closure:
+    if isinstance(exponent, _Integer):
+        n = exponent.value
+        return lambda point: _integer_power(base(point), n)
+    return lambda point: _power(base(point), exponent(point))
 
 
 def _algebra() -> dict[str, Callable[..., Any]]:
@@ -245,13 +318,13 @@ def _algebra() -> dict[str, Callable[..., Any]]:
 
     table: dict[str, Callable[..., Any]] = {name: lift(rule) for name, rule in _SMOOTH.items()}
     table |= {
-        "number": lambda n: lambda point: arb(n),
+        "number": _Integer,
         "neg": lift(lambda a: -a),
         "add": lift(lambda a, b: a + b),
         "sub": lift(lambda a, b: a - b),
         "mul": lift(lambda a, b: a * b),
         "div": lift(lambda a, b: a / b),
-        "pow": lift(_power),
+        "pow": _raise,
         "lt": decide(lambda s, a, b: s < 0),
         "le": decide(lambda s, a, b: s <= 0),
         "gt": decide(lambda s, a, b: s > 0),
@@ -290,5 +363,4 @@ def program(text: str) -> Closure:
 
 def constant(text: str, names: Mapping[str, Value]) -> arb:
     """A canonical constant (a kink, a default) at the working precision."""
-    value = program(text)(Point(names))
-    return value[0] if isinstance(value, arb_series) else value
+    return head(program(text)(Point(names)))

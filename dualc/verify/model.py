@@ -13,7 +13,9 @@ from flint import arb, arb_series, ctx, fmpq
 
 from dualc import ir
 from dualc.errors import DualcError
-from dualc.verify.jets import Point, constant, program
+from dualc.verify.jets import Bundle, Point, constant, program
+
+_ZERO = arb(0)
 
 Row = dict[str, arb]  # function name -> value (or value times quadrature weight)
 
@@ -130,24 +132,35 @@ class Model:
             return value, arb(0), arb(0)
         return value[0], value[1], 2 * value[2]
 
-    def _along(self, x: arb, piece: int, parameter: str, both: bool) -> tuple[arb, arb]:
-        """Coefficients of e and e^2 of phi at parameter + e, and x + e if both move."""
-        names = self.values | {parameter: arb_series([self.values[parameter], 1])}
-        place = arb_series([x, 1]) if both else x
-        value = self.phi(Point(names | {"x": place}, self.branches[piece]))
-        return (arb(0), arb(0)) if isinstance(value, arb) else (value[1], value[2])
+    def height(self, x: arb) -> arb:
+        """phi at x alone: several times cheaper than a row."""
+        return self.phi(Point(self.values | {"x": x}, self.branches[self.piece_of(x)]))
 
-    def _slope(self, parameter: str, x: arb, piece: int, bend: arb) -> tuple[arb, arb]:
-        """The derivatives of phi and of phi' in a parameter, given phi'' at x.
+    def _slopes(self, x: arb, piece: int) -> tuple[arb, arb, arb, Row]:
+        """(phi, phi', phi'') at x, and the derivatives of phi and phi' in every parameter.
 
-        The mixed one by polarisation: f(x + e, p + e) has f_xx/2 + f_xp + f_pp/2 at e^2.
+        In one evaluation along x and, for each parameter p, along p and along (x, p) together. The
+        mixed derivative by polarisation: f(x + e, p + e) has f_xx/2 + f_xp + f_pp/2 at e^2.
         """
-        first, half = self._along(x, piece, parameter, False)
-        if self.has_jumps:
-            return first, arb(0)
-        with ctx.workprec(max(64, self.bits - 96)):  # only units of error are made of it
-            mixed = self._along(x, piece, parameter, True)[1]
-        return first, mixed - half - bend / 2
+        each = 1 if self.has_jumps else 2  # phi' is asked for where phi has no jumps
+        moved = arb_series([x, 1])
+        names: dict[str, Any] = {"x": Bundle([moved] + [x, moved][:each] * len(self.parameters))}
+        for i, p in enumerate(self.parameters):
+            parts = [self.values[p]] * (1 + each * len(self.parameters))
+            parts[1 + each * i : 1 + each * (i + 1)] = [arb_series([self.values[p], 1])] * each
+            names[p] = Bundle(parts)
+        value = self.phi(Point(names, self.branches[piece]))
+        parts = value.parts if isinstance(value, Bundle) else [value]
+        jets = [(v[0], v[1], v[2]) if isinstance(v, arb_series) else (v, _ZERO, _ZERO) for v in parts]
+        jets += [(_ZERO, _ZERO, _ZERO)] * (1 + each * len(self.parameters) - len(jets))
+        f, d, half = jets[0]
+        row: Row = {}
+        for i, p in enumerate(self.parameters):
+            own = jets[1 + each * i : 1 + each * (i + 1)]
+            row[f"p:{p}"] = own[0][1]
+            if not self.has_jumps:
+                row[f"pd:{p}"] = own[1][2] - own[0][2] - half
+        return f, d, 2 * half, row
 
     def row(self, x: arb, piece: int | None = None) -> Row:
         """Every function at x; at a kink pass the side's piece. Exact places are remembered."""
@@ -159,16 +172,11 @@ class Model:
         return self._rows[key]
 
     def _row(self, x: arb, side: int) -> Row:
-        f, d, e = self.jet(x, side)
+        f, d, e, slopes = self._slopes(x, side) if self.parameters else (*self.jet(x, side), {})
         row = {"f": f, "d": d, "xd": x * d}
         if not self.has_jumps:
             row |= {"e": e, "xe": x * e}
-        for p in self.parameters:
-            first, mixed = self._slope(p, x, side, e)
-            row[f"p:{p}"] = first
-            if not self.has_jumps:
-                row[f"pd:{p}"] = mixed
-        return row
+        return row | slopes
 
     def _kink(self, number: int) -> Kink:
         """Jumps at a kink from the two sides' own continuations."""
