@@ -1,0 +1,1042 @@
+"""Moments of one-sided functions of a Gaussian pair: half-line polynomials times exponentials.
+
+Support code, appended to that of `support.py` in every copy. A tail (side, place, rows) stands for
+f(x) = sum of coefficient y^power exp(rate y), rows (coefficient, power, rate), where
+y = side (x - place) > 0, and 0 elsewhere; side is +1 or -1, power 0..3. It is outward where
+side * place >= 0. Nothing is subtracted that the caller did not subtract, so that moments keep
+their relative accuracy far out in the tails.
+
+How. Reflected to side = +1, E[f(u) g(v)] is an integral over the quadrant x, y > 0 beyond its apex
+(s, t); there the density is its value at the apex times exp(-(quadratic form)/2 - (linear form)).
+Cut along the ray of equal standardised distances into two halves, all coefficients of both forms
+are nonnegative whatever rho is, provided the linear form is (`_quadrant`). Along every ray of a
+half the integral is a half-line moment (`_moments_of_ray`), and over the rays one Gauss rule
+serves. Where the linear form is negative along an edge, the half plane beyond that edge holds
+little: E over the whole line less E over the other half line (`_corner_flipped`), which is Owen's
+reduction. Rows that cancel, exp(-y) - 1, are divided differences of exp(r y) in r (Newton's form,
+`_pieces`), a product of two of them is a sum of such over lattice paths, and the half-line moments
+of divided differences are sums of positive terms (`_radial`).
+"""
+
+from __future__ import annotations
+
+import math
+from itertools import combinations
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+from jax import lax
+
+from dualc.emit.support import Array, _format, _horner, gap, normal_cdf, root
+
+# ---- moments of half lines
+
+# Q_j, j = 0..7, as powers of y: the integral of r^j exp(-r^2/2 - c r) over r > 0 is
+# L^(j+1) Q_j(s L^2), L = 2/(c + sqrt(c^2 + 4 s)), s = 8 (float32), 13 (float64). Chebyshev
+# interpolation in 56 points for c >= -1/2, mpmath at 60 digits, cut at a relative error of 4e-9 and
+# 1e-17, then expanded in powers, which costs no digits: all but the last few terms are positive.
+# (tests/test_support_corner.py recomputes the integrals.)
+_SHARPNESS = {23: 8.0, 52: 13.0}
+_RADIAL = {
+    23: (
+        (  # j = 0
+            0.9999999987318412,
+            0.8750003020156754,
+            0.6718631229341739,
+            0.45526049736619767,
+            0.27224064613996696,
+            0.15386825369409296,
+            0.05180447797662566,
+            0.06836053883026508,
+            -0.03357043912121218,
+            0.0414787768650426,
+            -0.016021355944740513,
+            0.004622883542007984,
+        ),
+        (  # j = 1
+            1.000000000656403,
+            1.6249998162361705,
+            1.7343835077214866,
+            1.4510174974339094,
+            1.0134137231919484,
+            0.5990055555756019,
+            0.34854611134022956,
+            0.08213947946475847,
+            0.17217525111636406,
+            -0.09281470240457257,
+            0.09145708464656933,
+            -0.032745981949373205,
+            0.008422657096783682,
+        ),
+        (  # j = 2
+            2.000000004229463,
+            4.499998816152734,
+            5.906304796619258,
+            5.702130953465455,
+            4.425842619659756,
+            2.8165422354747065,
+            1.7936289131309684,
+            0.3555990053760805,
+            1.0489940149130006,
+            -0.6148250101177232,
+            0.5825779600807846,
+            -0.2111439726566883,
+            0.05361127897164648,
+        ),
+        (  # j = 3
+            5.999999997664887,
+            16.50000075988338,
+            24.843709046418418,
+            26.48524309713798,
+            22.08758127692665,
+            15.257043713510024,
+            8.669901800832362,
+            5.30099492529195,
+            0.604416403341591,
+            2.884607505540161,
+            -1.6290380354337415,
+            1.3392646334357603,
+            -0.4473089626988249,
+            0.10358383654837683,
+        ),
+        (  # j = 4
+            23.99999998316489,
+            75.00000549318548,
+            123.74970286044872,
+            141.1000814464852,
+            124.00179263069042,
+            89.11134761349385,
+            52.34753493560864,
+            33.11621149479013,
+            3.2926931668774446,
+            19.352611600684703,
+            -11.283804518343228,
+            9.221603689778298,
+            -3.1049258236244865,
+            0.7174241631575234,
+        ),
+        (  # j = 5
+            119.99999986492146,
+            405.0000444978763,
+            708.747561887347,
+            843.334146214383,
+            769.0535421128161,
+            564.1583609997383,
+            345.2225514052677,
+            213.35695343708494,
+            28.197608020567873,
+            127.73792335064746,
+            -75.80317381813363,
+            63.64815995948509,
+            -21.731209187653956,
+            5.077531171231939,
+        ),
+        (  # j = 6
+            719.9999986174405,
+            2520.0004666617992,
+            4567.473607181533,
+            5552.472530796103,
+            5216.092497841675,
+            3790.7598304603066,
+            2541.742865847632,
+            1277.81285850377,
+            465.3506759425031,
+            679.6567886045208,
+            -398.61091960844146,
+            399.55199891364265,
+            -142.87674615217833,
+            35.464695600779464,
+        ),
+        (  # j = 7
+            5039.999994954119,
+            17640.002095311338,
+            32602.352567226786,
+            39576.0877399129,
+            38712.620748441026,
+            25380.22728884641,
+            24537.494572071813,
+            -2644.3155694216034,
+            23353.442017471876,
+            -19647.2786518461,
+            19564.597555547865,
+            -11521.130046036873,
+            5158.038402955483,
+            -1328.4638615996255,
+            184.32514806814774,
+        ),
+    ),
+    52: (
+        (  # j = 0
+            1.0,
+            0.9230769230769259,
+            0.7869822485203163,
+            0.6203914428984214,
+            0.452925317103358,
+            0.3068277728016103,
+            0.19330169029220406,
+            0.11352709530064249,
+            0.06230313055289961,
+            0.03207721921225736,
+            0.015354353707941831,
+            0.0073912926103011515,
+            0.0022363293820562838,
+            0.00262175167859295,
+            -0.0014859410024679874,
+            0.0023436068979076955,
+            -0.0018178544501291118,
+            0.0012662564219132432,
+            -0.0006091088057411606,
+            0.0002168066214038946,
+            -4.751026473110729e-05,
+            5.563799268331307e-06,
+        ),
+        (  # j = 1
+            1.0,
+            1.769230769230767,
+            2.1656804733731407,
+            2.1770596267419937,
+            1.8992682336036293,
+            1.4758371283469889,
+            1.0370867946104063,
+            0.6658007064165388,
+            0.3934854429620194,
+            0.21528526453459926,
+            0.10993919457429256,
+            0.051447938298838945,
+            0.02530463478073259,
+            0.005838601937457494,
+            0.010312306573246447,
+            -0.0068119958397892255,
+            0.009012161716831285,
+            -0.006664752137528027,
+            0.004311230753228252,
+            -0.0019600318437982844,
+            0.0006581241629681355,
+            -0.00013707776938879434,
+            1.5224972825002482e-05,
+        ),
+        (  # j = 2
+            2.0,
+            5.076923076923079,
+            7.917159763313282,
+            9.499317250818153,
+            9.493365077496982,
+            8.21668064315522,
+            6.302531728236585,
+            4.350308781309864,
+            2.7322040321206975,
+            1.574802747366554,
+            0.8380900031746696,
+            0.4165946074544603,
+            0.18705266907902393,
+            0.09363772039149874,
+            0.014471662550922545,
+            0.0417351922367301,
+            -0.02947680733642973,
+            0.03430598057858099,
+            -0.02409633083145333,
+            0.014577235533957025,
+            -0.006277783955319284,
+            0.0019959718192158523,
+            -0.00039606658445893073,
+            4.186776255318198e-05,
+        ),
+        (  # j = 3
+            6.0,
+            19.384615384615405,
+            36.035502958576366,
+            49.45835229882065,
+            54.96866355409079,
+            51.8481847617046,
+            42.68979233985514,
+            31.265439360379084,
+            20.646613280954288,
+            12.422975287683487,
+            6.859960846512926,
+            3.5262753710357773,
+            1.617829606204718,
+            0.8541272514925237,
+            0.10129915763928933,
+            0.4284870605735549,
+            -0.3213146873984137,
+            0.3653322807180922,
+            -0.25829161298683156,
+            0.1557698343625788,
+            -0.0671487037066656,
+            0.021318446878204073,
+            -0.004229945198434728,
+            0.00044586719286905137,
+        ),
+        (  # j = 4
+            24.0,
+            92.30769230769229,
+            195.97633136094998,
+            298.60719162471077,
+            361.016771130297,
+            364.8578128951422,
+            318.1789077738791,
+            244.59850498893553,
+            168.3379140608563,
+            104.9413124409242,
+            59.82547508813201,
+            31.37005798751927,
+            15.406021520128698,
+            6.641724205606972,
+            3.5512753958315435,
+            0.16510043376718936,
+            1.8233791305699065,
+            -1.3692687440457294,
+            1.4146473276350948,
+            -0.9467301139817099,
+            0.5369598427361871,
+            -0.2196188823735925,
+            0.06623071548724188,
+            -0.01254303171270086,
+            0.0012624232725731081,
+        ),
+        (  # j = 5
+            120.0,
+            526.153846153846,
+            1237.6331360947104,
+            2047.0459717771319,
+            2646.1720528968103,
+            2826.6951414505247,
+            2582.346268958312,
+            2065.025652308984,
+            1470.0671306609888,
+            943.6092260569839,
+            551.8752298906013,
+            295.806710310399,
+            148.49457988946295,
+            64.49187303288619,
+            36.28612720449649,
+            0.2874008603678104,
+            20.262790513030744,
+            -15.717653009455823,
+            15.983203886160254,
+            -10.71915012343579,
+            6.058449362885499,
+            -2.4764483004203437,
+            0.7453285001302704,
+            -0.1410223139453172,
+            0.014153938544481102,
+        ),
+        (  # j = 6
+            720.0,
+            3489.2307692307672,
+            8887.10059171636,
+            15677.451069613033,
+            21368.957670583648,
+            23858.16460612259,
+            22624.067941095782,
+            18676.44932965796,
+            13664.984585916634,
+            8981.960176081799,
+            5364.938222554955,
+            2925.976330343093,
+            1499.272695058739,
+            648.7633200357888,
+            390.9486941220074,
+            -18.251969608399104,
+            238.34060217646834,
+            -190.09566542175673,
+            188.85571252168802,
+            -126.32419392917087,
+            70.85168509112606,
+            -28.849402963736406,
+            8.640847554921901,
+            -1.6295983413185369,
+            0.16275311444329799,
+        ),
+        (  # j = 7
+            5040.0,
+            26363.076923076904,
+            71395.02958580207,
+            132411.83431930208,
+            188122.5307318861,
+            217466.26780754657,
+            212391.01843991937,
+            179814.47998436668,
+            134479.55678695854,
+            90073.88723760958,
+            54754.54273842636,
+            30208.309506462,
+            15885.791908598607,
+            6601.901531519683,
+            4625.084695364438,
+            -754.1701952192639,
+            3203.4241361322934,
+            -2626.257623578984,
+            2479.793569516831,
+            -1632.3863585627626,
+            895.3506861554529,
+            -359.23838634942547,
+            105.98182708847568,
+            -19.756351511243665,
+            1.9464994896697365,
+        ),
+    ),
+}
+
+# Gauss-Legendre on [0, 1]: (node, weight).
+_RULE = {
+    23: (
+        (0.009219682876640375, 0.9907803171233597, 0.023587668193255914),
+        (0.04794137181476257, 0.9520586281852375, 0.05346966299765921),
+        (0.11504866290284765, 0.8849513370971523, 0.08003916427167311),
+        (0.2063410228566913, 0.7936589771433087, 0.10158371336153296),
+        (0.3160842505009099, 0.6839157494990901, 0.1167462682691774),
+        (0.43738329574426554, 0.5626167042557345, 0.12457352290670139),
+        (0.5626167042557345, 0.43738329574426554, 0.12457352290670139),
+        (0.6839157494990901, 0.3160842505009099, 0.1167462682691774),
+        (0.7936589771433087, 0.2063410228566913, 0.10158371336153296),
+        (0.8849513370971523, 0.11504866290284765, 0.08003916427167311),
+        (0.9520586281852375, 0.04794137181476257, 0.05346966299765921),
+        (0.9907803171233597, 0.009219682876640375, 0.023587668193255914),
+    ),
+    52: (
+        (0.001778751213022775, 0.9982212487869773, 0.0045621412965472586),
+        (0.009348417314563623, 0.9906515826854364, 0.01056605629638563),
+        (0.022870359685530903, 0.9771296403144691, 0.01645071389115219),
+        (0.04218348680393396, 0.9578165131960661, 0.022136467379502114),
+        (0.06705373871280247, 0.9329462612871975, 0.027553672837858374),
+        (0.09717931454141042, 0.9028206854585896, 0.0326364619834998),
+        (0.1321945609931841, 0.8678054390068158, 0.03732310711728439),
+        (0.17167445298056752, 0.8283255470194325, 0.041556708614450606),
+        (0.21513976409429914, 0.7848602359057009, 0.04528587219651642),
+        (0.2620628875224409, 0.7379371124775591, 0.04846532899896496),
+        (0.31187424195546065, 0.6881257580445393, 0.05105648378903038),
+        (0.363969186182411, 0.6360308138175891, 0.05302788296142321),
+        (0.41771535893330963, 0.5822846410666904, 0.05435559612914707),
+        (0.47246035505798284, 0.5275396449420171, 0.0550235065082376),
+        (0.5275396449420171, 0.47246035505798284, 0.0550235065082376),
+        (0.5822846410666904, 0.41771535893330963, 0.05435559612914707),
+        (0.6360308138175891, 0.363969186182411, 0.05302788296142321),
+        (0.6881257580445393, 0.31187424195546065, 0.05105648378903038),
+        (0.7379371124775591, 0.2620628875224409, 0.04846532899896496),
+        (0.7848602359057009, 0.21513976409429914, 0.04528587219651642),
+        (0.8283255470194325, 0.17167445298056752, 0.041556708614450606),
+        (0.8678054390068158, 0.1321945609931841, 0.03732310711728439),
+        (0.9028206854585896, 0.09717931454141042, 0.0326364619834998),
+        (0.9329462612871975, 0.06705373871280247, 0.027553672837858374),
+        (0.9578165131960661, 0.04218348680393396, 0.022136467379502114),
+        (0.9771296403144691, 0.022870359685530903, 0.01645071389115219),
+        (0.9906515826854364, 0.009348417314563623, 0.01056605629638563),
+        (0.9982212487869773, 0.001778751213022775, 0.0045621412965472586),
+    ),
+}
+
+
+def _lengths(beta: Array, sharp: Array) -> Array:
+    """The positive root L of sharp L^2 + beta L = 1: how far exp(-beta r - sharp r^2) reaches."""
+    return 2 / (beta + jnp.sqrt(beta * beta + 4 * sharp))
+
+
+def _radial(j: int, lengths: tuple[Array, ...], sharp: Array) -> Array:
+    """(-1)^k J[b_0, ..., b_k], J(b) = integral of r^j exp(-alpha r^2/2 - b r) over r > 0.
+
+    lengths = _lengths(b_i, sharp), sharp = s alpha. J is L^(j+1) Q_j(sharp L^2): divided
+    differences of L in b are known in closed form, products and polynomials of functions act on
+    their triangles of divided differences as matrices, and all signs agree.
+    """
+    table = _RADIAL[_format(sharp.dtype)[0]][j]
+    top = len(lengths) - 1
+    if top == 0:
+        value = _horner(table, sharp * lengths[0] * lengths[0])
+        return value * lax.integer_pow(lengths[0], j + 1)
+    length = _length_differences(lengths, sharp)
+    square = {
+        (a, b): sharp * sum(length[a, i] * length[i, b] for i in range(a, b + 1)) for a, b in length
+    }
+    row = [jnp.full_like(sharp * lengths[0], table[-1])] + [None] * top
+    for q in reversed(table[:-1]):
+        row = _times_triangle(row, square)
+        row[0] = row[0] + q
+    for _ in range(j + 1):
+        row = _times_triangle(row, length)
+    return row[top]
+
+
+def _length_differences(lengths: tuple[Array, ...], sharp: Array) -> dict[tuple[int, int], Array]:
+    """(-1)^(b-a) L[b_a, ..., b_b] for a <= b, from sharp L^2 + beta L = 1 for triangles."""
+    length = {(i, i): value for i, value in enumerate(lengths)}
+    for span in range(1, len(lengths)):
+        for a in range(len(lengths) - span):
+            b = a + span
+            inner = [length[a, i] * length[i, b] for i in range(a + 1, b)]
+            rest = length[a + 1, b] - sharp * sum(inner) if inner else length[a + 1, b]
+            length[a, b] = lengths[a] * rest / (1 + sharp * lengths[a] * lengths[b])
+    return length
+
+
+def _times_triangle(row: list[Any], triangle: dict[tuple[int, int], Array]) -> list[Any]:
+    """A row vector (None: 0) times an upper triangle."""
+    product: list[Any] = []
+    for b in range(len(row)):
+        terms = [row[a] * triangle[a, b] for a in range(b + 1) if row[a] is not None]
+        product.append(sum(terms[1:], terms[0]) if terms else None)
+    return product
+
+
+# ---- rows as divided differences
+
+
+class _Piece(NamedTuple):
+    """coefficient * y^power * (divided difference of exp(r y) in r over `rates`)."""
+
+    coefficient: Any
+    power: int
+    rates: tuple[Any, ...]
+
+
+def _is_number(x: Any) -> bool:
+    return isinstance(x, (int, float))
+
+
+def _is_same(a: Any, b: Any) -> bool:
+    """Whether two rates are known to be equal before anything runs."""
+    return a is b or (_is_number(a) and _is_number(b) and a == b)
+
+
+def _groups(rows: Any) -> list[tuple[Any, list[tuple[Any, int]]]]:
+    """Rows by rate: [(rate, [(coefficient, power), ...]), ...]; known rates ascend."""
+    groups: list[tuple[Any, list[tuple[Any, int]]]] = []
+    for coefficient, power, rate in rows:
+        if _is_number(coefficient) and coefficient == 0:
+            continue
+        for known, members in groups:
+            if _is_same(known, rate):
+                members.append((coefficient, power))
+                break
+        else:
+            groups.append((rate, [(coefficient, power)]))
+    if all(_is_number(rate) for rate, _ in groups):
+        groups.sort(key=lambda group: group[0])
+    return groups
+
+
+def _pieces(rows: Any) -> list[_Piece]:
+    """The rows as pieces: as they are where they share one rate, else in Newton's form.
+
+    exp(r y) = sum_k (r - r_0)...(r - r_{k-1}) exp[r_0, ..., r_k](y); exp[r_0, ..., r_k] is
+    positive and y^k/k! at small y, so that rows that cancel there lose their first pieces.
+    """
+    groups = _groups(rows)
+    if len(groups) <= 1:
+        return [_Piece(c, power, (rate,)) for rate, members in groups for c, power in members]
+    nodes = [
+        (index, rate)
+        for index, (rate, members) in enumerate(groups)
+        for _ in range(1 + max(power for _, power in members))
+    ]
+    pieces = []
+    for k in range(len(nodes)):
+        terms = []
+        for index, (rate, members) in enumerate(groups):
+            taylor = [1.0]  # of (r - r_0)...(r - r_{k-1}) at this rate
+            for other, node in nodes[:k]:
+                shift = 0 if other == index else rate - node
+                taylor = [
+                    shift * low if high is None else high if low is None else shift * low + high
+                    for low, high in zip([*taylor, None], [None, *taylor])
+                ]
+            terms += [c * math.factorial(p) * taylor[p] for c, p in members if p < len(taylor)]
+        if all(map(_is_number, terms)):
+            total = math.fsum(terms)
+            if abs(total) <= 1e-15 * sum(map(abs, terms)):
+                continue  # zero but for the rounding of the coefficients
+        else:
+            total = sum(terms)
+        pieces.append(_Piece(total, 0, tuple(rate for _, rate in nodes[: k + 1])))
+    return pieces
+
+
+# ---- the quadrant beyond an apex
+
+
+class _Plane(NamedTuple):
+    """A standardised pair and the apex (h, k), both turned by 45 degrees.
+
+    With c = cos, e = sin of half the angle: sum = (h + k)/(2 c), difference = (h - k)/(2 e),
+    c^2 = (1 + rho)/2, e^2 = (1 - rho)/2. The density at the apex is that of (sum, difference).
+    """
+
+    roots: tuple[Array, Array]  # standard deviations
+    apex: tuple[Array, Array]  # (h, k), limited: beyond it both tails are 0
+    rho: Array
+    sine: Array  # sqrt(1 - rho^2) = 2 c e
+    c: Array
+    e: Array
+    sum: Array
+    difference: Array
+
+    def edges(self) -> tuple[Array, Array]:
+        """((h - rho k)/sine, (k - rho h)/sine): the linear form along the edges y = 0 and x = 0."""
+        along, across = self.sum * self.e, self.difference * self.c
+        return along + across, along - across
+
+    def exponent(self) -> Array:
+        """The logarithm of the density at the apex over that at 0."""
+        return -0.5 * (self.sum * self.sum + self.difference * self.difference)
+
+
+def _standard(place: Any, deviation: Array) -> Array:
+    """place / deviation within +-16 (float32) or +-45 (float64): beyond, a normal tail is 0."""
+    if _is_zero(place):
+        return jnp.zeros_like(deviation)
+    limit = 16.0 if deviation.dtype == jnp.float32 else 45.0
+    present = deviation * limit > jnp.abs(place)
+    quotient = place / jnp.where(present, deviation, 1.0)
+    return jnp.where(present, quotient, limit * jnp.sign(place) + jnp.zeros_like(deviation))
+
+
+def _is_zero(x: Any) -> bool:
+    return _is_number(x) and x == 0
+
+
+def _plane(s: Any, t: Any, q12: Array, q11: Array, q22: Array, d: Array) -> _Plane:
+    """The plane of (u, v) seen from the apex (s, t).
+
+    Without any variance rho is 1, with one variance 0 it is 0.
+    """
+    roots = root(q11), root(q22)
+    scale = roots[0] * roots[1]
+    present = (scale > 0) & (roots[0] > 0) & (roots[1] > 0)
+    both = (q11 == 0) & (q22 == 0)
+    safe = jnp.where(present, scale, 1.0)
+    rho = jnp.where(present, jnp.clip(q12 / safe, -1.0, 1.0), jnp.where(both, 1.0, 0.0))
+    sine = jnp.where(present, jnp.minimum(root(d) / safe, 1.0), jnp.where(both, 0.0, 1.0))
+    rho = jnp.where(sine > 0, rho, jnp.sign(rho))
+    wide = jnp.sqrt(0.5 * (1 + jnp.abs(rho)))
+    narrow = 0.5 * sine / wide
+    c, e = jnp.where(rho >= 0, wide, narrow), jnp.where(rho >= 0, narrow, wide)
+    h, k = _standard(s, roots[0]), _standard(t, roots[1])
+    return _Plane(roots, (h, k), rho, sine, c, e, _far(h + k, 2 * c), _far(h - k, 2 * e))
+
+
+def _far(above: Array, below: Array) -> Array:
+    """above / below limited to +-1e4, 0 for 0/0: its square is an exponent."""
+    present = jnp.abs(above) < 1e4 * below
+    quotient = above / jnp.where(present, below, 1.0)
+    return jnp.where(present, quotient, 1e4 * jnp.sign(above))
+
+
+def _flip_first(plane: _Plane, flip: Array) -> _Plane:
+    """The plane with u reflected where `flip` holds."""
+    sign = jnp.where(flip, -1.0, 1.0).astype(plane.rho.dtype)
+    h, k = plane.apex
+    return _Plane(
+        plane.roots,
+        (sign * h, k),
+        sign * plane.rho,
+        plane.sine,
+        jnp.where(flip, plane.e, plane.c),
+        jnp.where(flip, plane.c, plane.e),
+        jnp.where(flip, -plane.difference, plane.sum),
+        jnp.where(flip, -plane.sum, plane.difference),
+    )
+
+
+def _swap(plane: _Plane) -> _Plane:
+    """The plane of (v, u)."""
+    return plane._replace(
+        roots=plane.roots[::-1], apex=plane.apex[::-1], difference=-plane.difference
+    )
+
+
+def _key(rate: Any) -> Any:
+    return rate if _is_number(rate) else id(rate)
+
+
+def _decay(pieces: list[_Piece], deviation: Array) -> Array:
+    """The least of -rate * deviation over the pieces."""
+    rates = {_key(rate): rate for piece in pieces for rate in piece.rates}
+    least = None
+    for rate in rates.values():
+        value = -rate * deviation
+        least = value if least is None else jnp.minimum(least, value)
+    return jnp.zeros_like(deviation) if least is None else least
+
+
+class _Half(NamedTuple):
+    """One half of the quadrant: x = root (sine a + c b) and y = other c b, a and b > 0."""
+
+    left: list[_Piece]
+    right: list[_Piece]
+    root: Array
+    other: Array
+    edge: Array
+    reach_a: Array
+    reach_b: Array
+
+
+def _half(left: list[_Piece], right: list[_Piece], plane: _Plane) -> _Half:
+    """The half where the first variable is the farther from its edge, in standard deviations."""
+    edge = plane.edges()[0]
+    first, second = (_decay(p, r) for p, r in zip((left, right), plane.roots, strict=True))
+    reach_a = 1 / (1 + jnp.maximum(edge + first * plane.sine, 0.0))
+    reach_b = 1 / (1 + jnp.maximum(plane.sum + (first + second) * plane.c, 0.0))
+    return _Half(left, right, *plane.roots, edge, reach_a, reach_b)
+
+
+def _quadrant(f: list[_Piece], g: list[_Piece], plane: _Plane) -> Array:
+    """E[f(u) g(v)] over the density at the apex relative to that at 0.
+
+    With x = sigma_u (sine a + c b), y = sigma_v c b in the one half and exchanged in the other,
+    the density is exp(-(a^2 + 2 e a b + b^2)/2 - edge a - sum b) times c/(2 pi) da db.
+    In a = p reach_a r, b = (1 - p) reach_b r the integral over r is known and positive.
+    """
+    halves = (_half(f, g, plane), _half(g, f, _swap(plane)))
+    shape = jnp.broadcast_shapes(plane.rho.shape, *(x.shape for x in (*plane.roots, plane.sum)))
+
+    def add(total: Array, node: Array) -> tuple[Array, None]:
+        for half in halves:
+            weight = node[2] * half.reach_a * half.reach_b
+            total = total + weight * _ray_sum(half, plane, node[0], node[1])
+        return total, None
+
+    rule = _rule(plane.rho.dtype)
+    total, _ = lax.scan(add, jnp.zeros(shape, plane.rho.dtype), rule)
+    return total * plane.c / (2 * math.pi)
+
+
+def _rule(dtype: Any) -> Array:
+    """Rows (p, 1 - p, weight)."""
+    rows = _RULE[_format(dtype)[0]]
+    return jnp.asarray([(p, r, w) for p, r, w in rows], dtype)
+
+
+def _ray_sum(half: _Half, plane: _Plane, p: Array, rest: Array) -> Array:
+    """The integral of x^m y^n f g density r over one ray, for all pairs of pieces."""
+    a, b = p * half.reach_a, rest * half.reach_b
+    alpha = a * a + 2 * plane.e * a * b + b * b
+    beta = half.edge * a + plane.sum * b
+    x, y = half.root * (plane.sine * a + plane.c * b), half.other * (plane.c * b)
+    sharp = _SHARPNESS[_format(alpha.dtype)[0]] * alpha
+    known: dict[tuple[Any, Any], Array] = {}
+
+    def length(rate: Any, other: Any) -> Array:
+        key = (_key(rate), _key(other))
+        if key not in known:
+            known[key] = _lengths(beta - rate * x - other * y, sharp)
+        return known[key]
+
+    total = None
+    for left in half.left:
+        for right in half.right:
+            k, n = len(left.rates) - 1, len(right.rates) - 1
+            term = sum(
+                _radial(
+                    1 + left.power + right.power,
+                    tuple(length(left.rates[i], right.rates[j]) for i, j in path),
+                    sharp,
+                )
+                for path in _lattice_paths(k, n)
+            )
+            size = lax.integer_pow(x, left.power + k) * lax.integer_pow(y, right.power + n)
+            term = term * size * (left.coefficient * right.coefficient)
+            total = term if total is None else total + term
+    return jnp.zeros_like(alpha) if total is None else total
+
+
+def _lattice_paths(k: int, n: int) -> list[tuple[tuple[int, int], ...]]:
+    """Monotone paths from (0, 0) to (k, n) by unit steps: simplices that fill a product of two."""
+    paths = []
+    for steps in combinations(range(k + n), k):
+        i = j = 0
+        path = [(0, 0)]
+        for step in range(k + n):
+            i, j = (i + 1, j) if step in steps else (i, j + 1)
+            path.append((i, j))
+        paths.append(tuple(path))
+    return paths
+
+
+# ---- one variable on a half line
+
+
+class _Line(NamedTuple):
+    """y = mean + deviation Z with Z normal, weighted by exp(log_weight); Z > k where y > 0.
+
+    log_apex = log_weight - k^2/2, where k is limited and -deviation k need not be the mean.
+    """
+
+    mean: Array
+    deviation: Array
+    k: Array
+    log_weight: Array
+    log_apex: Array
+    outward: bool  # k - rate * deviation is known to be nonnegative for all rates
+
+
+def _expectation(pieces: list[_Piece], n: int, line: _Line) -> Array:
+    """The weighted E[(Z - k)^n g(y)] of a tail g at y = 0."""
+    total = jnp.zeros_like(line.k * line.deviation * line.log_apex)
+    for piece in pieces:
+        total = total + piece.coefficient * _half_line(piece.power, n, piece.rates, line)
+    return total
+
+
+def _half_line(power: int, n: int, rates: tuple[Any, ...], line: _Line) -> Array:
+    """The weighted E[(Z - k)^n y^power exp[rates](y); y > 0].
+
+    From a negative point k - rate * deviation on as that over the whole line less the other half.
+    """
+    points = tuple(line.k - rate * line.deviation for rate in rates)
+    order = len(rates) - 1
+    density = jnp.exp(line.log_apex) / math.sqrt(2 * math.pi)
+    sharp = jnp.full_like(density, _SHARPNESS[_format(density.dtype)[0]])
+
+    def beyond(signed: tuple[Array, ...]) -> Array:
+        lengths = tuple(_lengths(jnp.maximum(c, -0.5) + 0 * sharp, sharp) for c in signed)
+        size = density * lax.integer_pow(line.deviation, power + order)
+        return size * _radial(n + power, lengths, sharp)
+
+    direct = beyond(points)
+    if line.outward:
+        return direct
+    low, high = _extremes(points)
+    whole = _whole_line(power, n, rates, line, low)
+    flipped = beyond(tuple(-c for c in points))
+    inward = whole + flipped if (n + power + order) % 2 else whole - flipped
+    if order == 0:
+        return jnp.where(low >= 0, direct, inward)
+    ends = _half_line(power, n, rates[1:], line) - _half_line(power, n, rates[:-1], line)
+    apart = _divided(ends, rates)
+    wide = (low < -0.5) & (high > 0.5)
+    return jnp.where(low >= -0.5, direct, jnp.where(wide, apart, inward))
+
+
+def _extremes(points: tuple[Array, ...]) -> tuple[Array, Array]:
+    low = high = points[0]
+    for point in points[1:]:
+        low, high = jnp.minimum(low, point), jnp.maximum(high, point)
+    return low, high
+
+
+def _divided(ends: Array, rates: tuple[Any, ...]) -> Array:
+    """ends / (last rate - first rate), 0 where they agree."""
+    spread = rates[-1] - rates[0]
+    if _is_number(spread):
+        return ends / spread if spread else jnp.zeros_like(ends)
+    return jnp.where(spread != 0, ends / jnp.where(spread != 0, spread, 1.0), 0.0)
+
+
+def _whole_line(power: int, n: int, rates: tuple[Any, ...], line: _Line, low: Array) -> Array:
+    """The weighted E[(Z - k)^n y^power exp[rates](y)], 0 where the half line holds less of it."""
+    used = low <= 0
+
+    def weight(rate: Any) -> tuple[Array, Array]:
+        mean = line.mean + rate * line.deviation * line.deviation
+        exponent = line.log_weight + rate * (0.5 * (line.mean + mean))
+        return mean, jnp.where(used, jnp.exp(jnp.where(used, exponent, 0.0)), 0.0)
+
+    if len(rates) == 1:
+        mean, factor = weight(rates[0])
+        total = jnp.zeros_like(factor)
+        for i in range(n + 1):  # (Z - k)^n through y: powers of y/deviation would divide by 0
+            rest = (-line.k + rates[0] * line.deviation) ** (n - i) * math.comb(n, i)
+            total = total + rest * _mixed_moment(power, i, mean, line.deviation)
+        return factor * total
+    if len(rates) == 2 and n == 0 and power == 0:
+        mean, factor = weight(rates[0])
+        spread = rates[1] - rates[0]
+        middle = mean + 0.5 * spread * line.deviation * line.deviation
+        x = jnp.where(used, middle * spread, 0.0)
+        safe = jnp.where(x != 0, x, 1.0)
+        return factor * middle * jnp.where(x != 0, jnp.expm1(safe) / safe, 1.0)
+    # Loses a factor 1/spread: rows that cancel twice, or beside a power of the other variable.
+    ends = _whole_line(power, n, rates[1:], line, low) - _whole_line(
+        power, n, rates[:-1], line, low
+    )
+    return _divided(ends, rates)
+
+
+def _mixed_moment(power: int, i: int, mean: Array, deviation: Array) -> Array:
+    """E[(mean + deviation Z)^power Z^i], positive terms for mean >= 0."""
+    total = jnp.zeros_like(mean * deviation)
+    for j in range(power + 1):
+        if (i + j) % 2 == 0:
+            odd = math.prod(range(i + j - 1, 0, -2)) * math.comb(power, j)
+            term = lax.integer_pow(mean, power - j) * lax.integer_pow(deviation, j)
+            total = total + odd * term
+    return total
+
+
+def _gaussian_moment(n: int, mean: Array, deviation: Array) -> Array:
+    """E[(mean + deviation Z)^n]: positive terms for mean >= 0."""
+    return _mixed_moment(n, 0, mean, deviation)
+
+
+# ---- the public moments
+
+
+def _prepared(tail: Any, dtype: Any) -> tuple[float, Any, tuple[tuple[Any, int, Any], ...]]:
+    """(side, side * place, rows), with numbers as floats and arrays in the working dtype."""
+
+    def value(x: Any) -> Any:
+        return float(x) if _is_number(x) else jnp.asarray(x, dtype)
+
+    side, place, rows = tail
+    side = 1.0 if side > 0 else -1.0
+    prepared = tuple((value(c), int(power), value(rate)) for c, power, rate in rows)
+    return side, side * value(place), prepared
+
+
+def _is_outward(place: Any, rows: Any) -> bool:
+    """Whether the half line is known not to hold 0, and no row to grow."""
+    return (
+        _is_number(place)
+        and place >= 0
+        and all(_is_number(rate) and rate <= 0 for _, _, rate in rows)
+    )
+
+
+def corner(f: Any, g: Any, q12: Array, q11: Array, q22: Array, d: Array) -> Array:
+    """E[f(u) g(v)] of two tails, d = gap(q12, q11, q22).
+
+    Relatively accurate for outward tails whose rows decay, whatever the covariance. Coefficients,
+    places and rates known as numbers make it cheaper: what cannot happen is not computed.
+    """
+    side, s, f_rows = _prepared(f, q12.dtype)
+    other_side, t, g_rows = _prepared(g, q12.dtype)
+    plane = _plane(s, t, side * other_side * q12, q11, q22, d)
+    outward = _is_outward(s, f_rows), _is_outward(t, g_rows)
+    shape = jnp.broadcast_shapes(q12.shape, q11.shape, q22.shape, d.shape)
+    f_pieces, g_pieces = _pieces(f_rows), _pieces(g_rows)
+    if _is_zero(s) and _is_zero(t) and all(outward):
+        return jnp.broadcast_to(_quadrant(f_pieces, g_pieces, plane), shape)
+    groups = [
+        [[_Piece(c, p, (rate,)) for c, p in members] for rate, members in _groups(rows)]
+        for rows in (f_rows, g_rows)
+    ]
+    total = jnp.zeros(shape, q12.dtype)
+    for left in groups[0]:
+        for right in groups[1]:
+            total = total + _corner_flipped(left, right, s, t, plane, all(outward))
+    if max(map(len, groups)) > 1:
+        c1, c2 = plane.edges()
+        low1 = c1 + _decay(f_pieces, plane.roots[0]) * plane.sine
+        low2 = c2 + _decay(g_pieces, plane.roots[1]) * plane.sine
+        inside = (low1 >= -0.4) & (low2 >= -0.4) & (plane.sum >= 0)
+        safe = _inside(plane, inside)
+        together = jnp.exp(safe.exponent()) * _quadrant(f_pieces, g_pieces, safe)
+        total = jnp.where(inside, together, total)
+    return total
+
+
+def _inside(plane: _Plane, inside: Array) -> _Plane:
+    """The plane where `inside` holds, elsewhere one at whose apex nothing grows."""
+    return plane._replace(
+        sum=jnp.where(inside, plane.sum, 1.0), difference=jnp.where(inside, plane.difference, 0.0)
+    )
+
+
+def _corner_flipped(
+    f: list[_Piece], g: list[_Piece], s: Any, t: Any, plane: _Plane, outward: bool
+) -> Array:
+    """E[f(u) g(v)] of two one-rate tails: a variable whose edge is beyond the apex is reflected."""
+    rate, other = f[0].rates[0], g[0].rates[0]
+    first, second = plane.edges()
+    flip_u = first - rate * plane.roots[0] * plane.sine < 0
+    flip_v = second - other * plane.roots[1] * plane.sine < 0
+    line_u = _line(f, g, s, plane, flip_u, outward)
+    turned, f = _flip_first(plane, flip_u), _reflected(f, flip_u)
+    back = _swap(turned)
+    line_v = _line(g, f, t, back, flip_v, outward)
+    last, g = _swap(_flip_first(back, flip_v)), _reflected(g, flip_v)
+    rest = jnp.exp(last.exponent()) * _quadrant(f, g, last)
+    rest = line_v + jnp.where(flip_v, -rest, rest)
+    return line_u + jnp.where(flip_u, -rest, rest)
+
+
+def _reflected(pieces: list[_Piece], flip: Array) -> list[_Piece]:
+    """One-rate pieces as functions of -y where `flip` holds."""
+
+    def signed(x: Any) -> Any:
+        return x if _is_zero(x) else jnp.where(flip, -x, x)
+
+    return [
+        _Piece(signed(c) if power % 2 else c, power, (signed(rate),))
+        for c, power, (rate,) in pieces
+    ]
+
+
+def _line(
+    f: list[_Piece], g: list[_Piece], s: Any, plane: _Plane, wanted: Array, outward: bool
+) -> Array:
+    """E[f(u) g(v)] with f continued to the whole line, f of one rate; 0 where not `wanted`.
+
+    Tilted by f's exponential, v's threshold is k - rho rate sigma_u; given v = t + sigma_v z,
+    u - s is normal about mean + slope z. Both are nonnegative where u's edge is beyond the apex
+    and rho >= 0: all terms are positive then.
+    """
+    rate = f[0].rates[0]
+    deviation, k = plane.roots[0], plane.apex[1]
+    slope, noise = plane.rho * deviation, deviation * plane.sine
+    mean, threshold, exponent = slope * k - s, k, -0.5 * k * k
+    if not _is_zero(rate):
+        tilt = -rate * noise
+        threshold = k - plane.rho * rate * deviation
+        exponent = exponent + tilt * (plane.edges()[0] + 0.5 * tilt)
+        mean = mean - tilt * noise
+    apex = jnp.where(wanted, exponent, 0.0)
+    threshold = jnp.where(wanted, threshold, 0.0)
+    start = jnp.where(wanted, -threshold * plane.roots[1], 0.0)
+    line = _Line(start, plane.roots[1], threshold, apex + 0.5 * threshold**2, apex, outward)
+    powers = [_expectation(g, i, line) for i in range(1 + max(piece.power for piece in f))]
+    total = jnp.zeros_like(apex)
+    for coefficient, m, _ in f:
+        for i in range(m + 1):
+            rest = math.comb(m, i) * _gaussian_moment(m - i, mean, noise)
+            total = total + coefficient * lax.integer_pow(slope, i) * rest * powers[i]
+    return jnp.where(wanted, total, 0.0)
+
+
+def ray(polynomial: Any, g: Any, q12: Array, q11: Array, q22: Array, d: Array) -> Array:
+    """E[P(u) g(v)] of a polynomial with coefficients (c0, c1, ...), degree <= 3, and a tail."""
+    side, t, rows = _prepared(g, q12.dtype)
+    plane = _plane(0.0, t, side * q12, q11, q22, d)
+    line, pieces = _own_line(t, plane.apex[1], plane.roots[1], rows), _pieces(rows)
+    powers = [_expectation(pieces, i, line) for i in range(len(polynomial))]
+    slope, noise = plane.rho * plane.roots[0], plane.sine * plane.roots[0]
+    shape = jnp.broadcast_shapes(q12.shape, q11.shape, q22.shape, d.shape)
+    total = jnp.zeros(shape, q12.dtype)
+    for m, coefficient in enumerate(polynomial):
+        if _is_zero(coefficient):
+            continue
+        for i in range(m % 2, m + 1, 2):  # E[u^m | v]: powers of slope Z beside those of the noise
+            inner = [
+                math.comb(i, j) * lax.integer_pow(line.k, i - j) * powers[j] for j in range(i + 1)
+            ]
+            odd = math.prod(range(m - i - 1, 0, -2)) * math.comb(m, i)
+            scale = lax.integer_pow(slope, i) * lax.integer_pow(noise, m - i)
+            total = total + coefficient * (odd * scale * sum(inner[1:], inner[0]))
+    return total
+
+
+def _own_line(place: Any, k: Array, deviation: Array, rows: Any) -> _Line:
+    """y = Z deviation - place."""
+    mean = -place + jnp.zeros_like(deviation)
+    return _Line(mean, deviation, k, jnp.zeros_like(k), -0.5 * k * k, _is_outward(place, rows))
+
+
+def tail_mean(f: Any, q: Array) -> Array:
+    """E[f(u)], u ~ N(0, q)."""
+    _, s, rows = _prepared(f, q.dtype)
+    deviation = root(q)
+    return _expectation(_pieces(rows), 0, _own_line(s, _standard(s, deviation), deviation, rows))
+
+
+def mass_tail(place: Any, g: Any, q12: Array, q11: Array, q22: Array, d: Array) -> Array:
+    """E[delta(u - place) g(v)]; infinite at q11 = 0 = place."""
+    side, t, rows = _prepared(g, q12.dtype)
+    s = float(place) if _is_number(place) else jnp.asarray(place, q12.dtype)
+    plane = _plane(s, t, q12, q11, q22, d)
+    h, edge = plane.apex[0], plane.edges()[1]
+    # Given u = place, v is normal about rho sigma_v h with deviation sine sigma_v.
+    mean = plane.rho * plane.roots[1] * h - t
+    noise = plane.sine * plane.roots[1]
+    line = _Line(mean, noise, edge, -0.5 * h * h, plane.exponent(), False)
+    value = _expectation(_pieces(rows), 0, line) / math.sqrt(2 * math.pi)
+    return value / plane.roots[0]
