@@ -3,7 +3,8 @@
     entry (TOML or an expression)
         | parse    -> Activation       expression, parameters, kinks
         | derive   -> DualForm         exact formulas, the tier and the steps, or why there are none
-        | expand   -> HermiteSeries    enclosed coefficients; SeriesTable for the series tier
+        | expand   -> HermiteSeries    enclosed coefficients; SeriesTable for the series tier,
+        |                              Mixture for the mixture tier
         | lower    -> KernelPlan       cancellation-free straight-line programs
         v
     Record                             all of the above; what catalog/derived/NAME.json holds
@@ -22,7 +23,7 @@ from dataclasses import dataclass, fields, replace
 from dualc.derive import derive
 from dualc.emit import emit, support_text
 from dualc.errors import DualcError
-from dualc.expand import hermite_series, limiting_variance, series_table
+from dualc.expand import hermite_series, limiting_variance, mixture, series_table
 from dualc.ir import Activation, EmittedModule, Record
 from dualc.lower import lower
 from dualc.parse import parse_expression
@@ -65,9 +66,10 @@ def compile_record(
         limit = table.q_high  # the table ends a little before the function does
     highest = table.order if table else DEFAULT_ORDER if order is None else order
     hermite = replace(hermite_series(activation, highest), symbolic=form.hermite)
+    rules = None if form.mixed is None else mixture(activation, form.mixed)
     progress("program")
     plan = lower(activation, form, limit, highest)
-    return Record(activation, highest, form, hermite, table, plan)
+    return Record(activation, highest, form, hermite, table, plan, rules)
 
 
 def emit_record(record: Record, *, standalone: bool = False) -> EmittedModule:

@@ -174,9 +174,12 @@ class Atom:
 
 @dataclass(frozen=True)
 class DualForm:
-    """What derivation found: the tier, and exact formulas and atoms or why there are none."""
+    """What derivation found: the tier, and exact formulas and atoms or why there are none.
 
-    tier: str  # "closed" | "series"
+    The formulas of a mixture are those of one pair of slopes, slope1 and slope2.
+    """
+
+    tier: str  # "closed" | "mixture" | "series"
     formulas: tuple[Formula, ...] = ()
     atoms: tuple[Atom, ...] = ()
     steps: tuple[str, ...] = ()
@@ -184,6 +187,7 @@ class DualForm:
     jumps: tuple[str, ...] = ()  # where phi itself jumps: an NNGP kernel only
     readable: tuple[tuple[str, str], ...] = ()  # (function, formula as a person would write it)
     hermite: tuple[str, ...] = ()  # exact a_0..a_4 at variance 1
+    mixed: str | None = None  # a mixture: the function of x and slope whose mean phi is
 
 
 @dataclass(frozen=True)
@@ -278,6 +282,26 @@ class SeriesTable:
 
 
 @dataclass(frozen=True)
+class Rule:
+    """A Gauss rule of the distribution of the slope, for one dtype."""
+
+    dtype: str  # "float32" | "float64"
+    slopes: tuple[str, ...]  # repr of float64, correctly rounded
+    weights: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """phi(x) as the mean of a function of x and a random slope, by one rule for each dtype.
+
+    `bounds`: certified, of |k - k_rule| / sqrt(k11 k22) at equal variances, in the same order.
+    """
+
+    rules: tuple[Rule, ...]
+    bounds: tuple[Bound, ...]
+
+
+@dataclass(frozen=True)
 class Measurement:
     """The worst error of an emitted function in one dtype and region, in units, and where."""
 
@@ -309,6 +333,7 @@ class Record:
     hermite: HermiteSeries
     table: SeriesTable | None
     plan: KernelPlan
+    mixture: Mixture | None = None
     certificates: tuple[Certificate, ...] = ()  # one for each backend, sorted by it
 
     @property

@@ -2,53 +2,103 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import NamedTuple
 
 from dualc.derive import algebra, atoms, given, means, readable
 from dualc.derive.atoms import Sum, add, derivative, parameter_derivative, read
 from dualc.derive.field import Field
+from dualc.derive.mixture import SLOPES, at_slope, mixed
 from dualc.derive.pairing import expectation
 from dualc.derive.sides import Mass, Side, constants, side
 from dualc.derive.terms import formula
 from dualc.errors import NoClosedForm
-from dualc.ir import Activation, Atom, DualForm, Formula
+from dualc.ir import Activation, Atom, DualForm, Formula, Parameter
 
 
 def derive(activation: Activation) -> DualForm:
     """The dual and its derivatives in q12, q11 and every parameter as exact forms.
 
-    d/dq11 is E[phi''(u) phi(v)]/2 with the masses of phi''. Outside the closed class the form says
-    why: that is a result, not an error.
+    An expression linear in logistic functions is the mean of an in-class one over a random slope:
+    its forms are those of one pair of slopes. d/dq11 is E[phi''(u) phi(v)]/2 with the masses of
+    phi''. Outside these classes the form says why: that is a result, not an error.
     """
     if activation.dual is not None:
         return _form(given.formulas(activation), (), ())
     try:
-        return _closed(activation, read(activation))
+        return _closed(activation)
     except NoClosedForm as reason:
-        return DualForm(tier="series", gave_up=str(reason))
+        why = str(reason)
+    try:
+        return _mixture(activation)
+    except NoClosedForm:
+        return DualForm(tier="series", gave_up=why)
 
 
-def _closed(activation: Activation, phi: Sum) -> DualForm:
+def _closed(activation: Activation) -> DualForm:
+    phi = read(activation)
+    jump, formulas = _formulas(activation.parameters, (activation, phi), (activation, phi))
+    form = _form(formulas, _atoms(phi), ("0",) if jump != 0 else ())
+    return replace(form, hermite=means.hermite(phi))
+
+
+def _mixture(activation: Activation) -> DualForm:
+    """The forms of one pair of slopes, over which the emitted code sums."""
+    mean_of = mixed(activation)
+    phi = read(mean_of)
+    sides = [at_slope(mean_of, name) for name in SLOPES]
+    jump, formulas = _formulas(activation.parameters, *((a, read(a)) for a in sides))
+    form = _form(formulas, _atoms(phi), ("0",) if jump != 0 else ())
+    return replace(form, tier="mixture", mixed=mean_of.expression)
+
+
+def _formulas(
+    parameters: tuple[Parameter, ...], left: tuple[Activation, Sum], right: tuple[Activation, Sum]
+) -> tuple[algebra.Constant, tuple[Formula, ...]]:
+    """The height of phi's jump at 0, and E[f(u) g(v)] with its derivatives as formulas.
+
+    f and g, `left` and `right`, are one function but for the slopes of a mixture.
+    """
+    defaults = atoms.defaults(left[0]) | atoms.defaults(right[0])
+    f, g = _sides(left[1], defaults), _sides(right[1], defaults)
+    rates = {
+        p.name: [side(parameter_derivative(s[1], p.name), defaults) for s in (left, right)]
+        for p in parameters
+    }
+    k = Field(constants(*f.all(), *g.all(), *(s for pair in rates.values() for s in pair)))
+    forms = {
+        "dual": expectation(f.value, g.value, k),
+        "dual_dot": expectation(f.slope, g.slope, k),
+        "dual_dq11": expectation(f.half_second, g.value, k),
+    }
+    if f.jump != 0:  # E[delta'(u) g(v)] = -(q12/q11) E[delta(u) g'(v)]
+        mass = Side((), (Mass(f.jump / 2, 1),))
+        expectation(mass, g.slope, k, forms["dual_dq11"])
+    for name, (of_left, of_right) in rates.items():
+        forms[f"dual_d{name}"] = expectation(of_left, g.value, k)
+        expectation(f.value, of_right, k, forms[f"dual_d{name}"])
+    return f.jump, tuple(formula(name, form, defaults) for name, form in forms.items())
+
+
+class _Sides(NamedTuple):
+    """phi, phi' and phi''/2 as sides, and the height of phi's jump at 0."""
+
+    value: Side
+    slope: Side
+    half_second: Side
+    jump: algebra.Constant
+
+    def all(self) -> tuple[Side, ...]:
+        return self[:3]
+
+
+def _sides(phi: Sum, defaults: Mapping[algebra.Constant, algebra.Constant]) -> _Sides:
     slope, jump = derivative(phi)
     curve, bend = derivative(slope)
     half = algebra.ONE / 2
-    defaults = atoms.defaults(activation)
-    smooth, dot = side(phi, defaults), side(slope, defaults, Mass(jump))
-    half_second = side(add({}, curve, half), defaults, Mass(half * bend))
-    parameters = [
-        (p.name, side(parameter_derivative(phi, p.name), defaults)) for p in activation.parameters
-    ]
-    k = Field(constants(smooth, dot, half_second, *(s for _, s in parameters)))
-    forms = {"dual": expectation(smooth, smooth, k), "dual_dot": expectation(dot, dot, k)}
-    forms["dual_dq11"] = expectation(half_second, smooth, k)
-    if jump != 0:  # E[delta'(u) phi(v)] = -(q12/q11) E[delta(u) phi'(v)]
-        expectation(Side((), (Mass(half * jump, 1),)), dot, k, forms["dual_dq11"])
-    for name, with_respect in parameters:
-        forms[f"dual_d{name}"] = expectation(with_respect, smooth, k)
-        expectation(smooth, with_respect, k, forms[f"dual_d{name}"])
-    formulas = tuple(formula(name, form, defaults) for name, form in forms.items())
-    form = _form(formulas, _atoms(phi), ("0",) if jump != 0 else ())
-    return replace(form, hermite=means.hermite(phi))
+    second = side(add({}, curve, half), defaults, Mass(half * bend))
+    return _Sides(side(phi, defaults), side(slope, defaults, Mass(jump)), second, jump)
 
 
 def _form(

@@ -56,8 +56,30 @@ class Field:
         if x == 0:
             return x
         numerator = self.reduce(x.numer)
-        below = self.field(self.reduce(x.denom, variances=False))
-        return self.field(numerator) / below if numerator != 0 else self.zero
+        below = self.reduce(x.denom, variances=False)
+        if numerator == 0:
+            return self.zero
+        found = self.field(numerator) / self.field(below)
+        shorter = self._cancelled(numerator, below)
+        if shorter is not None and len(shorter.denom) < len(found.denom):
+            return self.normal(shorter)
+        return found
+
+    def _cancelled(self, above: Polynomial, below: Polynomial) -> Element | None:
+        """The quotient with q12**2 written as q11 q22 - D, which shows every common factor."""
+        if len(below) < 2 or len(above) > _SHORT:
+            return None
+        above, below = self._without_squares(above), self._without_squares(below)
+        return self.field(above) / self.field(below)
+
+    def _without_squares(self, p: Polynomial) -> Polynomial:
+        """A polynomial with q12**2 replaced."""
+        _, q11, q22, d = self.ring.gens[:4]
+        square, total = q11 * q22 - d, self.ring.zero
+        for (q12, *rest), c in p.terms():
+            half, odd = divmod(q12, 2)
+            total += self.ring.term_new((odd, *rest), c) * square**half
+        return total
 
     def reduce(self, p: Polynomial, variances: bool = True) -> Polynomial:
         """A polynomial modulo i**2 = -1, the squares of roots, and q11 q22 = D + q12**2.

@@ -137,7 +137,27 @@ class _Printer:
         if self.record.table is not None:
             return [self._table(self.record.table)]
         out = [self._function(f) for f in self.plan.functions if f.name != "hermite"]
-        return [*out, self._hermite_body()]
+        return [*out, self._hermite_body(), *self._mixed()]
+
+    def _mixed(self) -> list[str]:
+        """The rules of a mixture, and the means of the bodies of one slope or pair."""
+        if self.record.mixture is None:
+            return []
+        p, rules = self.prefix, []
+        for rule in self.record.mixture.rules:
+            rows = zip(rule.slopes, rule.weights, strict=True)
+            inner = "".join(f"        ({slope}, {weight}),\n" for slope, weight in rows)
+            rules.append(f"    (  # {rule.dtype}\n{inner}    ),\n")
+        head = "# (slope, weight): phi is the mean of a function of a random slope.\n"
+        table = f"{head}_RULES = {p}Rules(\n{''.join(rules)})"
+        names = [f.name for f in self.plan.functions]
+        means = [f"_{n} = {p}mixture_pairs(_{n}_pair, _RULES)" for n in names]
+        means.append(f"_hermite = {p}mixture_mean(_hermite_node, _RULES)")
+        return [table, "\n".join(means)]
+
+    def _slopes(self, *names: str) -> dict[str, str]:
+        """The slopes a body of a mixture takes beside the parameters."""
+        return {} if self.record.mixture is None else {name: name for name in names}
 
     def _table(self, table: SeriesTable) -> str:
         """The table of a series, and the three functions that read it."""
@@ -158,15 +178,17 @@ class _Printer:
 
     def _function(self, function: PlannedFunction) -> str:
         """One planned body."""
-        names = {name: name for name in _ARGUMENTS} | self.spelled
+        slopes = self._slopes("slope1", "slope2")
+        names = {name: name for name in _ARGUMENTS} | self.spelled | slopes
         lines = []
         for assignment in function.assignments:
             lines.append(self._statement(f"{assignment.name} = ", assignment.expression, names))
             names[assignment.name] = assignment.name
         value = self._value(function.result, names, "q12")
         lines.append(_wrapped("return ", value))
-        signature = ", ".join((*_ARGUMENTS, *self.spelled.values()))
-        return f"def _{function.name}({signature}):\n" + "\n".join(lines)
+        signature = ", ".join((*_ARGUMENTS, *self.spelled.values(), *slopes))
+        suffix = "_pair" if slopes else ""
+        return f"def _{function.name}{suffix}({signature}):\n" + "\n".join(lines)
 
     def _statement(self, head: str, text: str, names: Mapping[str, str]) -> str:
         return _wrapped(head, python(text, names, self.prefix))
@@ -178,7 +200,8 @@ class _Printer:
 
     def _hermite_body(self) -> str:
         """The body of hermite: planned coefficients (given by a dual), else a sum over atoms."""
-        signature = ", ".join(("q", *self.spelled.values()))
+        slopes = self._slopes("slope")
+        signature = ", ".join(("q", *self.spelled.values(), *slopes))
         if self.activation.dual is not None:
             found = next(f for f in self.plan.functions if f.name == "hermite")
             names = {"q": "q", **self.spelled}
@@ -190,11 +213,13 @@ class _Printer:
         atoms = [self._atom(atom) for atom in self.record.form.atoms]
         inner = "".join(f"        {atom},\n" for atom in atoms)
         call = f"{self.prefix}hermite_atoms(ORDER, q, atoms)"
-        return f"def _hermite({signature}):\n    atoms = (\n{inner}    )\n    return {call}"
+        name = "_hermite_node" if slopes else "_hermite"
+        return f"def {name}({signature}):\n    atoms = (\n{inner}    )\n    return {call}"
 
     def _atom(self, atom: Atom) -> str:
         """An atom as `hermite_atoms` of the support code takes it."""
-        source = partial(python, names=self.spelled, prefix=self.prefix)
+        names = self.spelled | self._slopes("slope")
+        source = partial(python, names=names, prefix=self.prefix)
         coefficient = source(atom.coefficient_real)
         if atom.coefficient_imag != "0":
             imaginary = f"1j*({source(atom.coefficient_imag)})"

@@ -2,6 +2,14 @@
 
 from dualc.expand.growth import limiting_variance
 from dualc.expand.hermite import coefficients, hermite_series
+from dualc.expand.mixture import mixture
 from dualc.expand.table import automatic_order, series_table
 
-__all__ = ["automatic_order", "coefficients", "hermite_series", "limiting_variance", "series_table"]
+__all__ = [
+    "automatic_order",
+    "coefficients",
+    "hermite_series",
+    "limiting_variance",
+    "mixture",
+    "series_table",
+]

@@ -77,9 +77,12 @@ def _sums(panels: Sequence[Panel], q: Any, order: int) -> Expansion:
     return Expansion(tuple(totals), square, slope_square)
 
 
-def expansion(activation: ir.Activation, q: Any, order: int, digits: int) -> Expansion:
+def expansion(
+    activation: ir.Activation, q: Any, order: int, digits: int, *, slack: float = 0.0
+) -> Expansion:
     """The expansion at variance q, radii about 10**-digits of the size of phi near sqrt q.
 
+    `slack`, a natural logarithm, is wanted where phi is a difference far below its parts.
     The precision covers the recurrence of h_n, which in balls loses n/2 bits under the Gaussian.
     """
     with ctx.workprec(int(digits * 3.33) + order // 2 + 60):
@@ -92,7 +95,9 @@ def expansion(activation: ir.Activation, q: Any, order: int, digits: int) -> Exp
             raise NotSquareIntegrable(
                 f"{activation.name}: E[phi(sqrt(q) Z)^2] could not be bounded at q = {q}"
             )
-        slack = max(SLACK, digits / 2)  # with many digits wide panels pay, though phi grows around
+        slack = max(
+            SLACK, digits / 2, slack
+        )  # with many digits wide panels pay, though phi grows around
         points = math.ceil((digits * math.log(10) + slack) / (2 * math.log(RHO))) + 6
         # h_n oscillates: narrower panels and no growth outwards where n is large.
         half, growth = min(1.0, 8 / math.sqrt(order + 1)), (0.2 if order <= 72 else 0.0)

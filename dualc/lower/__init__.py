@@ -25,10 +25,12 @@ def lower(
 ) -> KernelPlan:
     """The bodies of dual, dual_dot, dual_dq11 and the parameter derivatives of a closed form.
 
-    A series has no bodies of its own: its table is evaluated by the support file. `order` is of use
+    Those of a mixture are of one pair of slopes, slope1 and slope2, their last parameters. A series
+    has no bodies of its own: its table is evaluated by the support file. `order` is of use
     for an entry given by its dual, whose Hermite coefficients are a body too.
     """
-    functions = tuple(_Body(activation, formula).plan() for formula in form.formulas)
+    slopes = ("slope1", "slope2") if form.mixed is not None else ()
+    functions = tuple(_Body(activation, formula, slopes).plan() for formula in form.formulas)
     if activation.dual is not None:
         functions += (_hermite_of_dual(activation, order),)
     return KernelPlan(functions, domain_high or "10000")
@@ -56,10 +58,11 @@ def _hermite_of_dual(activation: Activation, order: int) -> PlannedFunction:
 class _Body:
     """One function under construction: assignments made once each, in order of need."""
 
-    def __init__(self, activation: Activation, formula: Formula):
+    def __init__(self, activation: Activation, formula: Formula, slopes: tuple[str, ...] = ()):
         """Collect the parameters' symbols and the polynomials that recur."""
         self.formula = formula
         self.symbols = {p.name: _symbol(p.name, p.domain) for p in activation.parameters}
+        self.symbols |= {name: _symbol(name, "positive") for name in slopes}
         self.assignments: dict[str, str] = {}  # expression text -> name
         self.named: dict[str, Expr] = {}  # name -> polynomial
         self.frame = {"q12": "q12", "q11": "q11", "q22": "q22", "D": "d"}  # the covariance by name

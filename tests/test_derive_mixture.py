@@ -1,0 +1,69 @@
+"""Logistic functions as means over a random slope: what is recognised, and that the mean is phi."""
+
+import mpmath
+import pytest
+from mpmath import mp, mpf
+
+from dualc import ir
+from dualc.derive import derive
+from dualc.derive.mixture import mixed
+from dualc.errors import NoClosedForm
+from dualc.expand.mixture import rule
+from dualc.parse import parse_expression
+
+_ALGEBRA = {
+    "number": mpf,
+    "neg": lambda x: -x,
+    "add": lambda x, y: x + y,
+    "sub": lambda x, y: x - y,
+    "mul": lambda x, y: x * y,
+    "div": lambda x, y: x / y,
+    "pow": lambda x, y: x**y,
+    "max": max,
+    "normal_cdf": mpmath.ncdf,
+    "normal_pdf": mpmath.npdf,
+    "tanh": mpmath.tanh,
+    "sigmoid": lambda x: 1 / (1 + mpmath.exp(-x)),
+    "softplus": lambda x: mpmath.log1p(mpmath.exp(x)),
+    "exp": mpmath.exp,
+}
+
+
+def _mean(activation: ir.Activation, x: float) -> mpf:
+    text = mixed(activation).expression
+    names = {"x": mpf(x), "pi": mp.pi, "beta": mpf(2)}
+    return sum(w * ir.fold(text, _ALGEBRA, names | {"slope": s}) for s, w in rule(20))
+
+
+@pytest.mark.parametrize(
+    "expression",
+    ["tanh(x)", "x*sigmoid(beta*x)", "softplus(x)", "x - tanh(x)", "-softplus(-x)", "x*tanh(x)",
+     "tanh(2*x) + 3*x*sigmoid(x) + x**2", "tanh(x) + max(x, 0)", "1.7159*tanh(2*x/3)"],
+)  # fmt: skip
+@pytest.mark.parametrize("x", [-7.5, -0.3, 1e-3, 1.25])
+def test_the_mean_over_the_slope_is_the_activation(expression: str, x: float) -> None:
+    parameters = {"beta": "2"} if "beta" in expression else {}
+    activation = parse_expression(expression, "probe", parameters)
+    assert derive(activation).tier == "mixture"
+    with mp.workdps(30):
+        names = {"x": mpf(x), "pi": mp.pi, "beta": mpf(2)}
+        true = ir.fold(activation.expression, _ALGEBRA, names)
+        assert abs(_mean(activation, x) - true) < 1e-10
+
+
+@pytest.mark.parametrize(
+    "expression",
+    ["tanh(x)**2", "exp(tanh(x))", "tanh(x + 1)", "sign(x)*abs(tanh(x))", "x*tanh(softplus(x))",
+     "where(tanh(x) > x/2, x, 0)", "tanh(x)*max(x, 0)"],
+)  # fmt: skip
+def test_what_is_not_linear_in_logistic_functions_at_0_is_a_series(expression: str) -> None:
+    assert derive(parse_expression(expression, "probe", {})).tier == "series"
+
+
+def test_a_logistic_function_of_constants_alone_is_a_constant() -> None:
+    assert derive(parse_expression("tanh(1/2)*x", "probe", {})).tier == "closed"
+
+
+def test_without_a_logistic_function_there_is_nothing_to_mix() -> None:
+    with pytest.raises(NoClosedForm, match="no logistic"):
+        mixed(parse_expression("abs(x)", "probe", {}))
