@@ -10,11 +10,12 @@ from typing import TypeVar
 
 from flint import arb, arb_mat
 
-from dualc.verify.model import Model, OracleError, Table, ball, log_magnitude
+from dualc.verify.model import Model, OracleError, Table, ball, log_magnitude, logs
 from dualc.verify.quadrature import Nodes, length, line, piece
 
 T = TypeVar("T")
 
+Rule = tuple[bool, float]  # graded, step
 _Probe = dict[str, tuple[list[arb], float]]  # integrals of a function, log of their largest term
 
 _MOST = 12_000  # nodes of a grid: smooth pieces of any activation in the domain need far fewer
@@ -88,19 +89,13 @@ def cover(
 def _probe(model: Model, table: Table, q: Fraction, width: arb, level: int) -> _Probe:
     """Integrals of every function against narrow Gaussians: what one row of the product grid is.
 
-    With each function the log of the largest sum of absolute values. At level 0 (rho = 0) there is
-    one row, the marginal itself.
+    With each function the log of the largest sum of absolute values.
     """
-    s = ball(q).sqrt()
-    centres = [arb(0)]
-    if level > 0:
-        centres += [z * s for z in (arb("0.37"), arb("-0.83"), arb("1.9"))]
-        centres += [k + width * arb("0.3") for k in model.breaks if abs(k) < 4 * s]
     rho_squared = arb(1) - arb(2) ** -max(level, 1)
     sums: dict[str, list[arb]] = {name: [] for name in model.functions}
     sizes = dict.fromkeys(model.functions, -math.inf)
     columns = arb_mat([[row[name] for name in model.functions] for row in table.rows])
-    for c in centres:
+    for c in _centres(model, q, width, level):
         height = -c * c / (2 * ball(q) * rho_squared)
         kernel = [(height - ((x - c) / width) ** 2 / 2).exp() / width for x in table.x]
         row = (arb_mat([kernel]) * columns).entries()
@@ -124,9 +119,15 @@ def _disagreement(a: _Probe, b: _Probe) -> float:
 
 
 def _attempts(
-    low: arb, high: arb, scale: arb, pieces: int, digits: int
-) -> Iterator[tuple[bool, float]]:
-    """(graded, step) in the order of their cost: plain and graded rules of ever smaller steps."""
+    low: arb, high: arb, scale: arb, pieces: int, digits: int, start: Rule | None
+) -> Iterator[Rule]:
+    """(graded, step) in the order of their cost: plain and graded rules of ever smaller steps.
+
+    `start`, if given, its coarser neighbour and finer ones come first.
+    """
+    if start is not None:
+        graded_first, h = start
+        yield from ((graded_first, h * 0.8**k) for k in (-1, 0, 1, 2))
     step = 2.7 / math.sqrt(digits + 1)  # resolves the Gaussian itself to these digits
     if pieces:  # Gauss-Legendre counts are generous: see quadrature._gauss_count
         step *= 1.7
@@ -139,6 +140,44 @@ def _attempts(
         yield is_graded, h
 
 
+Terms = tuple[list[arb], list[float]]  # sums, and the log of the largest term of each
+
+
+def scouted(
+    segment: tuple[arb, arb, arb],
+    pieces: int,
+    digits: int,
+    nodes_of: Callable[[bool, float], Nodes],
+    sums: Callable[[Nodes], Terms],
+    most: int,
+) -> Rule | None:
+    """The rule that integrals of phi alone ask for, as a place to start from; None if none does.
+
+    Most of a search goes into rules that fail, and phi alone is several times cheaper than a row of
+    all functions. What it finds is not believed: the functions themselves are refined from there.
+    """
+
+    def differ(a: tuple[Rule, Terms], b: tuple[Rule, Terms]) -> float:
+        rows = zip(a[1][0], b[1][0], b[1][1], strict=True)
+        gaps = [log_magnitude((x - y).mid()) - size for x, y, size in rows if size > -math.inf]
+        return math.exp(min(max(gaps, default=-math.inf), 700.0))
+
+    try:
+        found, _ = refine(
+            segment,
+            pieces,
+            digits,
+            nodes_of,
+            lambda nodes, graded, step: ((graded, step), sums(nodes)),
+            differ,
+            most,
+            "phi",
+        )
+    except OracleError:
+        return None
+    return found[0]
+
+
 def refine(
     segment: tuple[arb, arb, arb],
     pieces: int,
@@ -148,10 +187,12 @@ def refine(
     differ: Callable[[T, T], float],
     most: int,
     what: str,
+    start: Rule | None = None,
 ) -> tuple[T, float]:
     """The first rule on (low, high, scale) that agrees with a coarser one, and their difference.
 
-    Rules are tried in the order of their cost, plain and graded each compared with their own kind.
+    Rules are tried in the order of their cost, plain and graded each compared with their own kind;
+    those next to `start` before all others.
     Convergence is geometric in 1/step or faster, so that a difference tells which steps to skip.
     Raises OracleError about `what` if `most` nodes are not enough.
     """
@@ -159,7 +200,7 @@ def refine(
     limits = {False: math.inf, True: math.inf}
     counts: set[tuple[bool, int]] = set()
     error = math.inf
-    for graded, step in _attempts(*segment, pieces, digits):
+    for graded, step in _attempts(*segment, pieces, digits, start):
         if step > limits[graded]:
             continue
         nodes = nodes_of(graded, step)
@@ -182,6 +223,28 @@ def refine(
     raise OracleError(f"{what}: no {digits} digits (two grids differ by {error:.1e}).")
 
 
+def _centres(model: Model, q: Fraction, width: arb, level: int) -> list[arb]:
+    """Where narrow Gaussians probe a grid. At level 0 (rho = 0) it is the marginal itself."""
+    if level == 0:
+        return [arb(0)]
+    s = ball(q).sqrt()
+    places = [arb(0), *(z * s for z in (arb("0.37"), arb("-0.83"), arb("1.9")))]
+    return places + [k + width * arb("0.3") for k in model.breaks if abs(k) < 4 * s]
+
+
+def _heights(model: Model, nodes: Nodes, centres: list[arb], width: arb) -> Terms:
+    """Integrals of phi against narrow Gaussians at the centres."""
+    values = [weight * model.height(x) for x, weight in nodes]
+    sums, sizes = [], []
+    for c in centres:
+        terms = [
+            (((x - c) / width) ** 2 / -2).exp() * v for (x, _), v in zip(nodes, values, strict=True)
+        ]
+        sums.append(sum(terms, arb(0)))
+        sizes.append(float(logs(terms).max()))
+    return sums, sizes
+
+
 def grid(model: Model, q: Fraction, level: int, digits: int) -> tuple[Table, float]:
     """A table for variance q that resolves Gaussians of width sqrt(q) 2^(-level/2); an estimate."""
     key = (q, level, digits)
@@ -195,15 +258,29 @@ def grid(model: Model, q: Fraction, level: int, digits: int) -> tuple[Table, flo
         table = Table(model, nodes, low, high, step=step, graded=graded)
         return table, _probe(model, table, q, width, level)
 
-    found, error = refine(
-        (low, high, width),
-        len(model.breaks),
+    def nodes_of(graded: bool, step: float) -> Nodes:
+        return cover(model, low, high, width, graded, step)
+
+    segment, pieces = (low, high, width), len(model.breaks)
+    centres = _centres(model, q, width, level)
+    start = scouted(
+        segment,
+        pieces,
         digits,
-        lambda graded, step: cover(model, low, high, width, graded, step),
+        nodes_of,
+        lambda nodes: _heights(model, nodes, centres, width),
+        _MOST,
+    )
+    found, error = refine(
+        segment,
+        pieces,
+        digits,
+        nodes_of,
         evaluate,
         lambda a, b: _disagreement(a[1], b[1]),
         _MOST,
         f"{model.name} at variance {float(q):g}",
+        start,
     )
     model.cache[key] = (found[0], error)
     return found[0], error

@@ -39,14 +39,14 @@ def log_magnitude(value: arb) -> float:
     return math.log(int(mantissa) >> shift) + (int(exponent) + shift) * math.log(2)
 
 
-def _logs(values: list[arb]) -> np.ndarray:
+def logs(values: list[arb]) -> np.ndarray:
     """The logs of many |values|; floats where they reach, which is nearly everywhere."""
     sizes = np.abs(np.array([float(v) for v in values]))
     with np.errstate(divide="ignore"):
-        logs: np.ndarray = np.log(sizes)
+        found: np.ndarray = np.log(sizes)
     for i in np.flatnonzero((sizes < 1e-300) | (sizes > 1e300)):
-        logs[i] = log_magnitude(values[i])
-    return logs
+        found[i] = log_magnitude(values[i])
+    return found
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,7 @@ class Model:
         return value[0], value[1], 2 * value[2]
 
     def height(self, x: arb) -> arb:
-        """phi at x alone: several times cheaper than a row."""
+        """The value of phi at x alone: several times cheaper than a row."""
         return self.phi(Point(self.values | {"x": x}, self.branches[self.piece_of(x)]))
 
     def _slopes(self, x: arb, piece: int) -> tuple[arb, arb, arb, Row]:
@@ -151,7 +151,9 @@ class Model:
             names[p] = Bundle(parts)
         value = self.phi(Point(names, self.branches[piece]))
         parts = value.parts if isinstance(value, Bundle) else [value]
-        jets = [(v[0], v[1], v[2]) if isinstance(v, arb_series) else (v, _ZERO, _ZERO) for v in parts]
+        jets = [
+            (v[0], v[1], v[2]) if isinstance(v, arb_series) else (v, _ZERO, _ZERO) for v in parts
+        ]
         jets += [(_ZERO, _ZERO, _ZERO)] * (1 + each * len(self.parameters) - len(jets))
         f, d, half = jets[0]
         row: Row = {}
@@ -235,4 +237,4 @@ class Table:
         self.x = [self.x[i] for i in order]
         self.rows = [self.rows[i] for i in order]
         self.floats = np.array([float(x) for x in self.x])
-        self.logs = {n: _logs([row[n] for row in self.rows]) for n in self.functions}
+        self.logs = {n: logs([row[n] for row in self.rows]) for n in self.functions}

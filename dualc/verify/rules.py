@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from flint import arb, arb_mat, ctx
 
-from dualc.verify.grids import cover, grid, refine, window
-from dualc.verify.model import Model, Row, Table, ball, log_magnitude
+from dualc.verify.grids import Terms, cover, grid, refine, scouted, window
+from dualc.verify.model import Model, Row, Table, ball, log_magnitude, logs
 from dualc.verify.quadrature import Nodes, gauss_hermite
 
 Pairs = dict[tuple[str, str], arb]
@@ -156,18 +156,35 @@ def degenerate(model: Model, place: Place, digits: int) -> tuple[Pairs, float]:
     """At rho = +-1, v = slope u: one integral, refined until two grids agree; u the wider side."""
     if place.q22 > place.q11:
         return _flipped(degenerate(model, place.swapped, digits))
-    slope = (ball(place.q22) / ball(place.q11)).sqrt() * (1 if place.q12 > 0 else -1)
-    if place.q11 == place.q22:
-        slope = arb(1 if place.q12 > 0 else -1)
-    low, high = window(model, place.q11, 2.0, digits)
-    other = sorted((w / slope for w in window(model, place.q22, 2.0, digits)), key=float)
-    low, high = min(low, other[0].mid(), key=float), max(high, other[1].mid(), key=float)
-    pairs = [p for p in model.pairs if p != ("e", "e") or model.is_smooth]  # else infinite
-    found, _, error = _line(model, place, slope, (low, high), pairs, digits)
+    (found, sizes), _, error = _extreme(model, place, digits)
     doubt = _doubt(error, digits)
-    sums = {p: _blur(value, found[1][p], doubt) for p, value in found[0].items()}
-    _add_masses(model, sums, slope, place)
+    sums = {p: _blur(value, sizes[p], doubt) for p, value in found.items()}
+    _add_masses(model, sums, _slope(place), place)
     return sums, error
+
+
+def _slope(place: Place) -> arb:
+    """v/u at rho = +-1."""
+    sign = 1 if place.q12 > 0 else -1
+    if place.q11 == place.q22:
+        return arb(sign)
+    return (ball(place.q22) / ball(place.q11)).sqrt() * sign
+
+
+def _extreme(
+    model: Model, place: Place, digits: int
+) -> tuple[tuple[Pairs, Pairs], tuple[bool, float], float]:
+    """`_line` at rho = +-1, remembered: places next to it take its rule."""
+    key = ("line", place.q11, place.q22, place.q12 > 0, digits)
+    if key not in model.cache:
+        slope = _slope(place)
+        low, high = window(model, place.q11, 2.0, digits)
+        other = sorted((w / slope for w in window(model, place.q22, 2.0, digits)), key=float)
+        ends = min(low, other[0].mid(), key=float), max(high, other[1].mid(), key=float)
+        pairs = [p for p in model.pairs if p != ("e", "e") or model.is_smooth]  # else infinite
+        model.cache[key] = _line(model, place, slope, ends, pairs, digits)
+    found: tuple[tuple[Pairs, Pairs], tuple[bool, float], float] = model.cache[key]
+    return found
 
 
 def _line(
@@ -177,8 +194,8 @@ def _line(
     ends: tuple[arb, arb],
     pairs: Sequence[tuple[str, str]],
     digits: int,
-) -> tuple[tuple[Pairs, Pairs], Table, float]:
-    """The sums along v = slope u, refined until two grids agree; the grid; the disagreement.
+) -> tuple[tuple[Pairs, Pairs], tuple[bool, float], float]:
+    """The sums along v = slope u, refined until two grids agree; the rule; the disagreement.
 
     Products of two functions are compared, not the functions: sin(30 u) sin(60 u) asks for more.
     """
@@ -192,20 +209,39 @@ def _line(
         return max((float(gap / size) for gap, size in gaps if size > 0), default=0.0)
 
     def evaluate(nodes: Nodes, graded: bool, step: float) -> tuple[Any, Pairs, Pairs]:
-        return (nodes, graded, step), *_line_sums(model, nodes, slope, place, pairs)
+        return (graded, step), *_line_sums(model, nodes, slope, place, pairs)
 
+    def nodes_of(graded: bool, step: float) -> Nodes:
+        return cover(model, low, high, scale, graded, step, mirrors)
+
+    segment, pieces = (low, high, scale), len(model.breaks)
+    start = scouted(
+        segment, pieces, digits, nodes_of, lambda n: _line_heights(model, n, slope, place), _MOST
+    )
     (rule, sums, sizes), error = refine(
-        (low, high, scale),
-        len(model.breaks),
+        segment,
+        pieces,
         digits,
-        lambda graded, step: cover(model, low, high, scale, graded, step, mirrors),
+        nodes_of,
         evaluate,
         differ,
         _MOST,
         f"{model.name} along rho = +-1, variance {float(place.q11):g}",
+        start,
     )
-    nodes, graded, step = rule
-    return (sums, sizes), Table(model, nodes, low, high, step=step, graded=graded), error
+    return (sums, sizes), rule, error
+
+
+def _line_heights(model: Model, nodes: Nodes, slope: arb, place: Place) -> Terms:
+    """The sum of phi(u) phi(slope u) p(u) over the nodes, apart from a factor."""
+    twice = 2 * ball(place.q11)
+    same = slope.is_exact() and slope == 1
+    terms = []
+    for x, w in nodes:
+        left = model.height(x)
+        right = left if same else model.height(slope * x)
+        terms.append(w * (-x * x / twice).exp() * left * right)
+    return [sum(terms, arb(0))], [float(logs(terms).max())]
 
 
 def _flipped(found: tuple[Pairs, float]) -> tuple[Pairs, float]:
@@ -221,20 +257,32 @@ def _line_sums(
     pairs: Sequence[tuple[str, str]],
 ) -> tuple[Pairs, Pairs]:
     """The sum of a(u) b(slope u) p(u) over the nodes, and the sum of its absolute values."""
-    sums = {p: arb(0) for p in pairs}
-    sizes = {p: arb(0) for p in pairs}
-    variance = ball(place.q11)
-    norm = (2 * arb.pi() * variance).sqrt()
+    twice = 2 * ball(place.q11)
+    norm = (arb.pi() * twice).sqrt()
     same = slope.is_exact() and slope == 1
+    left, right = [], []
     for x, w in nodes:
-        weight = w * (-x * x / (2 * variance)).exp() / norm
-        left = model.row(x)
-        right = left if same else model.row(slope * x)
-        for a, b in pairs:
-            term = weight * left[a] * right[b]
-            sums[a, b] += term
-            sizes[a, b] += abs(term.mid())
-    return sums, sizes
+        weight = w * (-x * x / twice).exp() / norm
+        row = model.row(x)
+        left.append({name: weight * value for name, value in row.items()})
+        right.append(row if same else model.row(slope * x))
+    return _paired(left, right, pairs, lambda v: v), _paired(left, right, pairs, abs)
+
+
+def _paired(
+    left: list[Row],
+    right: list[Row],
+    pairs: Sequence[tuple[str, str]],
+    size: Callable[[arb], arb],
+) -> Pairs:
+    """The sums over the rows of size(a(u)) size(b(v)), one product of matrices for every a."""
+    sums: Pairs = {}
+    for a in dict.fromkeys(a for a, _ in pairs):
+        partners = [b for first, b in pairs if first == a]
+        row = arb_mat([[size(r[a]) for r in left]])
+        found = row * arb_mat([[size(r[b]) for b in partners] for r in right])
+        sums |= {(a, b): found[0, j] for j, b in enumerate(partners)}
+    return sums
 
 
 def _row_at(model: Model, x: arb) -> Row:
@@ -279,11 +327,10 @@ def edge(model: Model, place: Place, digits: int) -> tuple[Pairs, float] | None:
     r = ball(place.q12) / ball(place.q11)
     s = (ball(place.gap) / ball(place.q11)).sqrt()
     ends = window(model, place.q11, 2.0, digits)
-    pairs = [p for p in model.pairs if p != ("e", "e") or model.is_smooth]
-    _, base, error = _line(model, place, r, ends, pairs, digits)
+    _, rule, error = _extreme(model, place, digits)  # phi is as smooth along v = r u
     reach = (_reach(digits) * s).mid()
     zones = _zones([k / r for k in model.breaks], abs(reach / r), *ends)
-    far = _far_nodes(model, place, zones, ends, base)
+    far = _far_nodes(model, place, zones, ends, rule)
     far = _mattering(model, far, r, place, digits)
     orders = _orders(model, [r * x for x, _ in far], s, digits)
     if orders is None:
@@ -321,17 +368,16 @@ def _far_nodes(
     place: Place,
     zones: list[tuple[arb, arb]],
     window: tuple[arb, arb],
-    base: Table,
+    rule: tuple[bool, float],
 ) -> list[tuple[arb, Row]]:
     """(u, weighted functions at u) outside the zones; Dirac masses there are nodes too."""
-    if not zones:
-        return list(zip(base.x, base.rows, strict=True))
+    graded, step = rule
     scale = ball(place.q11).sqrt().mid()
     ends = [window[0], *(e for zone in zones for e in zone), window[1]]
     nodes: list[tuple[arb, Row]] = []
     for a, b in zip(ends[::2], ends[1::2], strict=True):
         if a < b:
-            nodes_here = cover(model, a, b, scale, base.graded, base.step, window=False)
+            nodes_here = cover(model, a, b, scale, graded, step, window=not zones)
             table = Table(model, nodes_here, a, b)
             nodes += zip(table.x, table.rows, strict=True)
     return nodes
