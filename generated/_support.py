@@ -56,7 +56,22 @@ def kernel(
             return d_q11(q12, q22, q11, *parameters)
 
         rates = (d_q12, d_q11, d_q22, *d_parameters)
+        value = _apart(value)
     return _public(value, rates, inside, 3, positive, nonnegative)
+
+
+def _apart(value: Callable[..., Array]) -> Callable[..., Array]:
+    """`value`, computed apart from the functions it shares square roots and quotients with.
+
+    Where one jitted function returns dual and dual_dot, XLA on CPU writes what both need and calls
+    expensive to memory, in loops of their own: twice the time of two loops that each do it all.
+    So the two must not look alike. q11 >= 0 in the domain, which XLA does not know.
+    """
+
+    def other(q12: Array, q11: Array, *rest: Array) -> Array:
+        return value(q12, jnp.maximum(q11, -1.0), *rest)
+
+    return other
 
 
 def pointwise(
@@ -341,25 +356,23 @@ def slope(value: Callable[..., Array]) -> Callable[..., Array]:
 def gap(q12: Array, q11: Array, q22: Array) -> Array:
     """D = q11 q22 - q12^2 to about one unit in the last place, 0 where rho = +-1 or beyond.
 
-    A difference of two error-free products, formed with all three numbers scaled by powers of two
-    into [1, 8): neither the products nor their errors underflow. D itself is 0 below the smallest
+    A difference of two error-free products. Powers of two bring q11 into [2^e, 2^(e+2)), e a
+    third of the exponent range, so that for q22 below 2^(2 e) neither the products nor their
+    errors leave it; q11 alone, because in the block of two samples' covariances it is constant
+    along a row, and what depends on it alone costs nothing. D itself is 0 below the smallest
     normal number (variances below 1e-19 in float32).
     """
-    dtype = q12.dtype
-    stored, bias = _format(dtype)
-    e11, e22 = _exponent(q11), _exponent(q22)
-    odd, half = (e11 + e22) & 1, (e11 + e22) >> 1
-    fraction, one = (1 << stored) - 1, bias << stored
-    a = _from_bits((_to_bits(q11) & fraction) | one)
-    b = _from_bits((_to_bits(q22) & fraction) | (one + (odd << stored)))
-    c = q12 * _power_of_two(-half, dtype)
+    bias = _format(q12.dtype)[1]
+    e11 = _exponent(q11)
+    shift = (e11 >> 1) - bias // 6
+    scale = _power_of_two(-shift, q12.dtype)
+    a, b, c = (q11 * scale) * scale, q22, q12 * scale
     p, p_correction, p_rest = _product(a, b)
     r, r_correction, r_rest = _product(c, c)
     # Near rho = +-1 all three differences are exact, and only their sum rounds.
     scaled = ((p - r) + (p_correction - r_correction)) + (p_rest - r_rest)
-    unit = _power_of_two(half, dtype)
-    regular = (scaled > 0) & (e11 > -bias) & (e22 > -bias)
-    return jnp.where(regular, scaled, 0.0) * unit * unit
+    unit = _power_of_two(shift, q12.dtype)
+    return (jnp.where(scaled > 0, scaled, 0.0) * unit) * unit
 
 
 @gap.defjvp
@@ -377,7 +390,8 @@ def root(r: Array) -> Array:
     inf * 0 has to be 0. Along other directions the true derivative of a function of sqrt(D) is
     infinite at rho = +-1: this one says 0, since reverse mode cannot tell the two apart.
     """
-    return jnp.sqrt(jnp.maximum(r, 0.0))
+    flat = r <= 0
+    return jnp.where(flat, 0.0, jnp.sqrt(jnp.where(flat, 1.0, r)))
 
 
 @root.defjvp
@@ -388,9 +402,12 @@ def _root_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Arr
 
 
 def _normalised(y: Array, x: Array) -> tuple[Array, Array, Array]:
-    """(y, x) times a power of two that puts the larger near 1, and that power; 0 stays 0."""
-    exponent = jnp.maximum(_exponent(y), _exponent(x))
-    scale = _power_of_two(-exponent, x.dtype)
+    """(y, x) times a power of two that keeps x^2 + y^2 in range, and that power; 0 stays 0."""
+    bias = _format(x.dtype)[1]
+    size = jnp.maximum(jnp.abs(y), jnp.abs(x))
+    large, small = 2.0 ** (bias // 3), 2.0 ** -(bias // 3)
+    outer = jnp.where(size < small, large, jnp.where(size > large, small, 1.0))
+    scale = (outer * outer).astype(x.dtype)
     return y * scale, x * scale, scale
 
 
@@ -406,6 +423,64 @@ def _turn(y: Array, x: Array, dy: Array, dx: Array) -> Array:
     return (x * inverse) * dy - (y * inverse) * dx
 
 
+@lru_cache(maxsize=2)
+def _arctan_polynomial(bits: int) -> tuple[float, ...]:
+    """Coefficients in u = t^2 of atan(t)/t - 1 over u, |t| <= 1, relative error of atan 2**-bits.
+
+    The series atan t = 2 sum (-1)^k r^(2k+1)/(2k+1) T_(2k+1)(t), r = sqrt(2) - 1, cut where the
+    rest over t is small (|T_n(t)/t| <= n), and brought to powers of t in integers scaled by
+    2**256: every coefficient is correctly rounded. That of t itself is 1 to within the error.
+    """
+    one = 1 << 256
+    r = math.isqrt(2 << 512) - one
+    powers: list[int] = [0]
+    last, this, term, k = [1], [0, 1], 2 * r, 0  # T_0, T_1
+    while term > one >> (bits + 2):  # the next terms add less than a fourth of this
+        weight = (-1) ** k * term // (2 * k + 1)
+        powers = [p + weight * c for p, c in zip_longest(powers, this, fillvalue=0)]
+        for _ in range(2):
+            twice = [2 * c for c in (0, *this)]
+            last, this = this, [c - d for c, d in zip_longest(twice, last, fillvalue=0)]
+        term, k = (term * r >> 256) * r >> 256, k + 1
+    return tuple(p / one for p in powers[3::2])
+
+
+def _octant_angle(y: Array, x: Array) -> tuple[Array, Array]:
+    """The angle in [0, pi/4] between (x, y), x, y >= 0, and the nearer axis as head + tail.
+
+    The head is the quotient's first bits, so that its remainder is exact and the quotient's
+    rounding costs nothing. A polynomial is vectorised, which the library's atan2 on CPU is not.
+    """
+    stored, bias = _format(y.dtype)
+    small, large = jnp.minimum(y, x), jnp.maximum(y, x)
+    equal = small == large  # 0/0 and inf/inf too
+    small, large = jnp.where(equal, 1.0, small), jnp.where(equal, 1.0, large)
+    t = jnp.where(equal, 1.0, small / large)
+    tiny = small < 2.0 ** (stored - bias)  # the products below would be subnormal: no remainder
+    head = jnp.where(tiny, t, _split(t)[0])
+    high, low = _split(large)
+    remainder = jnp.where(tiny, 0.0, (small - head * high) - head * low)
+    u = t * t
+    series = _horner(_arctan_polynomial(stored + 4), u)
+    return head, remainder / large + t * (u * series)
+
+
+def _quarter_turns(turns: Array, negative: Array, head: Array, tail: Array) -> Array:
+    """0, 1 or 2 turns times pi/2, +- (head + tail), rounded about once: pi/2 in two parts."""
+    high, low = _HALF_PI[_format(head.dtype)[0]]
+    head, tail = jnp.where(negative, -head, head), jnp.where(negative, -tail, tail)
+    base = turns * high
+    total = base + head
+    return total + (((base - total) + head) + (tail + turns * low))
+
+
+# pi/2 in two parts (tests/test_emit_support.py recomputes them).
+_HALF_PI = {
+    23: (1.5707963705062866, -4.371139000186241e-08),
+    52: (1.5707963267948966, 6.123233995736766e-17),
+}
+
+
 @partial(jax.custom_jvp, nondiff_argnums=(4,))
 def angle(y: Array, x: Array, q11: Array, q22: Array, opposite: bool = False) -> Array:
     """atan2(y, x) in [0, pi], y >= 0: the angle of two half planes, x = -kappa1 kappa2 q12.
@@ -416,9 +491,12 @@ def angle(y: Array, x: Array, q11: Array, q22: Array, opposite: bool = False) ->
     both = (q11 == 0) & (q22 == 0)
     limit = 0.0 if opposite else math.pi
     at_origin = jnp.where(both, limit, math.pi / 2).astype(x.dtype)
-    origin = (y == 0) & (x == 0)
-    # abs: atan2(-0.0, x) would be -pi for x < 0
-    return jnp.where(origin, at_origin, jnp.arctan2(jnp.abs(y), x))
+    y, size = jnp.abs(y), jnp.abs(x)
+    head, tail = _octant_angle(y, size)
+    steep, left = y > size, x < 0
+    turns = jnp.where(steep, 1.0, jnp.where(left, 2.0, 0.0)).astype(x.dtype)
+    value = _quarter_turns(turns, steep != left, head, tail)
+    return jnp.where((y == 0) & (x == 0), at_origin, value)
 
 
 @angle.defjvp
@@ -433,8 +511,11 @@ def _angle_jvp(
 @jax.custom_jvp
 def odd_angle(x: Array, y: Array) -> Array:
     """atan2(x, y) in [-pi/2, pi/2], y >= 0, odd in x; 0 at the origin."""
-    origin = (x == 0) & (y == 0)
-    return jnp.where(origin, jnp.zeros_like(x), jnp.arctan2(x, jnp.abs(y)))
+    size, y = jnp.abs(x), jnp.abs(y)
+    head, tail = _octant_angle(size, y)
+    steep = size > y
+    value = _quarter_turns(jnp.where(steep, 1.0, 0.0).astype(head.dtype), steep, head, tail)
+    return jnp.where((size == 0) & (y == 0), 0.0, jnp.where(x < 0, -value, value))
 
 
 @odd_angle.defjvp
@@ -492,12 +573,14 @@ def _horner(coefficients: tuple[float, ...], x: Array) -> Array:
 
 
 def _square_sine(y: Array, x: Array) -> tuple[Array, Array]:
-    """(s, c) = (y^2/(x^2 + y^2), x/sqrt(x^2 + y^2)); (0, 1) at the origin."""
+    """(s, w) = (sin(psi)^2, sin(psi/2)^2), psi the angle of (x, y), x, y >= 0; 0 at the origin."""
     y, x, _ = _normalised(y, x)
     square = x * x + y * y
-    positive = square > 0
-    square = jnp.where(positive, square, 1.0)
-    return y * y / square, jnp.where(positive, x / jnp.sqrt(square), 1.0)
+    origin = square == 0
+    safe = jnp.where(origin, 1.0, square)
+    s = jnp.where(origin, 0.0, y * y / safe)
+    length = jnp.where(origin, 1.0, jnp.sqrt(safe))
+    return s, 0.5 * s * (length / (length + x))  # (1 - cos(psi))/2 without cancellation
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(0,))
@@ -509,8 +592,7 @@ def atan_tail(n: int, y: Array, x: Array) -> Array:
     e_n (2n+1) times the integral of sin^2n over [0, psi], and that is sin(psi)^(2n+1) G_n(w),
     w = sin^2(psi/2) in [0, 1/2]: all terms of G_n are positive, hence full relative accuracy.
     """
-    s, c = _square_sine(y, jnp.abs(x))
-    w = 0.5 * s / (1 + c)  # (1 - c)/2 without cancellation
+    s, w = _square_sine(y, jnp.abs(x))
     series = _horner(_tail_polynomial(n, _format(s.dtype)[0] + 1), 4 * w - 1)
     return jnp.sqrt(s) * lax.integer_pow(s, n) * series
 
@@ -1270,3 +1352,53 @@ def _outward(
 def _inverse_falling(n: int, count: int) -> float:
     """sqrt((n - count)!/n!)."""
     return 1 / _falling(n, count)
+
+
+# ---- Support code of the mixture tier
+
+
+class Rules(NamedTuple):
+    """Rows (slope, weight), for float32 and for float64."""
+
+    single: tuple[tuple[float, float], ...]
+    double: tuple[tuple[float, float], ...]
+
+
+def mixture_pairs(pair: Callable[..., Array], rules: Rules) -> Callable[..., Array]:
+    """The mean of pair(q12, q11, q22, *parameters, slope1, slope2) over independent slopes.
+
+    A scan over pairs: unrolled, 256 bodies compile for minutes and fill the memory.
+    """
+
+    def value(q12: Array, q11: Array, q22: Array, *parameters: Array) -> Array:
+        slopes, weights = jnp.asarray(_rows(rules, q12.dtype), q12.dtype).T
+        first, second = (x.ravel() for x in jnp.meshgrid(slopes, slopes, indexing="ij"))
+
+        def add(total: Array, row: tuple[Array, ...]) -> tuple[Array, None]:
+            weight, slope1, slope2 = row
+            return total + weight * pair(q12, q11, q22, *parameters, slope1, slope2), None
+
+        start = jnp.zeros(jnp.broadcast_shapes(q12.shape, q11.shape, q22.shape), q12.dtype)
+        rows = (jnp.outer(weights, weights).ravel(), first, second)
+        return lax.scan(add, start, rows)[0]
+
+    return value
+
+
+def mixture_mean(node: Callable[..., Array], rules: Rules) -> Callable[..., Array]:
+    """The mean of node(q, *parameters, slope) over the slope; node may add one trailing axis."""
+
+    def value(q: Array, *parameters: Array) -> Array:
+        rows = _rows(rules, q.dtype)
+
+        def at(row: Array) -> Array:
+            return row[1] * node(q, *parameters, row[0])
+
+        table = jnp.asarray(rows, q.dtype)
+        return lax.scan(lambda total, row: (total + at(row), None), at(table[0]), table[1:])[0]
+
+    return value
+
+
+def _rows(rules: Rules, dtype: Any) -> tuple[tuple[float, float], ...]:
+    return rules.double if jnp.finfo(dtype).bits > 32 else rules.single

@@ -22,7 +22,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "a952f79de7aa2b282b63672389a248b3d635231c057fa191adf9d0c18c1a220e"
+FINGERPRINT = "fc217ab186c83a4eee658732ce8c1db4dc0669ed8e99600e7ca823f0dcb7d25f"
 PARAMETERS = ()
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0,

@@ -21,7 +21,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "bff01d4a0a0e380ea417bb1717be414e32446b3282b36c521cf45d3b100b4a4c"
+FINGERPRINT = "440072ca0dbce32d001188f33f92e850161581516ea068634cdd6241a15feaae"
 PARAMETERS = ()
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0,

@@ -23,7 +23,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "4daa31bb92b3ed4df7219fac7c34948bebd91e9e67bab8050183da8187a9729d"
+FINGERPRINT = "72121e852d7a441ed82bbcdd620a1f65a8d50607b1ca5eb79f805ab71a344afb"
 PARAMETERS = (("a", 1.0), ("b", 1.0), ("c", 0.0))
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     0.0, 0.6065306597126334, 0.0, -0.24761510494160163, 0.0, 0.055368420690516534, 0.0,
