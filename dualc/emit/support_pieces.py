@@ -1,0 +1,642 @@
+"""Moments of piecewise polynomials of a Gaussian pair: hard_tanh, relu6, hard_swish and their kin.
+
+Price's theorem, r times: the r-th derivative of E[f(u) g(v)] in the covariance t is
+E[f^(r)(u) g^(r)(v)]. Beyond the degree of the pieces only the Dirac masses at the places are left,
+whose moments are elementary. So the moment is a Taylor polynomial in q12 about an anchor, where it
+is a product of means (rho = 0) or a single integral (rho = +-1), and the integral of a smooth
+kernel from there: nothing cancels but what the kernel itself would.
+Letters: h, k are places over standard deviations; tau = tan(psi/2), cos(psi) = rho, x = -log(tau).
+"""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+from jax import lax
+
+from dualc.emit.support import normal_pdf, root
+
+Array = Any
+
+
+# ---- piecewise polynomials
+
+
+class Pieces(NamedTuple):
+    """A function with one polynomial between every two of its places, in rising order.
+
+    places: t_1 < ... < t_k; polynomials: k + 1 tuples of coefficients (c_0, c_1, ...). Numbers or
+    traced scalars. orders: for every place the orders a for which f^(a) may jump there (all that
+    the numbers do not exclude if None); what is known to be continuous costs less.
+    """
+
+    places: tuple[Any, ...]
+    polynomials: tuple[tuple[Any, ...], ...]
+    orders: tuple[tuple[int, ...], ...] | None = None
+
+
+def _known(*numbers: Any) -> bool:
+    return all(isinstance(x, (int, float)) for x in numbers)
+
+
+def _plus(terms: list[Any]) -> Any:
+    """The sum; exactly 0 if the terms are numbers that cancel to rounding."""
+    if _known(*terms):
+        total = math.fsum(terms)
+        return 0.0 if abs(total) <= 1e-15 * math.fsum(map(abs, terms)) else total
+    return sum(terms[1:], terms[0])
+
+
+def _derivative(polynomial: tuple[Any, ...], r: int) -> tuple[Any, ...]:
+    """The coefficients of the r-th derivative."""
+    return tuple(math.perm(n, r) * c for n, c in enumerate(polynomial) if n >= r)
+
+
+def _shifted(polynomial: tuple[Any, ...], at: Any) -> tuple[Any, ...]:
+    """The coefficients of y -> P(at + y)."""
+    if _known(at) and at == 0:
+        return polynomial
+    size = len(polynomial)
+    return tuple(
+        _plus([math.comb(n, j) * polynomial[n] * at ** (n - j) for n in range(j, size)])
+        for j in range(size)
+    )
+
+
+def _absent(polynomial: tuple[Any, ...]) -> bool:
+    return all(_known(c) and c == 0 for c in polynomial)
+
+
+def _degree(f: Pieces) -> int:
+    """The highest power that is not known to be absent, of all pieces; 0 for the zero function."""
+    powers = [n for p in f.polynomials for n, c in enumerate(p) if not (_known(c) and c == 0)]
+    return max(powers, default=0)
+
+
+def _jumps(f: Pieces) -> list[tuple[Any, int, Any]]:
+    """(place, a, jump of f^(a) there), those left out that are known to be 0."""
+    found = []
+    for i, place in enumerate(f.places):
+        left, right = (_shifted(p, place) for p in f.polynomials[i : i + 2])
+        for a in range(max(len(left), len(right))):
+            if f.orders is not None and a not in f.orders[i]:
+                continue
+            sides = [right[a]] if a < len(right) else []
+            sides += [-left[a]] if a < len(left) else []
+            jump = _plus(sides)
+            if not (_known(jump) and jump == 0):
+                found.append((place, a, math.factorial(a) * jump))
+    return found
+
+
+# ---- Gauss-Legendre
+
+
+@lru_cache(maxsize=16)
+def _legendre_rule(n: int) -> tuple[tuple[float, float], ...]:
+    """(node, weight) of n points on [0, 1], by Newton's method in integers scaled by 2**160."""
+    one = 1 << 160
+    rule = []
+    for i in range(n):
+        x = int(math.cos(math.pi * (i + 0.75) / (n + 0.5)) * 2**53) << 107
+        for _ in range(6):
+            last, this = one, x
+            for k in range(2, n + 1):
+                last, this = this, ((2 * k - 1) * (x * this >> 160) - (k - 1) * last) // k
+            square = one - (x * x >> 160)
+            rate = n * ((last - (x * this >> 160)) << 160) // square
+            x -= (this << 160) // rate
+        weight = (one << 160) // (square * (rate * rate >> 160) >> 160)
+        rule.append(((one - x) / (2 * one), weight / one))
+    return tuple(rule)
+
+
+def _total(term: Any, nodes: int, start: tuple[Array, ...]) -> tuple[Array, ...]:
+    """The sums over a Gauss rule on [0, 1] of weight * term(node), one for each start.
+
+    Unrolled where nodes are few: one loop over the entries, and what two moments share is computed
+    once. A scan otherwise.
+    """
+    rule = _legendre_rule(nodes)
+    if nodes <= 24:
+        total = start
+        for node, weight in rule:
+            total = tuple(t + weight * x for t, x in zip(total, term(node), strict=True))
+        return total
+
+    def add(total: tuple[Array, ...], row: Array) -> tuple[tuple[Array, ...], None]:
+        terms = term(row[0])
+        return tuple(t + row[1] * x for t, x in zip(total, terms, strict=True)), None
+
+    return lax.scan(add, start, jnp.asarray(rule, start[0].dtype))[0]
+
+
+# ---- one variable
+
+
+def _nats(dtype: Any) -> float:
+    """-log of what is too small to matter beside 1."""
+    return 17.0 if dtype == jnp.float32 else 38.0
+
+
+def _standardised(place: Any, q: Array) -> Array:
+    """The quotient place / sqrt(q), held where the normal density is 0 anyway."""
+    place = jnp.asarray(place, q.dtype)
+    highest = 16.0 if q.dtype == jnp.float32 else 45.0
+    return place / jnp.maximum(root(q), jnp.abs(place) / highest + jnp.finfo(q.dtype).tiny)
+
+
+def _half_cell(factors: Any, inner: Array, outer: Array | None, shape: Array) -> Array:
+    """The integral of prod P(scale (offset + z - inner)) over inner < z < outer, z ~ N(0, 1).
+
+    factors: (coefficients of P, scale, offset). inner >= 0; nothing is left out but what is
+    beyond the reach of the dtype. The integrand is analytic and one rule serves all cells.
+    """
+    nats = _nats(inner.dtype)
+    length = 2 * nats / (inner + jnp.sqrt(inner * inner + 2 * nats))
+    if outer is not None:
+        length = jnp.minimum(length, jnp.maximum(outer - inner, 0.0))
+
+    def term(node: Array) -> tuple[Array]:
+        z = length * node
+        value = jnp.exp(-z * (inner + 0.5 * z))
+        for coefficients, scale, offset in factors:
+            value = value * _polynomial(coefficients, scale * (offset + z))
+        return (value,)
+
+    nodes = 14 if inner.dtype == jnp.float32 else 30
+    (total,) = _total(term, nodes, (jnp.zeros_like(shape),))
+    return total * length * normal_pdf(inner)
+
+
+def _polynomial(coefficients: tuple[Any, ...], y: Array) -> Array:
+    total = jnp.full_like(y, coefficients[-1])
+    for c in reversed(coefficients[:-1]):
+        total = total * y + c
+    return total
+
+
+def _mirrored(f: Pieces) -> Pieces:
+    """The function x -> f(-x)."""
+    polynomials = tuple(tuple((-1) ** n * c for n, c in enumerate(p)) for p in f.polynomials)
+    orders = None if f.orders is None else f.orders[::-1]
+    return Pieces(tuple(-t for t in f.places[::-1]), polynomials[::-1], orders)
+
+
+class _Cell(NamedTuple):
+    """A piece within x > 0: its ends over sqrt(q) (None: infinity), P about the lower end."""
+
+    low: Array
+    high: Array | None
+    coefficients: tuple[Any, ...]
+
+
+def _cells(f: Pieces, r: int, q: Array) -> list[_Cell]:
+    """The pieces of f^(r) within x > 0, those left out that are known to be empty or 0."""
+    cells = []
+    ends = (None, *f.places, None)
+    for low, high, polynomial in zip(ends[:-1], ends[1:], f.polynomials, strict=True):
+        rate = _derivative(polynomial, r)
+        if _absent(rate) or (high is not None and _known(high) and high <= 0):
+            continue
+        if low is None or (_known(low) and low <= 0):
+            inner, at = jnp.zeros_like(q), 0.0
+        elif _known(low):
+            inner, at = _standardised(low, q), low
+        else:
+            inner = jnp.maximum(_standardised(low, q), 0.0)
+            at = jnp.maximum(jnp.asarray(low, q.dtype), 0.0)
+        outer = None if high is None else jnp.maximum(_standardised(high, q), 0.0)
+        cells.append(_Cell(inner, outer, _shifted(rate, at)))
+    return cells
+
+
+def _smooth_mean(f: Pieces, r: int, q: Array) -> Array:
+    """E[f^(r)(u)], f^(r) taken almost everywhere."""
+    total = jnp.zeros_like(q)
+    for g, sign in ((f, 1), (_mirrored(f), (-1) ** r)):
+        for cell in _cells(g, r, q):
+            factors = [(cell.coefficients, root(q), jnp.zeros_like(q))]
+            total = total + sign * _half_cell(factors, cell.low, cell.high, q)
+    return total
+
+
+def pieces_mean(f: Pieces, q: Array) -> Array:
+    """E[f(u)], u ~ N(0, q)."""
+    return _smooth_mean(f, 0, q)
+
+
+def _hermite(n: int, z: Array) -> Array:
+    """He_n(z)."""
+    last, this = jnp.zeros_like(z), jnp.ones_like(z)
+    for j in range(n):
+        last, this = this, z * this - j * last
+    return this
+
+
+def _mass_mean(f: Pieces, r: int, q: Array) -> Array | None:
+    """q^(r/2) times the mean of the Dirac masses in f^(r); None if there are none."""
+    total = None
+    for place, a, jump in _jumps(f):
+        if a < r:
+            h = _standardised(place, q)
+            value = _hermite(r - 1 - a, h) * normal_pdf(h) * _half_power(q, a) * jump
+            total = value if total is None else total + value
+    return total
+
+
+def _half_power(q: Array, a: int) -> Array:
+    """q^(a/2)."""
+    return lax.integer_pow(root(q) if a % 2 else q, a if a % 2 else a // 2)
+
+
+# ---- two variables
+
+
+class _Mass(NamedTuple):
+    """A jump of f^(a): where (as given, and in standard deviations), a, the jump times sd^a."""
+
+    place: Any
+    h: Array
+    order: int
+    jump: Array
+
+
+class _Kinks(NamedTuple):
+    """The places of both functions, turned so that rho >= 0."""
+
+    left: tuple[_Mass, ...]
+    right: tuple[_Mass, ...]
+    whole: tuple[tuple[int, bool], ...]  # orders whose jumps cancel; whether pairwise, t and -t
+
+
+def pieces_moment(f: Pieces, g: Pieces, q12: Array, q11: Array, q22: Array, d: Array) -> Array:
+    """E[f(u) g(v)], d = gap(q12, q11, q22).
+
+    The anchor is rho = 0, and beyond `_switch` the nearer of rho = 1 and -1.
+    """
+    depth = max(_degree(f), _degree(g))
+    sign = jnp.where(q12 < 0, -1.0, 1.0).astype(q12.dtype)
+    scale = root(q11) * root(q22)
+    above = jnp.abs(q12) + scale
+    tau = root(d) / jnp.where(above > 0, above, 1.0)
+    tau = jnp.where(scale > 0, tau, 1.0)
+    rho = sign * (1 - tau) * (1 + tau) / (1 + tau * tau)
+    kinks = _kinks(f, g, q11, q22, sign)
+    value = _taylor_at_zero(f, g, q12, q11, q22, rho, depth)
+    if not kinks.left or not kinks.right:
+        return value
+    if not _has_pole(f, depth) or not _has_pole(g, depth):
+        floor = jnp.maximum(tau, math.exp(-_nats(tau.dtype)) * jnp.minimum(1.0, _reach(kinks)))
+        low, high = _window(kinks, floor, jnp.ones_like(tau))
+        far = jnp.zeros_like(tau) > 0
+        return value + _remainder(kinks, tau, low, high, far)
+    near = tau < _switch(f, g, kinks, q12)
+    at_pole = _taylor_at_pole(f, g, q12, q11, q22, scale, sign, tau, depth)
+    low = jnp.where(near, 0.0, tau)
+    low, high = _window(kinks, low, jnp.where(near, tau, 1.0))
+    rest = _remainder(kinks, tau, low, high, near)
+    return jnp.where(near, at_pole - rest, value + rest)
+
+
+def _kinks(f: Pieces, g: Pieces, q11: Array, q22: Array, sign: Array) -> _Kinks:
+    """The kinks of f(u) and of g(sign v)."""
+    left = tuple(
+        _Mass(t, _standardised(t, q11), a, j * _half_power(q11, a)) for t, a, j in _jumps(f)
+    )
+    right = []
+    for t, a, j in _jumps(g):
+        turned = sign * j if a % 2 == 0 else jnp.full_like(sign, j)
+        right.append(_Mass(t, sign * _standardised(t, q22), a, turned * _half_power(q22, a)))
+    whole = []
+    for a in range(_degree(f) + 1):
+        if _cancels(f, a) and _cancels(g, a):
+            whole.append((a, _cancels_in_pairs(f, a) or _cancels_in_pairs(g, a)))
+    return _Kinks(left, tuple(right), tuple(whole))
+
+
+def _cancels(f: Pieces, a: int) -> bool:
+    """Whether the jumps of f^(a) are known to add up to 0."""
+    jumps = [j for _, order, j in _jumps(f) if order == a]
+    return bool(jumps) and _known(*jumps) and _plus(jumps) == 0
+
+
+def _cancels_in_pairs(f: Pieces, a: int) -> bool:
+    """Whether they do already at every t and -t."""
+    sizes: dict[float, list[float]] = {}
+    for t, order, j in _jumps(f):
+        if order == a:
+            if not _known(t, j):
+                return False
+            sizes.setdefault(abs(t), []).append(j)
+    return all(_plus(js) == 0 for js in sizes.values())
+
+
+def _has_pole(f: Pieces, depth: int) -> bool:
+    """Whether the Taylor polynomial at rho = +-1 exists: no derivative of a mass in it."""
+    return all(a >= depth - 1 for _, a, _ in _jumps(f))
+
+
+def _reach(kinks: _Kinks) -> Array:
+    """The largest |h| + |k|."""
+    sizes = []
+    for side in (kinks.left, kinks.right):
+        size = jnp.abs(side[0].h)
+        for mass in side[1:]:
+            size = jnp.maximum(size, jnp.abs(mass.h))
+        sizes.append(size)
+    return sizes[0] + sizes[1]
+
+
+def _parity(f: Pieces) -> int:
+    """1 if f is known to be even, -1 if odd, else 0."""
+    numbers = [*f.places, *(c for p in f.polynomials for c in p)]
+    if not _known(*numbers):
+        return 0
+    mirror = _mirrored(f)
+    for sign in (1, -1):
+        same = mirror.places == tuple(float(t) for t in f.places) and all(
+            _absent(tuple(_plus([a, -sign * b]) for a, b in _paired(p, m)))
+            for p, m in zip(f.polynomials, mirror.polynomials, strict=True)
+        )
+        if same:
+            return sign
+    return 0
+
+
+def _paired(p: tuple[Any, ...], m: tuple[Any, ...]) -> list[tuple[Any, Any]]:
+    size = max(len(p), len(m))
+    fill = (0.0,) * size
+    return list(zip((p + fill)[:size], (m + fill)[:size], strict=True))
+
+
+def _switch(f: Pieces, g: Pieces, kinks: _Kinks, q12: Array) -> Array:
+    """The tau below which the anchor is rho = +-1.
+
+    Beyond the widest layer exp(-(h - k)^2/(8 tau^2)) the integral from there is a small one; for
+    kinks far out it is not before tau h is below 1. A function that is neither odd nor
+    even may nearly vanish at rho = -1, and then there is nothing to lose in going further.
+    """
+    widest = _reach(kinks)
+    least = None
+    for side in (kinks.left, kinks.right):
+        size = jnp.abs(side[0].h)
+        for mass in side[1:]:
+            size = jnp.minimum(size, jnp.abs(mass.h))
+        least = size if least is None else least + size
+    layer = jnp.minimum(widest, 1.0)
+    positive = math.exp(-2.0) * layer / jnp.maximum(least, 1.0)
+    if _parity(f) and _parity(g):
+        return positive
+    return jnp.where(q12 < 0, layer, positive)
+
+
+def _taylor_at_zero(
+    f: Pieces, g: Pieces, q12: Array, q11: Array, q22: Array, rho: Array, depth: int
+) -> Array:
+    """The sum of q12^r/r! E[f^(r)(u)] E[g^(r)(v)] without the products of two masses."""
+    total = jnp.zeros_like(q12)
+    for r in range(depth + 1):
+        smooth = _smooth_mean(f, r, q11), _smooth_mean(g, r, q22)
+        masses = _mass_mean(f, r, q11), _mass_mean(g, r, q22)
+        total = total + lax.integer_pow(q12, r) * (smooth[0] * smooth[1]) / math.factorial(r)
+        power = lax.integer_pow(rho, r) / math.factorial(r)
+        if masses[0] is not None:
+            total = total + power * (masses[0] * (smooth[1] * _half_power(q22, r)))
+        if masses[1] is not None:
+            total = total + power * (masses[1] * (smooth[0] * _half_power(q11, r)))
+    return total
+
+
+def _taylor_at_pole(
+    f: Pieces,
+    g: Pieces,
+    q12: Array,
+    q11: Array,
+    q22: Array,
+    scale: Array,
+    sign: Array,
+    tau: Array,
+    depth: int,
+) -> Array:
+    """The same about rho = +-1, where u/sqrt(q11) = sign v/sqrt(q22) = z."""
+    square = tau * tau
+    step = -2 * scale * square / (1 + square)  # |q12| - sqrt(q11 q22)
+    total = jnp.zeros_like(q12)
+    for r in range(depth + 1):
+        value = jnp.where(
+            sign > 0,
+            _joint_mean(f, g, r, q11, q22),
+            (-1) ** r * _joint_mean(f, _mirrored(g), r, q11, q22),
+        )
+        total = total + lax.integer_pow(step, r) / math.factorial(r) * value
+        if r > 0:
+            relative = lax.integer_pow(-2 * square / (1 + square), r) / math.factorial(r)
+            total = total + relative * _joint_masses(f, g, r, q11, q22, sign)
+            total = total + relative * _joint_masses(g, f, r, q22, q11, sign)
+    return total
+
+
+def _joint_mean(f: Pieces, g: Pieces, r: int, q11: Array, q22: Array) -> Array:
+    """E[f^(r)(sqrt(q11) z) g^(r)(sqrt(q22) z)], the derivatives taken almost everywhere."""
+    shape = q11 * q22
+    total = jnp.zeros_like(shape)
+    for one, two in ((f, g), (_mirrored(f), _mirrored(g))):
+        for left in _cells(one, r, q11):
+            for right in _cells(two, r, q22):
+                inner = jnp.maximum(left.low, right.low)
+                outer = left.high if right.high is None else right.high
+                if left.high is not None and right.high is not None:
+                    outer = jnp.minimum(left.high, right.high)
+                factors = [
+                    (left.coefficients, root(q11), inner - left.low),
+                    (right.coefficients, root(q22), inner - right.low),
+                ]
+                total = total + _half_cell(factors, inner, outer, shape)
+    return total
+
+
+def _joint_masses(f: Pieces, g: Pieces, r: int, q11: Array, q22: Array, sign: Array) -> Array:
+    """(q11 q22)^(r/2) times the mean of the masses in f^(r)(u) times g^(r)(v) turned by sign."""
+    total = jnp.zeros_like(q11 * q22)
+    for place, a, jump in _jumps(f):
+        if a == r - 1:
+            h = _standardised(place, q11)
+            value = _at(g, r, sign * h, q22) * (sign if r % 2 else 1)
+            size = jump * _half_power(q11, a) * _half_power(q22, r)
+            total = total + size * normal_pdf(h) * value
+    return total
+
+
+def _at(g: Pieces, r: int, z: Array, q: Array) -> Array:
+    """g^(r)(sqrt(q) z), at a place the mean of both sides."""
+    rates = [_derivative(p, r) or (0.0,) for p in g.polynomials]
+    x = root(q) * z
+    total = _polynomial(rates[0], x)
+    for place, left, right in zip(g.places, rates[:-1], rates[1:], strict=True):
+        beyond = 0.5 * (1 + jnp.sign(z - _standardised(place, q)))
+        total = total + beyond * (_polynomial(right, x) - _polynomial(left, x))
+    return total
+
+
+# ---- the kernel and its integral
+
+
+def _window(kinks: _Kinks, low: Array, high: Array) -> tuple[Array, Array]:
+    """The part of [low, high] in tau where some pair is within reach of the largest.
+
+    The exponent of a pair is (h^2 + k^2)/4 + (h + k)^2 tau^2/8 + (h - k)^2/(8 tau^2).
+    """
+    rows, least = [], None
+    tiny = jnp.finfo(low.dtype).tiny
+    seen = set()
+    for a in kinks.left:
+        for b in kinks.right:
+            key = (_key(a.place), _key(b.place))
+            if key in seen:
+                continue
+            seen.add(key)
+            plus, minus = jnp.abs(a.h + b.h), jnp.abs(a.h - b.h)
+            base = (a.h * a.h + b.h * b.h) / 4
+            best = root(minus / jnp.maximum(plus, tiny))
+            best = jnp.clip(best, low, high)
+            best = jnp.maximum(best, math.sqrt(tiny))
+            lowest = base + jnp.square(plus * best) / 8 + jnp.square(minus / best) / 8
+            rows.append((base, plus * plus / 8, minus * minus / 8))
+            least = lowest if least is None else jnp.minimum(least, lowest)
+    bound = least + _nats(low.dtype)
+    first, last = high, low
+    for base, grow, fall in rows:
+        room = bound - base
+        square = room * room - 4 * grow * fall
+        inside = (room > 0) & (square >= 0)
+        reach = 0.5 * (room + root(square))
+        reach = jnp.where(inside, reach, 1.0)
+        top = root(reach / jnp.maximum(grow, tiny))
+        bottom = root(fall / reach)
+        first = jnp.where(inside, jnp.minimum(first, jnp.maximum(bottom, low)), first)
+        last = jnp.where(inside, jnp.maximum(last, jnp.minimum(top, high)), last)
+    return first, jnp.maximum(first, last)
+
+
+def _key(place: Any) -> Any:
+    return place if _known(place) else id(place)
+
+
+def _remainder(kinks: _Kinks, tau: Array, low: Array, high: Array, near: Array) -> Array:
+    """The integral of (q12 - t)^n/n! times the kernel from |t| = q12 to the anchor.
+
+    Its nodes: from rho = 0 equidistant layers in log(tau), from rho = +-1 in a root of tau.
+    """
+    dtype = tau.dtype
+    tiny = jnp.finfo(dtype).tiny
+    positive = (high > low) & (high > 0)
+    high = jnp.where(positive, high, 1.0)
+    low = jnp.where(positive, low, 1.0)
+    logarithm = jnp.log(jnp.where(near, 1.0, low) / high)
+    width = high - low
+    square_tau = tau * tau
+
+    def term(node: Array) -> tuple[Array]:
+        cubed = node * node * node
+        at = jnp.where(near, low + width * cubed, high * jnp.exp(logarithm * node))
+        at = jnp.maximum(at, math.sqrt(tiny) * 1e3)
+        rate = jnp.where(near, width * (3 * node * node), -logarithm * at)
+        z = at * at
+        ahead = 2 * (at - tau) * (at + tau) / ((1 + z) * (1 + square_tau))
+        return (rate / (1 + z) * _kernel(kinks, z, ahead),)
+
+    nodes = 24 if dtype == jnp.float32 else 80
+    (total,) = _total(term, nodes, (jnp.zeros_like(low * tau),))
+    return jnp.where(positive, total / math.pi, 0.0)
+
+
+def _kernel(kinks: _Kinks, z: Array, ahead: Array) -> Array:
+    """The sum over pairs of jump jump' ahead^n/n! times a derivative of the joint density.
+
+    n is the larger order of the two; ahead = (q12 - t)/sqrt(q11 q22), z = tau^2 at t.
+    """
+    alpha = jnp.square(1 + z) / (8 * z)
+    gamma = (1 - z) * (1 + z) / (4 * z)
+    total = jnp.zeros_like(z)
+    for n in sorted({m.order for m in kinks.left} | {m.order for m in kinks.right}):
+        lefts = [m for m in kinks.left if m.order == n]
+        rights = [m for m in kinks.right if m.order == n]
+        value = jnp.zeros_like(z)
+        if lefts and rights:
+            value = value + _equal_orders(kinks, n, lefts, rights, z, alpha, gamma)
+        for a in kinks.left:
+            for b in kinks.right:
+                if max(a.order, b.order) == n and a.order != b.order:
+                    value = value + _mixed_orders(a, b, z)
+        total = total + value * lax.integer_pow(ahead, n) / math.factorial(n)
+    return total
+
+
+def _mixed_orders(a: _Mass, b: _Mass, z: Array) -> Array:
+    """The density's derivative of order |a - b| in the place of the lower order."""
+    plus, minus = a.h + b.h, a.h - b.h
+    density = jnp.exp(-(a.h * a.h + b.h * b.h) / 4 - plus * plus * z / 8 - minus * minus / (8 * z))
+    turned = minus if a.order < b.order else -minus
+    slope_here = (1 + z) / 4 * (plus + turned / z)
+    curvature = jnp.square(1 + z) / (4 * z)
+    last, this = jnp.zeros_like(z), jnp.ones_like(z)
+    for j in range(abs(a.order - b.order)):
+        last, this = this, slope_here * this - j * curvature * last
+    return a.jump * b.jump * this * density
+
+
+def _equal_orders(
+    kinks: _Kinks,
+    n: int,
+    lefts: list[_Mass],
+    rights: list[_Mass],
+    z: Array,
+    alpha: Array,
+    gamma: Array,
+) -> Array:
+    """The sum of jump jump' exp(-alpha (h^2 + k^2) + gamma h k), which may cancel at small h, k.
+
+    It is (sum jump e^-alpha h^2)(sum jump' e^-alpha k^2) and the sum of
+    jump jump' exp(-alpha (h^2 + k^2)) (exp(gamma h k) - 1).
+    """
+    whole = dict(kinks.whole)
+    total = jnp.zeros_like(z)
+    if not whole.get(n, False):
+        total = _side_sum(lefts, alpha, n in whole) * _side_sum(rights, alpha, n in whole)
+    shared: dict[Any, tuple[Array, Array]] = {}
+    for a in lefts:
+        for b in rights:
+            key = (_size(a.place), _size(b.place))
+            if _known(key[0]) and key[0] == 0 or _known(key[1]) and key[1] == 0:
+                continue
+            h, k = jnp.abs(a.h), jnp.abs(b.h)
+            if key not in shared:
+                e = (h * h + k * k) / 4 + jnp.square(h + k) * z / 8 + jnp.square(h - k) / (8 * z)
+                shared[key] = jnp.exp(-e), jnp.expm1(-gamma * h * k)
+            density, loss = shared[key]
+            same = (a.h > 0) == (b.h > 0)
+            total = total + a.jump * b.jump * density * loss * jnp.where(same, -1.0, 1 + loss)
+    return total
+
+
+def _size(place: Any) -> Any:
+    return abs(place) if _known(place) else id(place)
+
+
+def _side_sum(masses: list[_Mass], alpha: Array, cancels: bool) -> Array:
+    """The sum of jump exp(-alpha h^2); if the jumps add up to 0, of their differences from 1."""
+    largest = masses[0].h * masses[0].h
+    for mass in masses[1:]:
+        largest = jnp.maximum(largest, mass.h * mass.h)
+    total = jnp.zeros_like(alpha)
+    for mass in masses:
+        exponent = -alpha * mass.h * mass.h
+        value = jnp.exp(exponent)
+        if cancels:
+            value = jnp.where(alpha * largest < 1, jnp.expm1(exponent), value)
+        total = total + mass.jump * value
+    return total
