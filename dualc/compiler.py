@@ -18,6 +18,7 @@ Nothing here touches a file or JAX's configuration: `compile_activation` runs in
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, MutableMapping
+from concurrent.futures import Executor
 from dataclasses import dataclass, fields, replace
 
 from dualc.derive import derive
@@ -78,11 +79,16 @@ def emit_record(record: Record, *, standalone: bool = False) -> EmittedModule:
 
 
 def certify_record(
-    record: Record, grid: str = "hard", *, stored: MutableMapping[str, str] | None = None
+    record: Record,
+    grid: str = "hard",
+    *,
+    stored: MutableMapping[str, str] | None = None,
+    apart: Executor | None = None,
 ) -> Record:
     """The record with a fresh certificate for JAX's default backend.
 
-    `stored` keeps the oracle's values from one call to the next, by key.
+    `stored` keeps the oracle's values from one call to the next, by key; `apart` is a process for
+    the oracle to work in.
     """
     from dualc.verify.measure import certify  # the oracle costs time nobody pays without verifying
 
@@ -94,6 +100,7 @@ def certify_record(
         thresholds=record.plan.thresholds,
         bounds=record.table.bounds if record.table else (),
         stored=stored,
+        apart=apart,
     )
     return record.certified(certificate)
 

@@ -8,7 +8,9 @@ import json
 import sys
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +20,8 @@ from dualc.errors import DualcError, EntryError, OutputError
 from dualc.paths import PACKAGED, Place, folder, project
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
     from dualc.ir import Activation, Record
 
 
@@ -80,10 +84,12 @@ def compile_command(
         raise click.UsageError("Give NAME, FILE.toml or --expr TEXT, one of them.")
     activation, entry = _activation(target, expr, name, _overrides(params), place)
     job = Job(activation, place, order, standalone, not no_verify, entry)
+    from dualc.cli.pool import aside
     from dualc.cli.show import progress
 
-    with progress(f"compiling {activation.name}") as notify:
-        outcome = compile_job(job, notify)
+    beside = aside("dualc.verify.measure") if job.verify else nullcontext()
+    with progress(f"compiling {activation.name}") as notify, beside as oracle:
+        outcome = compile_job(job, notify, oracle)
     _print(outcome, _write(outcome), as_json)
     return 0
 
@@ -189,8 +195,15 @@ def _aliases(path: Path) -> tuple[str, ...]:
 # ---- compiling ----
 
 
-def compile_job(job: Job, notify: Callable[[str], None] = lambda stage: None) -> Outcome:
-    """Compiles in memory. Earlier certificates stay where record and text did not change."""
+def compile_job(
+    job: Job,
+    notify: Callable[[str], None] = lambda stage: None,
+    oracle: Executor | None = None,
+) -> Outcome:
+    """Compiles in memory. Earlier certificates stay where record and text did not change.
+
+    `oracle`: a process in which true values are computed meanwhile.
+    """
     from dualc.compiler import certify_record, compile_record, emit_record
     from dualc.emit import support_text
     from dualc.record import text_of
@@ -204,7 +217,7 @@ def compile_job(job: Job, notify: Callable[[str], None] = lambda stage: None) ->
     record = _with_earlier_certificates(record, place, files)
     if job.verify:
         notify("certificate")
-        record = _certified(record, certify_record)
+        record = _certified(record, partial(certify_record, apart=oracle))
     files[place.record(name)] = text_of(record)
     if job.entry is not None:
         files[place.entry(name)] = job.entry

@@ -6,6 +6,7 @@ import json
 from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,6 +15,9 @@ from dualc.errors import DualcError, StaleModule
 from dualc.ir import Certificate, Measurement, Record
 from dualc.paths import Place
 from dualc.record import read_record, text_of, write_files
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
 
 
 @dataclass(frozen=True)
@@ -88,17 +92,21 @@ def verify_command(
 
 
 def _alone(check: Check) -> Verdict | DualcError:
+    from dualc.cli.pool import aside
     from dualc.cli.show import progress
 
-    with progress(f"verifying {check.name}"):
+    with progress(f"verifying {check.name}"), aside("dualc.verify.measure") as oracle:
         try:
-            return check_one(check)
+            return check_one(check, oracle)
         except DualcError as error:
             return error
 
 
-def check_one(check: Check) -> Verdict:
-    """Measures one activation anew and compares. Raises EntryError or StaleModule."""
+def check_one(check: Check, oracle: Executor | None = None) -> Verdict:
+    """Measures one activation anew and compares. Raises EntryError or StaleModule.
+
+    `oracle`: a process in which true values are computed meanwhile.
+    """
     from dualc.compiler import certify_record
     from dualc.verify.known import judge_claims
 
@@ -107,7 +115,8 @@ def check_one(check: Check) -> Verdict:
     check_files(record, check.place)
     kept = None if check.oracle is None else check.oracle / f"{record.name}.json"
     known = _true_values(kept)
-    fresh = certify_record(record, "full" if check.full else "hard", stored=known)
+    grid = "full" if check.full else "hard"
+    fresh = certify_record(record, grid, stored=known, apart=oracle)
     if kept is not None:
         text = json.dumps(known, sort_keys=True, indent=1) + "\n"
         write_files({kept: text})

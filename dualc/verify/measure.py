@@ -17,7 +17,7 @@ import hashlib
 import importlib
 import json
 from collections.abc import Callable, MutableMapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
@@ -46,12 +46,14 @@ def certify(
     bounds: Sequence[ir.Bound] = (),
     stored: MutableMapping[str, str] | None = None,
     digits: int | None = None,
+    apart: Executor | None = None,
 ) -> ir.Certificate:
     """The worst error of every function, dtype and region of a module on a grid, and where.
 
     `thresholds`: numbers at which emitted code switches form; both sides of each are judged.
     `bounds`: the series tier's. `stored`: oracle values by key, used where present and filled where
-    not; the caller keeps it between runs. Never touches JAX's configuration.
+    not; the caller keeps it between runs. `apart`: a process for the oracle, which leaves this one
+    to JAX's tracing; both hold the interpreter's lock. Never touches JAX's configuration.
     """
     import jax
 
@@ -67,12 +69,13 @@ def certify(
     union = tuple(dict.fromkeys(p for chosen in grids.values() for p in chosen))
     if module.TIER == "series":  # its unit is sqrt(k11 k22)
         union = tuple(dict.fromkeys([*union, *((q, q, q) for p in union for q in p[1:])]))
-    with ThreadPoolExecutor(1) as compiling:  # XLA compiles outside the interpreter's lock
+    # XLA compiles outside the interpreter's lock
+    with ThreadPoolExecutor(len(_DTYPES) if apart else 1) as compiling:
         results = {
             dtype: compiling.submit(_evaluate, module, activation, chosen, dtype)
             for dtype, chosen in grids.items()
         }
-        known, missing = _true_values(activation, union, digits, stored)
+        known, missing = _true_values(activation, union, digits, stored, apart)
         emitted = {dtype: result.result() for dtype, result in results.items()}
     for dtype, chosen in grids.items():
         if module.TIER == "series":
@@ -107,6 +110,7 @@ def _true_values(
     chosen: Sequence[PointTuple],
     digits: int,
     stored: MutableMapping[str, str] | None,
+    apart: Executor | None = None,
 ) -> tuple[dict[PointTuple, Known], str]:
     """The truth by point, and a note about points where the oracle has none."""
     key = _key(activation, chosen, digits)
@@ -114,7 +118,10 @@ def _true_values(
     if stored is not None and key in stored:
         found = [Truth(tuple(p), tuple(map(tuple, v)), e) for p, v, e in json.loads(stored[key])]
     else:
-        found, failures = _reached(activation, chosen, digits)
+        if apart is not None:
+            found, failures = apart.submit(_reached, activation, chosen, digits).result()
+        else:
+            found, failures = _reached(activation, chosen, digits)
         if stored is not None and not failures:
             rows = [(t.point, t.values, t.estimate) for t in found]
             stored[key] = json.dumps(rows, separators=(",", ":"))

@@ -134,7 +134,8 @@ class Model:
 
     def height(self, x: arb) -> arb:
         """The value of phi at x alone: several times cheaper than a row."""
-        return self.phi(Point(self.values | {"x": x}, self.branches[self.piece_of(x)]))
+        value: arb = self.phi(Point(self.values | {"x": x}, self.branches[self.piece_of(x)]))
+        return value
 
     def _slopes(self, x: arb, piece: int) -> tuple[arb, arb, arb, Row]:
         """(phi, phi', phi'') at x, and the derivatives of phi and phi' in every parameter.
@@ -146,7 +147,7 @@ class Model:
         moved = arb_series([x, 1])
         names: dict[str, Any] = {"x": Bundle([moved] + [x, moved][:each] * len(self.parameters))}
         for i, p in enumerate(self.parameters):
-            parts = [self.values[p]] * (1 + each * len(self.parameters))
+            parts: list[Any] = [self.values[p]] * (1 + each * len(self.parameters))
             parts[1 + each * i : 1 + each * (i + 1)] = [arb_series([self.values[p], 1])] * each
             names[p] = Bundle(parts)
         value = self.phi(Point(names, self.branches[piece]))
