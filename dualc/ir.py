@@ -173,6 +173,35 @@ class Atom:
 
 
 @dataclass(frozen=True)
+class Tail:
+    """The function sum of coefficient * y**power * exp(rate*y) for y = side*(x - place) > 0.
+
+    0 elsewhere; `rows` holds (coefficient, power, rate).
+    """
+
+    side: int  # 1 or -1
+    place: str
+    rows: tuple[tuple[str, int, str], ...]
+
+
+@dataclass(frozen=True)
+class Piecewise:
+    """A function with kinks anywhere: polynomials between places, plus tails, plus masses.
+
+    `polynomials` holds coefficients by power, one tuple for each interval that the ascending
+    `places` cut. Where there are tails there is one polynomial and no place. `masses` holds
+    (place, height): height * delta(x - place); `dipoles` the same of delta'.
+    """
+
+    name: str  # "phi" | "slope" | "half_second" | "dPARAMETER"
+    places: tuple[str, ...]
+    polynomials: tuple[tuple[str, ...], ...]
+    tails: tuple[Tail, ...] = ()
+    masses: tuple[tuple[str, str], ...] = ()
+    dipoles: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
 class DualForm:
     """What derivation found: the tier, and exact formulas and atoms or why there are none.
 
@@ -188,6 +217,7 @@ class DualForm:
     readable: tuple[tuple[str, str], ...] = ()  # (function, formula as a person would write it)
     hermite: tuple[str, ...] = ()  # exact a_0..a_4 at variance 1
     mixed: str | None = None  # a mixture: the function of x and slope whose mean phi is
+    pieces: tuple[Piecewise, ...] = ()  # in the place of formulas and atoms: kinks off 0
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
-from dualc.derive import algebra, atoms, given, means, readable
+from dualc.derive import algebra, atoms, given, means, pieces, readable
 from dualc.derive.atoms import Sum, add, derivative, parameter_derivative, read
 from dualc.derive.field import Field
 from dualc.derive.mixture import SLOPES, at_slope, mixed
@@ -30,10 +30,12 @@ def derive(activation: Activation) -> DualForm:
         return _closed(activation)
     except NoClosedForm as reason:
         why = str(reason)
-    try:
-        return _mixture(activation)
-    except NoClosedForm:
-        return DualForm(tier="series", gave_up=why)
+    for attempt in (_piecewise, _mixture):
+        try:
+            return attempt(activation)
+        except NoClosedForm:
+            continue
+    return DualForm(tier="series", gave_up=why)
 
 
 def _closed(activation: Activation) -> DualForm:
@@ -41,6 +43,18 @@ def _closed(activation: Activation) -> DualForm:
     jump, formulas = _formulas(activation.parameters, (activation, phi), (activation, phi))
     form = _form(formulas, _atoms(phi), ("0",) if jump != 0 else ())
     return replace(form, hermite=means.hermite(phi))
+
+
+def _piecewise(activation: Activation) -> DualForm:
+    """Kinks anywhere, with polynomials and exponentials between them."""
+    found = pieces.pieces(activation)
+    return DualForm(
+        tier="closed",
+        steps=("between kinks: polynomials and exponentials; in pairs, by the support code",),
+        jumps=tuple(place for place, _ in found[1].masses),
+        readable=pieces.readable(found),
+        pieces=found,
+    )
 
 
 def _mixture(activation: Activation) -> DualForm:

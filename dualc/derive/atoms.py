@@ -124,8 +124,8 @@ def defaults(activation: ir.Activation) -> dict[Constant, Constant]:
     }
 
 
-def read(activation: ir.Activation) -> Sum:
-    """The atoms of an activation whose only surviving kink is 0. Raises NoClosedForm otherwise."""
+def intervals(activation: ir.Activation) -> tuple[list[Constant], list[Sum]]:
+    """The kinks, and the atoms on each interval that they cut. Raises NoClosedForm."""
     if activation.expression is None:
         raise NoClosedForm("the entry is given by its dual")
     values = defaults(activation)
@@ -135,6 +135,12 @@ def read(activation: ir.Activation) -> Sum:
     pieces = [
         _on_interval(activation.expression, symbols, values, inside) for inside in _insides(places)
     ]
+    return kinks, pieces
+
+
+def read(activation: ir.Activation) -> Sum:
+    """The atoms of an activation whose only surviving kink is 0. Raises NoClosedForm otherwise."""
+    kinks, pieces = intervals(activation)
     total = pieces[0]
     for kink, left, right in zip(kinks, pieces, pieces[1:], strict=False):
         change = add(right, left, -algebra.ONE)

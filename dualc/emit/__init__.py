@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+from collections import defaultdict
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
@@ -12,23 +14,53 @@ from dualc.ir import EmittedModule, Record
 __all__ = ["emit", "support_text"]
 
 
-_PARTS = ("support_mixture.py",)
+_PARTS = (
+    "support.py",
+    "support_mixture.py",
+    "support_corner.py",
+    "support_pieces.py",
+    "support_piecewise.py",
+)
 
 
 @cache
 def support_text() -> str:
     """The text of generated/_support.py, the same for every module: the parts in one file."""
-    first = Path(__file__).with_name("support.py").read_text(encoding="utf-8")
-    return first + "".join(_body(Path(__file__).with_name(part)) for part in _PARTS)
+    folder = Path(__file__).parent
+    texts = [(folder / name).read_text(encoding="utf-8") for name in _PARTS]
+    head, *bodies = [_split(text) for text in texts]
+    imports = _imports(ast.parse(text) for text in texts)
+    rest = "".join(f"\n\n\n# ---- {_title(d)}\n\n\n{body}" for d, body in bodies)
+    return f"{head[0]}\n\n{imports}\n\n{head[1]}{rest}\n"
 
 
-def _body(path: Path) -> str:
-    """What follows the imports of a part, under its title; what it needs `support.py` imports."""
-    text = path.read_text(encoding="utf-8")
-    tree = ast.parse(text)
-    title = (ast.get_docstring(tree) or "").split(":")[0]
-    last = max(n.end_lineno or 0 for n in tree.body if isinstance(n, ast.Import | ast.ImportFrom))
-    return f"\n\n# ---- {title}\n" + "\n".join(text.split("\n")[last:])
+def _split(text: str) -> tuple[str, str]:
+    """The docstring with its quotes, and what follows the imports."""
+    body, lines = ast.parse(text).body, text.split("\n")
+    last = max(n.end_lineno or 0 for n in body if isinstance(n, ast.Import | ast.ImportFrom))
+    return "\n".join(lines[: body[0].end_lineno]), "\n".join(lines[last:]).strip("\n")
+
+
+def _title(docstring: str) -> str:
+    """The first sentence of a docstring, without its full stop."""
+    return str(ast.literal_eval(docstring)).split("\n")[0].rstrip(".")
+
+
+def _imports(trees: Iterable[ast.Module]) -> str:
+    """The imports of all parts, less those of one another: the standard library's, then JAX's."""
+    plain, named = set(), defaultdict(set)
+    for node in (node for tree in trees for node in tree.body):
+        if isinstance(node, ast.Import):
+            plain |= {ast.unparse(node)}
+        elif isinstance(node, ast.ImportFrom) and not (node.module or "").startswith("dualc"):
+            named[node.module or ""] |= {alias.name for alias in node.names}
+    future = named.pop("__future__", set())
+    lines = sorted(plain, key=str.lower)
+    lines += [f"from {m} import {', '.join(sorted(names))}" for m, names in sorted(named.items())]
+    own = [line for line in lines if line.split()[1].split(".")[0] != "jax"]
+    jax = [line for line in lines if line not in own]
+    head = f"from __future__ import {', '.join(sorted(future))}"
+    return "\n\n".join(("\n".join(part) for part in ([head], own, jax)))
 
 
 def emit(record: Record, standalone: bool = False) -> EmittedModule:

@@ -7,7 +7,7 @@ import dataclasses
 import math
 import operator
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from functools import partial
 from typing import Any
@@ -18,6 +18,7 @@ from dualc.ir import (
     INTERFACE,
     Atom,
     EmittedModule,
+    Piecewise,
     PlannedFunction,
     Record,
     SeriesTable,
@@ -136,8 +137,61 @@ class _Printer:
     def _bodies(self) -> list[str]:
         if self.record.table is not None:
             return [self._table(self.record.table)]
+        if self.record.form.pieces:
+            return self._piecewise(self.record.form.pieces)
         out = [self._function(f) for f in self.plan.functions if f.name != "hermite"]
         return [*out, self._hermite_body(), *self._mixed()]
+
+    def _piecewise(self, pieces: tuple[Piecewise, ...]) -> list[str]:
+        """Functions with kinks off 0 as data, and the moments of their pairs."""
+        p, spelled = self.prefix, ", ".join(self.spelled.values())
+        out = [self._pieces(item) for item in pieces]
+        arguments = "q12, q11, q22" + (f", {spelled}" if spelled else "")
+
+        def moment(name: str, *pairs: tuple[str, str]) -> str:
+            rows = [
+                f"{p}piecewise_moment(_{a}_pieces({spelled}), _{b}_pieces({spelled}), q12, q11, q22)"
+                for a, b in pairs
+            ]
+            return f"def _{name}({arguments}):\n" + _wrapped("return ", " + ".join(rows))
+
+        out += [moment("dual", ("phi", "phi")), moment("dual_dot", ("slope", "slope"))]
+        out.append(moment("dual_dq11", ("half_second", "phi")))
+        if any(item.dipoles for item in pieces):
+            three = ", ".join(f"_{n}_pieces({spelled})" for n in ("half_second", "phi", "slope"))
+            out[-1] += f" + {p}piecewise_dipoles(\n        {three}, q12, q11, q22\n    )"
+        names = [item.name for item in pieces[3:]]
+        out += [moment(f"dual_{name}", (name, "phi"), ("phi", name)) for name in names]
+        signature = ", ".join(("q", *self.spelled.values()))
+        call = f"{p}piecewise_hermite(ORDER, _phi_pieces({spelled}), q)"
+        return [*out, f"def _hermite({signature}):\n    return {call}"]
+
+    def _pieces(self, item: Piecewise) -> str:
+        """One function of x as data: places, polynomials, tails, masses."""
+        source = partial(python, names=self.spelled, prefix=self.prefix)
+
+        def row(texts: Iterable[str]) -> str:
+            return _tuple([source(text) for text in texts])
+
+        tails = [
+            f"({t.side}, {source(t.place)}, "
+            + _tuple([f"({source(c)}, {power}, {source(rate)})" for c, power, rate in t.rows])
+            + ")"
+            for t in item.tails
+        ]
+        parts = (
+            ("places", row(item.places)),
+            ("polynomials", _tuple([row(p) for p in item.polynomials])),
+            ("tails: (side, place, rows (coefficient, power, rate))", _tuple(tails)),
+            ("masses", _tuple([row(m) for m in item.masses])),
+            ("dipoles", _tuple([row(m) for m in item.dipoles])),
+        )
+        while parts[-1][1] == "()":
+            parts = parts[:-1]
+        inner = "".join(f"        {text},  # {what}\n" for what, text in parts)
+        signature = ", ".join(self.spelled.values())
+        head = f"def _{item.name}_pieces({signature}):\n    return {self.prefix}Piecewise(\n"
+        return f"{head}{inner}    )"
 
     def _mixed(self) -> list[str]:
         """The rules of a mixture, and the means of the bodies of one slope or pair."""
@@ -233,6 +287,9 @@ class _Printer:
     def _public(self) -> list[str]:
         """The public functions, and the kernels they call."""
         rates = [f"_{f.name}" for f in self.plan.functions if f.name not in ("dual", "hermite")]
+        if self.record.form.pieces:
+            given = [item.name for item in self.record.form.pieces[3:]]
+            rates = ["_dual_dot", "_dual_dq11", *(f"_dual_{name}" for name in given)]
         domain = self._domain()
         given = f"({', '.join(rates)}), "
         p = self.prefix
@@ -307,6 +364,11 @@ def _top_level(source: str) -> frozenset[str]:
 def _joined(texts: tuple[str, ...]) -> str:
     """The inside of a tuple's parentheses."""
     return ", ".join(texts) + ("," if len(texts) == 1 else "")
+
+
+def _tuple(items: list[str]) -> str:
+    """A tuple display."""
+    return f"({', '.join(items)}{',' if len(items) == 1 else ''})"
 
 
 def _wrapped(head: str, text: str) -> str:
