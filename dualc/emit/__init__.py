@@ -60,7 +60,7 @@ def _imports(trees: Iterable[ast.Module]) -> str:
     own = [line for line in lines if line.split()[1].split(".")[0] != "jax"]
     jax = [line for line in lines if line not in own]
     head = f"from __future__ import {', '.join(sorted(future))}"
-    return "\n\n".join(("\n".join(part) for part in ([head], own, jax)))
+    return "\n\n".join("\n".join(part) for part in ([head], own, jax))
 
 
 def emit(record: Record, standalone: bool = False) -> EmittedModule:

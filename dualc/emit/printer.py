@@ -149,10 +149,8 @@ class _Printer:
         arguments = "q12, q11, q22" + (f", {spelled}" if spelled else "")
 
         def moment(name: str, *pairs: tuple[str, str]) -> str:
-            rows = [
-                f"{p}piecewise_moment(_{a}_pieces({spelled}), _{b}_pieces({spelled}), q12, q11, q22)"
-                for a, b in pairs
-            ]
+            calls = [(f"_{a}_pieces({spelled})", f"_{b}_pieces({spelled})") for a, b in pairs]
+            rows = [f"{p}piecewise_moment({a}, {b}, q12, q11, q22)" for a, b in calls]
             return f"def _{name}({arguments}):\n" + _wrapped("return ", " + ".join(rows))
 
         out += [moment("dual", ("phi", "phi")), moment("dual_dot", ("slope", "slope"))]
@@ -182,13 +180,13 @@ class _Printer:
         parts = (
             ("places", row(item.places)),
             ("polynomials", _tuple([row(p) for p in item.polynomials])),
-            ("tails: (side, place, rows (coefficient, power, rate))", _tuple(tails)),
+            ("tails: side, place, rows (coefficient, power, rate)", _tuple(tails)),
             ("masses", _tuple([row(m) for m in item.masses])),
             ("dipoles", _tuple([row(m) for m in item.dipoles])),
         )
         while parts[-1][1] == "()":
             parts = parts[:-1]
-        inner = "".join(f"        {text},  # {what}\n" for what, text in parts)
+        inner = "".join(f"        # {what}\n        {text},\n" for what, text in parts)
         signature = ", ".join(self.spelled.values())
         head = f"def _{item.name}_pieces({signature}):\n    return {self.prefix}Piecewise(\n"
         return f"{head}{inner}    )"

@@ -6,6 +6,7 @@ Appended to `support.py` in generated/_support.py; the imports below stay behind
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
@@ -157,7 +158,7 @@ def piecewise_hermite(order: int, phi: Piecewise, q: Array) -> Array:
     ends = [jnp.clip(t / safe, -length, length) for t in (0.0, *_places(phi))]
     total = jnp.zeros((order + 1, *q.shape), q.dtype)
     marks = jnp.sort(jnp.stack([jnp.full_like(s, -length), *ends, jnp.full_like(s, length)]), 0)
-    for left, right in zip(marks[:-1], marks[1:], strict=True):
+    for left, right in pairwise(marks):
         width = right - left
         z = left[..., None] + width[..., None] * nodes
         weight = width[..., None] * weights * normal_pdf(z)
@@ -174,7 +175,7 @@ def _value(phi: Piecewise, x: Array) -> Array:
     """The function itself, the mean of both sides where it jumps."""
     total = jnp.zeros_like(x)
     bounds = (-jnp.inf, *phi.places, jnp.inf)
-    for row, low, high in zip(phi.polynomials, bounds[:-1], bounds[1:], strict=True):
+    for row, (low, high) in zip(phi.polynomials, pairwise(bounds), strict=True):
         value = jnp.zeros_like(x)
         for c in reversed(row):
             value = value * x + c
@@ -195,7 +196,7 @@ def _graded(order: int, length: float, dtype: Any) -> tuple[Array, Array]:
     near = [2.0**-k for k in range(2, 10)]
     cuts = sorted({0.0, 1.0, *(k / count for k in range(count)), *near, *(1 - c for c in near)})
     nodes, weights = [], []
-    for a, b in zip(cuts[:-1], cuts[1:], strict=True):
+    for a, b in pairwise(cuts):
         nodes += [a + (b - a) * x for x, _ in _legendre_rule(20)]
         weights += [(b - a) * w for _, w in _legendre_rule(20)]
     return jnp.asarray(nodes, dtype), jnp.asarray(weights, dtype)
