@@ -11,7 +11,8 @@ Letters: h, k are places over standard deviations; tau = tan(psi/2), cos(psi) = 
 from __future__ import annotations
 
 import math
-from functools import lru_cache
+from collections.abc import Callable
+from functools import lru_cache, reduce
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
@@ -145,15 +146,30 @@ def _nats(dtype: Any) -> float:
 def _standardised(place: Any, q: Array) -> Array:
     """The quotient place / sqrt(q), held where the normal density is 0 anyway."""
     place = jnp.asarray(place, q.dtype)
-    highest = 16.0 if q.dtype == jnp.float32 else 45.0
-    return place / jnp.maximum(root(q), jnp.abs(place) / highest + jnp.finfo(q.dtype).tiny)
+    reach = jnp.abs(place) / _farthest(q.dtype) + _tiny(q.dtype)
+    return place / jnp.maximum(root(q), reach)
 
 
-def _half_cell(factors: Any, inner: Array, outer: Array | None, shape: Array) -> Array:
-    """The integral of prod P(scale (offset + z - inner)) over inner < z < outer, z ~ N(0, 1).
+def _farthest(dtype: Any) -> float:
+    return 16.0 if dtype == jnp.float32 else 45.0
 
-    factors: (coefficients of P, scale, offset). inner >= 0; nothing is left out but what is
-    beyond the reach of the dtype. The integrand is analytic and one rule serves all cells.
+
+def _tiny(dtype: Any) -> float:
+    """The smallest normal number."""
+    return 2.0**-126 if dtype == jnp.float32 else 2.0**-1022
+
+
+def _half_cell(
+    factors: Any,
+    inner: Array,
+    outer: Array | None,
+    shape: Array,
+    weight: Callable[[Array], Array] | None = None,
+) -> Array:
+    """The integral of prod P(start + scale (z - inner)) over inner < z < outer, z ~ N(0, 1).
+
+    factors: (coefficients of P, scale, start); weight: one more, of z - inner. inner >= 0. Nothing
+    is left out but what is beyond the reach of the dtype. One rule serves all cells.
     """
     nats = _nats(inner.dtype)
     length = 2 * nats / (inner + jnp.sqrt(inner * inner + 2 * nats))
@@ -163,8 +179,10 @@ def _half_cell(factors: Any, inner: Array, outer: Array | None, shape: Array) ->
     def term(node: Array) -> tuple[Array]:
         z = length * node
         value = jnp.exp(-z * (inner + 0.5 * z))
-        for coefficients, scale, offset in factors:
-            value = value * _polynomial(coefficients, scale * (offset + z))
+        if weight is not None:
+            value = value * weight(z)
+        for coefficients, scale, start in factors:
+            value = value * _polynomial(coefficients, start + scale * z)
         return (value,)
 
     nodes = 14 if inner.dtype == jnp.float32 else 30
@@ -197,6 +215,7 @@ class _Cell(NamedTuple):
 def _cells(f: Pieces, r: int, q: Array) -> list[_Cell]:
     """The pieces of f^(r) within x > 0, those left out that are known to be empty or 0."""
     cells = []
+    at: Any
     ends = (None, *f.places, None)
     for low, high, polynomial in zip(ends[:-1], ends[1:], f.polynomials, strict=True):
         rate = _derivative(polynomial, r)
@@ -219,7 +238,7 @@ def _smooth_mean(f: Pieces, r: int, q: Array) -> Array:
     total = jnp.zeros_like(q)
     for g, sign in ((f, 1), (_mirrored(f), (-1) ** r)):
         for cell in _cells(g, r, q):
-            factors = [(cell.coefficients, root(q), jnp.zeros_like(q))]
+            factors = [(cell.coefficients, root(q), 0.0)]
             total = total + sign * _half_cell(factors, cell.low, cell.high, q)
     return total
 
@@ -281,9 +300,7 @@ def pieces_moment(f: Pieces, g: Pieces, q12: Array, q11: Array, q22: Array, d: A
     depth = max(_degree(f), _degree(g))
     sign = jnp.where(q12 < 0, -1.0, 1.0).astype(q12.dtype)
     scale = root(q11) * root(q22)
-    above = jnp.abs(q12) + scale
-    tau = root(d) / jnp.where(above > 0, above, 1.0)
-    tau = jnp.where(scale > 0, tau, 1.0)
+    tau = _half_tangent(q12, scale, d)
     rho = sign * (1 - tau) * (1 + tau) / (1 + tau * tau)
     kinks = _kinks(f, g, q11, q22, sign)
     value = _taylor_at_zero(f, g, q12, q11, q22, rho, depth)
@@ -302,6 +319,13 @@ def pieces_moment(f: Pieces, g: Pieces, q12: Array, q11: Array, q22: Array, d: A
     return jnp.where(near, at_pole - rest, value + rest)
 
 
+def _half_tangent(q12: Array, scale: Array, d: Array) -> Array:
+    """tan(psi/2) with cos(psi) = |rho|; 1 where a variance is 0."""
+    above = jnp.abs(q12) + scale
+    tau = root(d) / jnp.where(above > 0, above, 1.0)
+    return jnp.where(scale > 0, jnp.minimum(tau, 1.0), 1.0)
+
+
 def _kinks(f: Pieces, g: Pieces, q11: Array, q22: Array, sign: Array) -> _Kinks:
     """The kinks of f(u) and of g(sign v)."""
     left = tuple(
@@ -311,11 +335,12 @@ def _kinks(f: Pieces, g: Pieces, q11: Array, q22: Array, sign: Array) -> _Kinks:
     for t, a, j in _jumps(g):
         turned = sign * j if a % 2 == 0 else jnp.full_like(sign, j)
         right.append(_Mass(t, sign * _standardised(t, q22), a, turned * _half_power(q22, a)))
-    whole = []
-    for a in range(_degree(f) + 1):
-        if _cancels(f, a) and _cancels(g, a):
-            whole.append((a, _cancels_in_pairs(f, a) or _cancels_in_pairs(g, a)))
-    return _Kinks(left, tuple(right), tuple(whole))
+    whole = tuple(
+        (a, _cancels_in_pairs(f, a) or _cancels_in_pairs(g, a))
+        for a in range(_degree(f) + 1)
+        if _cancels(f, a) and _cancels(g, a)
+    )
+    return _Kinks(left, tuple(right), whole)
 
 
 def _cancels(f: Pieces, a: int) -> bool:
@@ -342,13 +367,8 @@ def _has_pole(f: Pieces, depth: int) -> bool:
 
 def _reach(kinks: _Kinks) -> Array:
     """The largest |h| + |k|."""
-    sizes = []
-    for side in (kinks.left, kinks.right):
-        size = jnp.abs(side[0].h)
-        for mass in side[1:]:
-            size = jnp.maximum(size, jnp.abs(mass.h))
-        sizes.append(size)
-    return sizes[0] + sizes[1]
+    sides = [[jnp.abs(mass.h) for mass in side] for side in (kinks.left, kinks.right)]
+    return reduce(jnp.maximum, sides[0]) + reduce(jnp.maximum, sides[1])
 
 
 def _parity(f: Pieces) -> int:
@@ -380,17 +400,14 @@ def _switch(f: Pieces, g: Pieces, kinks: _Kinks, q12: Array) -> Array:
     kinks far out it is not before tau h is below 1. A function that is neither odd nor
     even may nearly vanish at rho = -1, and then there is nothing to lose in going further.
     """
-    widest = _reach(kinks)
-    least = None
-    for side in (kinks.left, kinks.right):
-        size = jnp.abs(side[0].h)
-        for mass in side[1:]:
-            size = jnp.minimum(size, jnp.abs(mass.h))
-        least = size if least is None else least + size
-    layer = jnp.minimum(widest, 1.0)
-    positive = math.exp(-2.0) * layer / jnp.maximum(least, 1.0)
+    sides = [[jnp.abs(mass.h) for mass in side] for side in (kinks.left, kinks.right)]
+    furthest = [reduce(jnp.maximum, side) for side in sides]
+    nearest = [reduce(jnp.minimum, side) for side in sides]
+    layer = jnp.minimum(furthest[0] + furthest[1], 1.0)
+    positive = math.exp(-2.0) * layer / jnp.maximum(nearest[0] + nearest[1], 1.0)
     if _parity(f) and _parity(g):
         return positive
+    layer = jnp.minimum(jnp.minimum(furthest[0], furthest[1]), 1.0)
     return jnp.where(q12 < 0, layer, positive)
 
 
@@ -399,7 +416,10 @@ def _taylor_at_zero(
 ) -> Array:
     """The sum of q12^r/r! E[f^(r)(u)] E[g^(r)(v)] without the products of two masses."""
     total = jnp.zeros_like(q12)
+    parities = _parity(f), _parity(g)
     for r in range(depth + 1):
+        if -((-1) ** r) in parities:  # f^(r) or g^(r) is odd
+            continue
         smooth = _smooth_mean(f, r, q11), _smooth_mean(g, r, q22)
         masses = _mass_mean(f, r, q11), _mass_mean(g, r, q22)
         total = total + lax.integer_pow(q12, r) * (smooth[0] * smooth[1]) / math.factorial(r)
@@ -430,7 +450,7 @@ def _taylor_at_pole(
         value = jnp.where(
             sign > 0,
             _joint_mean(f, g, r, q11, q22),
-            (-1) ** r * _joint_mean(f, _mirrored(g), r, q11, q22),
+            _joint_mean(f, _mirrored(g), r, q11, q22),
         )
         total = total + lax.integer_pow(step, r) / math.factorial(r) * value
         if r > 0:
@@ -448,12 +468,11 @@ def _joint_mean(f: Pieces, g: Pieces, r: int, q11: Array, q22: Array) -> Array:
         for left in _cells(one, r, q11):
             for right in _cells(two, r, q22):
                 inner = jnp.maximum(left.low, right.low)
-                outer = left.high if right.high is None else right.high
-                if left.high is not None and right.high is not None:
-                    outer = jnp.minimum(left.high, right.high)
+                highs = [high for high in (left.high, right.high) if high is not None]
+                outer = reduce(jnp.minimum, highs) if highs else None
                 factors = [
-                    (left.coefficients, root(q11), inner - left.low),
-                    (right.coefficients, root(q22), inner - right.low),
+                    (left.coefficients, root(q11), root(q11) * (inner - left.low)),
+                    (right.coefficients, root(q22), root(q22) * (inner - right.low)),
                 ]
                 total = total + _half_cell(factors, inner, outer, shape)
     return total
@@ -490,8 +509,9 @@ def _window(kinks: _Kinks, low: Array, high: Array) -> tuple[Array, Array]:
 
     The exponent of a pair is (h^2 + k^2)/4 + (h + k)^2 tau^2/8 + (h - k)^2/(8 tau^2).
     """
-    rows, least = [], None
-    tiny = jnp.finfo(low.dtype).tiny
+    rows: list[tuple[Array, Array, Array]] = []
+    least: Array = jnp.inf
+    tiny = _tiny(low.dtype)
     seen = set()
     for a in kinks.left:
         for b in kinks.right:
@@ -506,7 +526,7 @@ def _window(kinks: _Kinks, low: Array, high: Array) -> tuple[Array, Array]:
             best = jnp.maximum(best, math.sqrt(tiny))
             lowest = base + jnp.square(plus * best) / 8 + jnp.square(minus / best) / 8
             rows.append((base, plus * plus / 8, minus * minus / 8))
-            least = lowest if least is None else jnp.minimum(least, lowest)
+            least = jnp.minimum(least, lowest)
     bound = least + _nats(low.dtype)
     first, last = high, low
     for base, grow, fall in rows:
@@ -532,7 +552,7 @@ def _remainder(kinks: _Kinks, tau: Array, low: Array, high: Array, near: Array) 
     Its nodes: from rho = 0 equidistant layers in log(tau), from rho = +-1 in a root of tau.
     """
     dtype = tau.dtype
-    tiny = jnp.finfo(dtype).tiny
+    tiny = _tiny(dtype)
     positive = (high > low) & (high > 0)
     high = jnp.where(positive, high, 1.0)
     low = jnp.where(positive, low, 1.0)
@@ -611,7 +631,7 @@ def _equal_orders(
     for a in lefts:
         for b in rights:
             key = (_size(a.place), _size(b.place))
-            if _known(key[0]) and key[0] == 0 or _known(key[1]) and key[1] == 0:
+            if any(_known(x) and x == 0 for x in key):  # exp(0) - 1
                 continue
             h, k = jnp.abs(a.h), jnp.abs(b.h)
             if key not in shared:
@@ -639,4 +659,107 @@ def _side_sum(masses: list[_Mass], alpha: Array, cancels: bool) -> Array:
         if cancels:
             value = jnp.where(alpha * largest < 1, jnp.expm1(exponent), value)
         total = total + mass.jump * value
+    return total
+
+
+# ---- masses
+
+
+def mass_pieces(place: Any, g: Pieces, q12: Array, q11: Array, q22: Array, d: Array) -> Array:
+    """E[delta(u - place) g(v)], the density of u there times the mean of g(v) given u = place.
+
+    At q11 = 0 the density is 0, or infinite where the place is 0.
+    """
+    density = _density(place, q11)
+    present = q11 > 0
+    safe = jnp.where(present, q11, 1.0)
+    slope = jnp.where(present, q12 / safe, 0.0)
+    spread = root(jnp.where(present, d / safe, q22))
+    mean = slope * jnp.asarray(place, q11.dtype)
+    value = _shifted_mean(g, mean, spread)
+    return jnp.where(value == 0, 0.0, density * value)
+
+
+def mass_mass(s: Any, t: Any, q12: Array, q11: Array, q22: Array, d: Array) -> Array:
+    """E[delta(u - s) delta(v - t)], the joint density; infinite or 0 at rho = +-1."""
+    sign = jnp.where(q12 < 0, -1.0, 1.0).astype(q12.dtype)
+    h, k = _standardised(s, q11), sign * _standardised(t, q22)
+    tau = _half_tangent(q12, root(q11) * root(q22), d)
+    regular = tau > 0
+    tau = jnp.where(regular, tau, 1.0)
+    exponent = (h * h + k * k) / 4 + jnp.square((h + k) * tau) / 8 + jnp.square((h - k) / tau) / 8
+    spread = root(d)
+    present = spread > 0
+    value = jnp.exp(-exponent) / (2 * math.pi * jnp.where(present, spread, 1.0))
+    met = jnp.where((h == k) & (jnp.abs(h) < _farthest(h.dtype)), jnp.inf, 0.0)
+    return jnp.where(regular & present, value, met)
+
+
+def _density(place: Any, q: Array) -> Array:
+    """The density of N(0, q)."""
+    h = _standardised(place, q)
+    present = q > 0
+    value = normal_pdf(h) / root(jnp.where(present, q, 1.0))
+    at_zero = jnp.where(jnp.asarray(place, q.dtype) == 0, jnp.inf, 0.0)
+    return jnp.where(present, value, at_zero)
+
+
+def _shifted_mean(g: Pieces, mean: Array, spread: Array) -> Array:
+    """E[g(mean + spread z)], z ~ N(0, 1).
+
+    For an odd g the images x and -x are put together, so that nothing cancels at a small mean.
+    """
+    if _parity(g) != -1:
+        return _upper_mean(g, mean, spread) + _upper_mean(_mirrored(g), -mean, spread)
+    turned = jnp.abs(mean)
+    safe = jnp.maximum(spread * spread, _tiny(mean.dtype))
+
+    def excess(x: Array) -> Array:
+        """The density at x less that at -x, over the first."""
+        return -jnp.expm1(-2 * jnp.maximum(x, 0.0) * (turned / safe))
+
+    half = _outer_half(g)
+    total = _upper_mean(half, turned, spread, excess)
+    total = total + _upper_mean(_mirrored(half), -turned, spread, lambda x: excess(-x))
+    return jnp.sign(mean) * total
+
+
+def _outer_half(g: Pieces) -> Pieces:
+    """The function that is g for x > 0, and 0 elsewhere."""
+    kept = [i for i, t in enumerate(g.places) if t > 0]
+    first = kept[0] if kept else len(g.places)
+    places = (0.0, *(g.places[i] for i in kept))
+    return Pieces(places, ((0.0,), *g.polynomials[first:]))
+
+
+def _upper_mean(
+    g: Pieces, mean: Array, spread: Array, weight: Callable[[Array], Array] | None = None
+) -> Array:
+    """E[g(x) weight(x); z > 0], x = mean + spread z."""
+    shape = mean * spread
+    highest = _farthest(mean.dtype)
+    total = jnp.zeros_like(shape)
+
+    def end(place: Any) -> Array:
+        away = jnp.asarray(place, mean.dtype) - mean
+        return away / jnp.maximum(spread, jnp.abs(away) / highest + _tiny(mean.dtype))
+
+    ends = (None, *g.places, None)
+    for low, high, polynomial in zip(ends[:-1], ends[1:], g.polynomials, strict=True):
+        if _absent(polynomial):
+            continue
+        inner, outer = jnp.zeros_like(shape), None
+        base, first = 0.0, mean
+        if low is not None:
+            inner, base = jnp.maximum(end(low), 0.0), low
+            first = jnp.where(inner > 0, 0.0, mean - jnp.asarray(low, mean.dtype))
+        if high is not None:
+            outer = jnp.maximum(end(high), 0.0)
+        start = mean + spread * inner
+
+        def part(z: Array, start: Array = start) -> Array:
+            return jnp.ones_like(z) if weight is None else weight(start + spread * z)
+
+        factors = [(_shifted(polynomial, base), spread, first)]
+        total = total + _half_cell(factors, inner, outer, shape, part)
     return total
