@@ -58,7 +58,7 @@ def exceeding(recorded: Certificate, measured: Certificate) -> tuple[Measurement
 
 @click.command("verify")
 @click.argument("name", metavar="[NAME | FILE]", required=False)
-@click.option("--full", is_flag=True, help="The whole grid instead of about 24 hard points.")
+@click.option("--full", is_flag=True, help="The whole grid instead of about 30 hard points.")
 @click.option(
     "--oracle",
     type=click.Path(path_type=Path),

@@ -239,7 +239,7 @@ def _line_heights(model: Model, nodes: Nodes, slope: arb, place: Place) -> Terms
     terms = []
     for x, w in nodes:
         left = model.height(x)
-        right = left if same else model.height(slope * x)
+        right = left if same else model.height((slope * x).mid())
         terms.append(w * (-x * x / twice).exp() * left * right)
     return [sum(terms, arb(0))], [float(logs(terms).max())]
 
@@ -265,7 +265,8 @@ def _line_sums(
         weight = w * (-x * x / twice).exp() / norm
         row = model.row(x)
         left.append({name: weight * value for name, value in row.items()})
-        right.append(row if same else model.row(slope * x))
+        # at the middle: an exact place is remembered, and its rounding is far below `_doubt`
+        right.append(row if same else model.row((slope * x).mid()))
     return _paired(left, right, pairs, lambda v: v), _paired(left, right, pairs, abs)
 
 
