@@ -109,7 +109,7 @@ def _strip(index: int) -> tuple[float, float, float]:
     return left, right, _SHORT * math.sqrt(1 - (nearest / _LONG) ** 2)
 
 
-def _boxes(centre: Any, half: Any, index: int, rows: int) -> Iterator[Any]:
+def boxes(centre: Any, half: Any, index: int, rows: int) -> Iterator[Any]:
     """Boxes over the upper half of a strip; phi is real on the line: the lower half mirrors it."""
     left, right, height = _strip(index)
     real = centre + half * arb((left + right) / 2, (right - left) / 2 * 1.000001)
@@ -129,7 +129,7 @@ def _log_bounds(piece: Program, centre: Any, half: Any, most: float) -> Bounds |
     values, slopes = [], []
     for index in range(STRIPS):
         for rows in (1, 3):
-            jets = [piece.jet(box) for box in _boxes(centre, half, index, rows)]
+            jets = [piece.jet(box) for box in boxes(centre, half, index, rows)]
             value = max(log_magnitude(v) for v, _ in jets)
             slope = max(log_magnitude(d) for _, d in jets)
             if value < most and slope < math.inf:

@@ -1,0 +1,275 @@
+"""a_n(q) for many variances and high degrees: one set of panels in z = x/sqrt(q) serves them all.
+
+Where phi is smooth but for a kink at 0, panels that grow geometrically from 0 resolve phi(sqrt(q) z)
+for every q, and h_n(z) does not depend on q: its matrix is computed once for all entries, and what
+an entry costs are its values and two products (even and odd part) without cancellation. Against
+powers of x (`grid`), which lose two bits per degree: order 1000 in seconds.
+
+Errors. Gauss's rule: phi is bounded on the ellipses around [c - c/5, c + c/5] for c on a grid of
+scales, which contain those of all narrower panels; the Gaussian factor as in `panels`. The window:
+|h_n(z)| <= 1.0865 exp(z^2/4) (Cramer), whatever n.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from flint import acb, arb, arb_mat, ctx
+
+from dualc import ir
+from dualc.expand.grid import Expansions, expansions
+from dualc.expand.hermite import Expansion, ball_of_size
+from dualc.expand.panels import (
+    RHO,
+    STRIPS,
+    Float,
+    Panel,
+    Pieces,
+    boxes,
+    log_gauss_bounds,
+    log_magnitude,
+    log_rule_error,
+    pieces,
+)
+from dualc.expand.program import Program
+from dualc.expand.window import Envelope, envelope
+
+_BUCKETS = (64, 128, 256, 512, 1024)  # orders the matrices of h_n are computed for
+# (half width of the first panel in x at the largest variance, half over distance of the others),
+# until phi is bounded.
+_GRIDS = ((0.25, 0.2), (0.25, 0.1), (0.0625, 0.2), (0.0625, 0.1), (0.015, 0.1))
+_PER_OCTAVE = 12  # scales at which phi is bounded
+_WIDEST = 40.0  # of the window: phi that grows like an exponential wants another
+_SLACK = 30.0  # natural log by which a bound may exceed phi's size within the ellipse
+
+
+@dataclass(frozen=True)
+class _Nodes:
+    """Panels over 0 < z < outer, the same mirrored; h_n(z) phi_N(z) w at their nodes."""
+
+    centres: Float
+    halves: Float
+    z: tuple[Any, ...]
+    parts: tuple[tuple[tuple[Any, ...], ...], tuple[tuple[Any, ...], ...]]  # even, odd degrees
+
+
+def _cuts(first: float, ratio: float, widest: float, outer: float) -> list[float]:
+    """0, 2 first, then geometrically with half = ratio * centre, `widest` at most, to `outer`."""
+    cuts = [0.0, 2 * first]
+    while cuts[-1] < outer:
+        cuts.append(min(cuts[-1] * (1 + ratio) / (1 - ratio), cuts[-1] + 2 * widest))
+    return cuts
+
+
+@lru_cache(maxsize=2)
+def _nodes(
+    order: int, first: float, ratio: float, outer: float, points: int, bits: int
+) -> _Nodes:
+    """The nodes and the matrix for one of `_BUCKETS`."""
+    cuts = _cuts(first, ratio, min(0.5, 8 / math.sqrt(order + 1)), outer)
+    with ctx.workprec(bits + 40):
+        rule = [arb.legendre_p_root(points, k, weight=True) for k in range(points)]
+    pairs = [((arb(a) + arb(b)) / 2, (arb(b) - arb(a)) / 2) for a, b in pairwise(cuts)]
+    z, columns = [], []
+    for centre, half in pairs:
+        for x, w in rule:
+            # The recurrence widens balls like h_n(i z): 1.45 z sqrt(n) bits.
+            extra = int(1.5 * float(centre + half) * math.sqrt(order)) + 60
+            with ctx.workprec(bits + extra):
+                place = (centre + half * x).mid()  # exactly there; the rule's error is below
+                waves = _waves(place, order)
+            with ctx.workprec(bits):
+                columns.append([half * w * wave for wave in waves])
+            z.append(place)
+    rows = tuple(zip(*columns, strict=True))
+    centres = np.array([float(c) for c, _ in pairs])
+    halves = np.array([float(h) for _, h in pairs])
+    return _Nodes(centres, halves, tuple(z), (rows[0::2], rows[1::2]))
+
+
+def _waves(z: Any, order: int) -> list[Any]:
+    """h_n(z) phi_N(z), n = 0..order."""
+    before = arb(0)
+    here = (-z * z / 2).exp() / (2 * arb.pi()).sqrt()
+    found, root = [here], arb(1)
+    for n in range(order):
+        next_root = arb(n + 1).sqrt()
+        before, here = here, (z * here - (root * before if n else 0)) / next_root
+        root = next_root
+        found.append(here)
+    return found
+
+
+def _log_sup(piece: Program, where: Sequence[Any]) -> float:
+    return max(log_magnitude(piece.value(box)) for box in where)
+
+
+def _strip_sup(piece: Program, centre: Any, half: Any, index: int, most: float) -> float:
+    """log sup|phi| on a strip of the ellipse, inf where it exceeds `most`."""
+    for rows in (1, 3, 9):
+        found = _log_sup(piece, list(boxes(centre, half, index, rows)))
+        if found < most:
+            return found
+    return math.inf
+
+
+@dataclass(frozen=True)
+class _Sup:
+    """log sup|phi| on one side: around 0, and on ellipses of one ratio at centres of any scale."""
+
+    inner: float  # ellipses within this distance
+    central: float
+    low: int  # in steps of 1/_PER_OCTAVE octave
+    strips: Float  # (steps, STRIPS)
+
+    def at(self, centres: Float) -> Float:
+        """(centres, STRIPS) logs of bounds for ellipses no wider than ratio * centre."""
+        steps = np.rint(np.log2(centres) * _PER_OCTAVE).astype(int) - self.low
+        near = steps < 0
+        values = self.strips[np.clip(steps, 0, len(self.strips) - 1)]
+        return np.where(near[:, None], self.central, values)
+
+
+def _sup(cut: Pieces, sign: int, first: float, ratio: float, outer: float) -> _Sup | None:
+    """Bounds of phi(sign x) on ellipses around x > 0, None where there is none."""
+    piece = cut.at(arb(sign) * arb(2) ** -40)
+    with ctx.workprec(64):
+        # Any ellipse within 3 first of 0 lies here, that of the panel at 0 (ratio 1) too.
+        grid = [(arb(2 * i + 1) / 8 - 1, arb(2 * j + 1) / 8) for i in range(8) for j in range(4)]
+        square = [
+            acb(4 * first * arb(a, 0.1251), 3 * first * arb(b, 0.1251)) for a, b in grid
+        ]
+        central = max(
+            log_magnitude(piece.value(acb(arb(sign) * box.real, box.imag)))
+            for box in square
+            if float((box.real / first).upper()) > -1.3  # the ellipse of [0, 2 first] starts there
+        )
+        if not central < math.inf:
+            return None
+        low = math.ceil(math.log2(2 * first) * _PER_OCTAVE)
+        high = math.ceil(math.log2(outer * 1.5) * _PER_OCTAVE)
+        strips = []
+        usual = log_magnitude(piece.value(arb(sign * first)))
+        for step in range(low, high + 1):
+            spread = 2 ** (0.51 / _PER_OCTAVE)
+            middle = 2 ** (step / _PER_OCTAVE)
+            reach = arb((spread + 1 / spread) / 2, (spread - 1 / spread) / 2)
+            centre = arb(middle) * reach
+            usual = max(usual, log_magnitude(piece.value(arb(sign * middle))))
+            order = range(STRIPS) if sign > 0 else range(STRIPS - 1, -1, -1)
+            row = [
+                _strip_sup(piece, sign * centre, ratio * centre, i, usual + _SLACK) for i in order
+            ]
+            if not max(row) < math.inf:
+                return None
+            strips.append(row)
+    return _Sup(first, central, low, np.array(strips))
+
+
+def _outer(bounds: Envelope, q: Float, digits: float) -> float | None:
+    """The window in z: beyond it nothing adds more than 10**-digits of the size of phi."""
+    for outer in np.arange(8.0, _WIDEST, 0.5):
+        if max(_log_tail(bounds, v, outer) - _log_size(bounds, v) for v in q) < -digits * 2.3026:
+            return float(outer)
+    return None
+
+
+def _log_size(bounds: Envelope, q: float) -> float:
+    """About log E[phi^2]^(1/2): the largest |phi| exp(-x^2/(4 q))."""
+    return float((bounds.values - bounds.edges[1:] ** 2 / (4 * q)).max())
+
+
+def _log_tail(bounds: Envelope, q: float, outer: float) -> float:
+    """Log of what |z| > outer adds at most to any a_n(q)."""
+    start = int(np.searchsorted(bounds.edges, outer * math.sqrt(q), side="right")) - 1
+    z = np.maximum(bounds.edges[start:-1] / math.sqrt(q), outer)
+    # 2 sides * 1.0865/sqrt(2 pi) * (2/z) exp(-z^2/4), the integral of exp(-z^2/4) beyond z
+    logs = bounds.values[start:] - z * z / 4 - np.log(z) + math.log(4 * 1.0865 / 2.5066)
+    largest = float(logs.max())
+    return largest + math.log(float(np.exp(logs - largest).sum())) + 1e-6
+
+
+def shared_expansions(
+    activation: ir.Activation, variances: Sequence[Any], order: int, digits: int
+) -> Expansions | None:
+    """`hermite.expansion` at ascending positive variances; None where phi is not of the kind.
+
+    Not of the kind: a kink away from 0, singularities close to the line far from 0, or growth that
+    asks for a window beyond z = 40. Radii are about 10**-digits sqrt(E[phi^2]).
+    """
+    bits = int(digits * 3.33) + 30
+    with ctx.workprec(bits):
+        cut = pieces(activation)
+        if any(not kink.contains(0) for kink in cut.kinks):
+            return None
+        q = [arb(v) for v in variances]
+        sizes = np.array([float(v) for v in q])
+        bounds = envelope(cut)
+        outer = _outer(bounds, sizes, digits)
+        if outer is None:
+            return None
+        bucket = next(b for b in _BUCKETS if b >= order)
+        points = math.ceil(0.83 * digits) + 12
+        top = math.sqrt(float(sizes.max()))
+        for first, ratio in _GRIDS:
+            sups = [_sup(cut, side, first, ratio, outer * top) for side in (1, -1)]
+            if None not in sups:
+                break
+        else:
+            return None
+        nodes = _nodes(bucket, first / top, ratio, outer, points, bits)
+        logs = _rule_errors(nodes, [s for s in sups if s is not None], sizes, bucket, points)
+        totals = _totals(cut, nodes, q, order)
+        plain = expansions(activation, q, 0, digits)
+    entries = []
+    with ctx.workprec(bits):
+        for j, (v, size) in enumerate(zip(q, sizes, strict=True)):
+            radius = ball_of_size([*logs[:, j], _log_tail(bounds, size, outer)])
+            values = tuple(totals[n][j] + radius for n in range(order + 1))
+            known = plain.entries[j]
+            entries.append(Expansion(values, known.square, known.slope_square))
+    return Expansions(tuple(q), tuple(entries))
+
+
+def _rule_errors(
+    nodes: _Nodes, sups: Sequence[_Sup], q: Float, order: int, points: int
+) -> Float:
+    """(panels of both sides, variances): logs of what the rules err by at most in any a_n."""
+    nothing: Any = ((),) * 6
+    panels = [
+        Panel(arb(c), arb(h), *nothing)
+        for c, h in zip(nodes.centres, nodes.halves, strict=True)
+    ]
+    gauss = log_gauss_bounds(panels, np.array([1.0]), order)[:, 0, :]  # (panels, strips)
+    rule = log_rule_error(panels, points)
+    rows = []
+    for sup in sups:
+        for panel, centre in enumerate(nodes.centres):
+            values = sup.at(centre * np.sqrt(q))
+            if panel == 0:
+                values = np.full_like(values, sup.central)
+            rows.append((values + gauss[panel]).max(axis=1) + rule[panel] - 0.9)
+    return np.array(rows)
+
+
+def _totals(cut: Pieces, nodes: _Nodes, q: Sequence[Any], order: int) -> list[list[Any]]:
+    """Rows over the variances: the sums of phi(sqrt(q) z) h_n(z) phi_N(z) w, n = 0..order."""
+    roots = [v.sqrt() for v in q]
+    sides = [cut.at(arb(sign) * arb(2) ** -40).value for sign in (1, -1)]
+    even, odd = [], []
+    for z in nodes.z:
+        places = [z * r for r in roots]
+        right, left = [sides[0](x) for x in places], [sides[1](-x) for x in places]
+        even.append([a + b for a, b in zip(right, left, strict=True)])
+        odd.append([a - b for a, b in zip(right, left, strict=True)])
+    found = []
+    for parity, values in ((0, even), (1, odd)):
+        kept = nodes.parts[parity][: (order - parity) // 2 + 1]
+        found.append((arb_mat([list(r) for r in kept]) * arb_mat(values)).table() if kept else [])
+    return [found[n % 2][n // 2] for n in range(order + 1)]
