@@ -13,7 +13,7 @@ PointTuple = tuple[float, float, float]
 _NEAR = 1 - 2.0**-20
 _GENERIC = (0.04, 0.11, 0.23, 0.37, 0.52, 0.68, 0.83, 0.955)  # of both signs: sixteen
 # rho, q11, q22; variances are rounded to float32, so that both dtypes share them, and few: the
-# oracle keeps what it knows of each. At rho = +-1 sqrt(q11 q22) is exact.
+# oracle keeps what it knows of each. Where rho = +-1 sqrt(q11 q22) is exact.
 _HARD = (
     (1.0, 0.0, 0.0), (0.0, 0.0, 1.0), (0.0, 1.0, 0.0), (1.0, 1.0, 1.0), (-1.0, 1.0, 1.0),
     (1.0, 1e4, 1e4), (1.0, 1e-6, 1e-6), (-1.0, 0.25, 1.0), (1.0, 0.25, 1.0), (1.0, 0.25, 1e4),
@@ -38,9 +38,18 @@ def _variance(q: float, high: float) -> float:
 
 
 def _point(rho: float, q11: float, q22: float, single: bool) -> PointTuple:
-    """q12 = rho sqrt(q11 q22), rounded to the dtype; exactly +-q where rho = +-1 and q11 = q22."""
+    """q12 = rho sqrt(q11 q22), rounded to the dtype; exactly +-q where rho = +-1 and q11 = q22.
+
+    |q12| is rounded down where rho = +-1: beyond the square root there is no kernel to be right
+    about, and what is judged at rho = +-1 could be no better than that rounding.
+    """
     q12 = rho * (q11 if q11 == q22 else math.sqrt(q11 * q22))
-    return (_single(q12) if single else q12), q11, q22
+    if not single:
+        return q12, q11, q22
+    q12 = _single(q12)
+    if abs(rho) == 1 and Fraction(q12) ** 2 > Fraction(q11) * Fraction(q22):
+        q12 = float(np.nextafter(np.float32(q12), np.float32(0)))
+    return q12, q11, q22
 
 
 def _next_to(value: Fraction, high: float) -> Iterable[tuple[float, float, float]]:
