@@ -308,14 +308,13 @@ def pieces_moment(f: Pieces, g: Pieces, q12: Array, q11: Array, q22: Array, d: A
         return value
     if not _has_pole(f, depth) or not _has_pole(g, depth):
         floor = jnp.maximum(tau, math.exp(-_nats(tau.dtype)) * jnp.minimum(1.0, _reach(kinks)))
-        low, high = _window(kinks, floor, jnp.ones_like(tau))
-        far = jnp.zeros_like(tau) > 0
-        return value + _remainder(kinks, tau, low, high, far)
+        window = _window(kinks, floor, jnp.ones_like(tau))
+        return value + _remainder(kinks, tau, window, jnp.zeros_like(tau) > 0)
     near = tau < _switch(f, g, kinks, q12)
     at_pole = _taylor_at_pole(f, g, q12, q11, q22, scale, sign, tau, depth)
     low = jnp.where(near, 0.0, tau)
-    low, high = _window(kinks, low, jnp.where(near, tau, 1.0))
-    rest = _remainder(kinks, tau, low, high, near)
+    window = _window(kinks, low, jnp.where(near, tau, 1.0))
+    rest = _remainder(kinks, tau, window, near)
     return jnp.where(near, at_pole - rest, value + rest)
 
 
@@ -323,7 +322,7 @@ def _half_tangent(q12: Array, scale: Array, d: Array) -> Array:
     """tan(psi/2) with cos(psi) = |rho|; 1 where a variance is 0."""
     above = jnp.abs(q12) + scale
     tau = root(d) / jnp.where(above > 0, above, 1.0)
-    return jnp.where(scale > 0, jnp.minimum(tau, 1.0), 1.0)
+    return jnp.where((scale > 0) & (q12 != 0), jnp.minimum(tau, 1.0), 1.0)
 
 
 def _kinks(f: Pieces, g: Pieces, q11: Array, q22: Array, sign: Array) -> _Kinks:
@@ -504,10 +503,11 @@ def _at(g: Pieces, r: int, z: Array, q: Array) -> Array:
 # ---- the kernel and its integral
 
 
-def _window(kinks: _Kinks, low: Array, high: Array) -> tuple[Array, Array]:
+def _window(kinks: _Kinks, low: Array, high: Array) -> tuple[Array, Array, Array]:
     """The part of [low, high] in tau where some pair is within reach of the largest.
 
-    The exponent of a pair is (h^2 + k^2)/4 + (h + k)^2 tau^2/8 + (h - k)^2/(8 tau^2).
+    And the exponent of that one. That of a pair is
+    (h^2 + k^2)/4 + (h + k)^2 tau^2/8 + (h - k)^2/(8 tau^2).
     """
     rows: list[tuple[Array, Array, Array]] = []
     least: Array = jnp.inf
@@ -539,67 +539,69 @@ def _window(kinks: _Kinks, low: Array, high: Array) -> tuple[Array, Array]:
         bottom = root(fall / reach)
         first = jnp.where(inside, jnp.minimum(first, jnp.maximum(bottom, low)), first)
         last = jnp.where(inside, jnp.maximum(last, jnp.minimum(top, high)), last)
-    return first, jnp.maximum(first, last)
+    return first, jnp.maximum(first, last), least
 
 
 def _key(place: Any) -> Any:
     return place if _known(place) else id(place)
 
 
-def _remainder(kinks: _Kinks, tau: Array, low: Array, high: Array, near: Array) -> Array:
+def _remainder(kinks: _Kinks, tau: Array, window: tuple[Array, Array, Array], near: Array) -> Array:
     """The integral of (q12 - t)^n/n! times the kernel from |t| = q12 to the anchor.
 
     Its nodes: from rho = 0 equidistant layers in log(tau), from rho = +-1 in a root of tau.
     """
-    dtype = tau.dtype
-    tiny = _tiny(dtype)
+    low, high, least = window
+    tiny = math.sqrt(_tiny(tau.dtype)) * 1e3
     positive = (high > low) & (high > 0)
     high = jnp.where(positive, high, 1.0)
     low = jnp.where(positive, low, 1.0)
     logarithm = jnp.log(jnp.where(near, 1.0, low) / high)
     width = high - low
     square_tau = tau * tau
+    # What all share is put back at the end: the parts of a tiny result are not to underflow.
+    held = lax.stop_gradient(jnp.minimum(least, 0.6 * _farthest(tau.dtype) ** 2 / 2))
 
     def term(node: Array) -> tuple[Array]:
         cubed = node * node * node
         at = jnp.where(near, low + width * cubed, high * jnp.exp(logarithm * node))
-        at = jnp.maximum(at, math.sqrt(tiny) * 1e3)
+        at = jnp.maximum(at, tiny)
         rate = jnp.where(near, width * (3 * node * node), -logarithm * at)
         z = at * at
         ahead = 2 * (at - tau) * (at + tau) / ((1 + z) * (1 + square_tau))
-        return (rate / (1 + z) * _kernel(kinks, z, ahead),)
+        return (rate / (1 + z) * _kernel(kinks, held, z, ahead),)
 
-    nodes = 24 if dtype == jnp.float32 else 80
+    nodes = 24 if tau.dtype == jnp.float32 else 80
     (total,) = _total(term, nodes, (jnp.zeros_like(low * tau),))
-    return jnp.where(positive, total / math.pi, 0.0)
+    return jnp.where(positive, total / math.pi * jnp.exp(-held), 0.0)
 
 
-def _kernel(kinks: _Kinks, z: Array, ahead: Array) -> Array:
+def _kernel(kinks: _Kinks, held: Array, z: Array, ahead: Array) -> Array:
     """The sum over pairs of jump jump' ahead^n/n! times a derivative of the joint density.
 
-    n is the larger order of the two; ahead = (q12 - t)/sqrt(q11 q22), z = tau^2 at t.
+    Times exp(held). n is the larger order of the two; ahead = (q12 - t)/sqrt(q11 q22), z = tau^2
+    at t.
     """
-    alpha = jnp.square(1 + z) / (8 * z)
-    gamma = (1 - z) * (1 + z) / (4 * z)
+    shape = jnp.square(1 + z) / (8 * z), (1 - z) * (1 + z) / (4 * z)
     total = jnp.zeros_like(z)
     for n in sorted({m.order for m in kinks.left} | {m.order for m in kinks.right}):
         lefts = [m for m in kinks.left if m.order == n]
         rights = [m for m in kinks.right if m.order == n]
         value = jnp.zeros_like(z)
         if lefts and rights:
-            value = value + _equal_orders(kinks, n, lefts, rights, z, alpha, gamma)
+            value = value + _equal_orders(kinks, n, lefts, rights, held, z, shape)
         for a in kinks.left:
             for b in kinks.right:
                 if max(a.order, b.order) == n and a.order != b.order:
-                    value = value + _mixed_orders(a, b, z)
+                    value = value + _mixed_orders(a, b, held, z)
         total = total + value * lax.integer_pow(ahead, n) / math.factorial(n)
     return total
 
 
-def _mixed_orders(a: _Mass, b: _Mass, z: Array) -> Array:
+def _mixed_orders(a: _Mass, b: _Mass, held: Array, z: Array) -> Array:
     """The density's derivative of order |a - b| in the place of the lower order."""
     plus, minus = a.h + b.h, a.h - b.h
-    density = jnp.exp(-(a.h * a.h + b.h * b.h) / 4 - plus * plus * z / 8 - minus * minus / (8 * z))
+    density = jnp.exp(held - _exponent_of(a.h, b.h, z))
     turned = minus if a.order < b.order else -minus
     slope_here = (1 + z) / 4 * (plus + turned / z)
     curvature = jnp.square(1 + z) / (4 * z)
@@ -614,19 +616,26 @@ def _equal_orders(
     n: int,
     lefts: list[_Mass],
     rights: list[_Mass],
+    held: Array,
     z: Array,
-    alpha: Array,
-    gamma: Array,
+    shape: tuple[Array, Array],
 ) -> Array:
-    """The sum of jump jump' exp(-alpha (h^2 + k^2) + gamma h k), which may cancel at small h, k.
+    """The sum of jump jump' exp(held - alpha (h^2 + k^2) + gamma h k); shape = (alpha, gamma).
 
-    It is (sum jump e^-alpha h^2)(sum jump' e^-alpha k^2) and the sum of
+    Where the jumps add up to 0 and places are near, it is little beside its terms, and taken as
+    (sum jump e^-alpha h^2)(sum jump' e^-alpha k^2) and the sum of
     jump jump' exp(-alpha (h^2 + k^2)) (exp(gamma h k) - 1).
     """
-    whole = dict(kinks.whole)
+    alpha, gamma = shape
+    pairwise = dict(kinks.whole).get(n)  # None: the jumps do not cancel
+    direct = jnp.zeros_like(z)
+    if pairwise is not True:
+        for a in lefts:
+            for b in rights:
+                direct = direct + a.jump * b.jump * jnp.exp(held - _exponent_of(a.h, b.h, z))
+    if pairwise is None:
+        return direct
     total = jnp.zeros_like(z)
-    if not whole.get(n, False):
-        total = _side_sum(lefts, alpha, n in whole) * _side_sum(rights, alpha, n in whole)
     shared: dict[Any, tuple[Array, Array]] = {}
     for a in lefts:
         for b in rights:
@@ -635,30 +644,38 @@ def _equal_orders(
                 continue
             h, k = jnp.abs(a.h), jnp.abs(b.h)
             if key not in shared:
-                e = (h * h + k * k) / 4 + jnp.square(h + k) * z / 8 + jnp.square(h - k) / (8 * z)
-                shared[key] = jnp.exp(-e), jnp.expm1(-gamma * h * k)
+                shared[key] = jnp.exp(held - _exponent_of(h, k, z)), jnp.expm1(-gamma * h * k)
             density, loss = shared[key]
             same = (a.h > 0) == (b.h > 0)
             total = total + a.jump * b.jump * density * loss * jnp.where(same, -1.0, 1 + loss)
-    return total
+    if pairwise:
+        return total
+    sums = _side_sum(lefts, alpha) * jnp.exp(0.5 * held)
+    sums = sums * (_side_sum(rights, alpha) * jnp.exp(0.5 * held))
+    near = alpha * jnp.minimum(_largest_square(lefts), _largest_square(rights)) < 1
+    return jnp.where(near, sums + total, direct)
+
+
+def _exponent_of(h: Array, k: Array, z: Array) -> Array:
+    """alpha (h^2 + k^2) - gamma h k as a sum of what is positive."""
+    return (h * h + k * k) / 4 + jnp.square(h + k) * z / 8 + jnp.square(h - k) / (8 * z)
 
 
 def _size(place: Any) -> Any:
     return abs(place) if _known(place) else id(place)
 
 
-def _side_sum(masses: list[_Mass], alpha: Array, cancels: bool) -> Array:
-    """The sum of jump exp(-alpha h^2); if the jumps add up to 0, of their differences from 1."""
-    largest = masses[0].h * masses[0].h
-    for mass in masses[1:]:
-        largest = jnp.maximum(largest, mass.h * mass.h)
+def _largest_square(masses: list[_Mass]) -> Array:
+    return reduce(jnp.maximum, [mass.h * mass.h for mass in masses])
+
+
+def _side_sum(masses: list[_Mass], alpha: Array) -> Array:
+    """The sum of jump exp(-alpha h^2), the jumps adding up to 0."""
+    small = alpha * _largest_square(masses) < 1
     total = jnp.zeros_like(alpha)
     for mass in masses:
         exponent = -alpha * mass.h * mass.h
-        value = jnp.exp(exponent)
-        if cancels:
-            value = jnp.where(alpha * largest < 1, jnp.expm1(exponent), value)
-        total = total + mass.jump * value
+        total = total + mass.jump * jnp.where(small, jnp.expm1(exponent), jnp.exp(exponent))
     return total
 
 
