@@ -24,10 +24,11 @@ import math
 from itertools import combinations
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jax import lax
 
-from dualc.emit.support import Array, _format, _horner, gap, normal_cdf, root
+from dualc.emit.support import Array, _format, _horner, _scaled, normal_cdf, normal_pdf, root
 
 # ---- moments of half lines
 
@@ -448,7 +449,7 @@ def _radial(j: int, lengths: tuple[Array, ...], sharp: Array) -> Array:
     square = {
         (a, b): sharp * sum(length[a, i] * length[i, b] for i in range(a, b + 1)) for a, b in length
     }
-    row = [jnp.full_like(sharp * lengths[0], table[-1])] + [None] * top
+    row: list[Any] = [jnp.full_like(sharp * lengths[0], table[-1])] + [None] * top
     for q in reversed(table[:-1]):
         row = _times_triangle(row, square)
         row[0] = row[0] + q
@@ -536,10 +537,8 @@ def _pieces(rows: Any) -> list[_Piece]:
             taylor = [1.0]  # of (r - r_0)...(r - r_{k-1}) at this rate
             for other, node in nodes[:k]:
                 shift = 0 if other == index else rate - node
-                taylor = [
-                    shift * low if high is None else high if low is None else shift * low + high
-                    for low, high in zip([*taylor, None], [None, *taylor])
-                ]
+                products = [shift * a for a in taylor] + [0.0]
+                taylor = [a + b for a, b in zip(products, [0.0, *taylor], strict=True)]
             terms += [c * math.factorial(p) * taylor[p] for c, p in members if p < len(taylor)]
         if all(map(_is_number, terms)):
             total = math.fsum(terms)
@@ -581,13 +580,17 @@ class _Plane(NamedTuple):
 
 
 def _standard(place: Any, deviation: Array) -> Array:
-    """place / deviation within +-16 (float32) or +-45 (float64): beyond, a normal tail is 0."""
+    """The place in deviations, within +-16 (float32), +-45 (float64): beyond, a tail is 0."""
     if _is_zero(place):
         return jnp.zeros_like(deviation)
-    limit = 16.0 if deviation.dtype == jnp.float32 else 45.0
+    limit = _farthest(deviation.dtype)
     present = deviation * limit > jnp.abs(place)
     quotient = place / jnp.where(present, deviation, 1.0)
     return jnp.where(present, quotient, limit * jnp.sign(place) + jnp.zeros_like(deviation))
+
+
+def _farthest(dtype: Any) -> float:
+    return 16.0 if dtype == jnp.float32 else 45.0
 
 
 def _is_zero(x: Any) -> bool:
@@ -606,16 +609,23 @@ def _plane(s: Any, t: Any, q12: Array, q11: Array, q22: Array, d: Array) -> _Pla
     safe = jnp.where(present, scale, 1.0)
     rho = jnp.where(present, jnp.clip(q12 / safe, -1.0, 1.0), jnp.where(both, 1.0, 0.0))
     sine = jnp.where(present, jnp.minimum(root(d) / safe, 1.0), jnp.where(both, 0.0, 1.0))
+    return _turned(roots, (_standard(s, roots[0]), _standard(t, roots[1])), rho, sine)
+
+
+def _turned(
+    roots: tuple[Array, Array], apex: tuple[Array, Array], rho: Array, sine: Array
+) -> _Plane:
+    """The plane of a correlation, exactly +-1 where sine = 0, and an apex."""
     rho = jnp.where(sine > 0, rho, jnp.sign(rho))
     wide = jnp.sqrt(0.5 * (1 + jnp.abs(rho)))
     narrow = 0.5 * sine / wide
     c, e = jnp.where(rho >= 0, wide, narrow), jnp.where(rho >= 0, narrow, wide)
-    h, k = _standard(s, roots[0]), _standard(t, roots[1])
-    return _Plane(roots, (h, k), rho, sine, c, e, _far(h + k, 2 * c), _far(h - k, 2 * e))
+    h, k = apex
+    return _Plane(roots, apex, rho, sine, c, e, _far(h + k, 2 * c), _far(h - k, 2 * e))
 
 
 def _far(above: Array, below: Array) -> Array:
-    """above / below limited to +-1e4, 0 for 0/0: its square is an exponent."""
+    """The quotient above / below limited to +-1e4, 0 for 0/0: its square is an exponent."""
     present = jnp.abs(above) < 1e4 * below
     quotient = above / jnp.where(present, below, 1.0)
     return jnp.where(present, quotient, 1e4 * jnp.sign(above))
@@ -658,6 +668,16 @@ def _decay(pieces: list[_Piece], deviation: Array) -> Array:
     return jnp.zeros_like(deviation) if least is None else least
 
 
+def _spread(pieces: list[_Piece], deviation: Array) -> Array | None:
+    """The largest difference of two rates within a piece, times the deviation."""
+    largest = None
+    for piece in pieces:
+        if len(piece.rates) > 1:
+            value = jnp.abs(piece.rates[-1] - piece.rates[0]) * deviation
+            largest = value if largest is None else jnp.maximum(largest, value)
+    return largest
+
+
 class _Half(NamedTuple):
     """One half of the quadrant: x = root (sine a + c b) and y = other c b, a and b > 0."""
 
@@ -668,6 +688,7 @@ class _Half(NamedTuple):
     edge: Array
     reach_a: Array
     reach_b: Array
+    layer: Array | None
 
 
 def _half(left: list[_Piece], right: list[_Piece], plane: _Plane) -> _Half:
@@ -676,7 +697,14 @@ def _half(left: list[_Piece], right: list[_Piece], plane: _Plane) -> _Half:
     first, second = (_decay(p, r) for p, r in zip((left, right), plane.roots, strict=True))
     reach_a = 1 / (1 + jnp.maximum(edge + first * plane.sine, 0.0))
     reach_b = 1 / (1 + jnp.maximum(plane.sum + (first + second) * plane.c, 0.0))
-    return _Half(left, right, *plane.roots, edge, reach_a, reach_b)
+    # Where a piece has several rates, it vanishes along the edge in a layer of this relative width.
+    contrast = [_spread(p, r) for p, r in zip((left, right), plane.roots, strict=True)]
+    largest = None
+    for value in contrast:
+        if value is not None:
+            largest = value if largest is None else jnp.maximum(largest, value)
+    layer = None if largest is None else 1 / (1 + _GRADING * largest * plane.c * reach_b)
+    return _Half(left, right, *plane.roots, edge, reach_a, reach_b, layer)
 
 
 def _quadrant(f: list[_Piece], g: list[_Piece], plane: _Plane) -> Array:
@@ -691,8 +719,9 @@ def _quadrant(f: list[_Piece], g: list[_Piece], plane: _Plane) -> Array:
 
     def add(total: Array, node: Array) -> tuple[Array, None]:
         for half in halves:
-            weight = node[2] * half.reach_a * half.reach_b
-            total = total + weight * _ray_sum(half, plane, node[0], node[1])
+            p, rest, weight = _graded(half.layer, node)
+            weight = weight * half.reach_a * half.reach_b
+            total = total + weight * _ray_sum(half, plane, p, rest)
         return total, None
 
     rule = _rule(plane.rho.dtype)
@@ -700,10 +729,23 @@ def _quadrant(f: list[_Piece], g: list[_Piece], plane: _Plane) -> Array:
     return total * plane.c / (2 * math.pi)
 
 
+# How strongly nodes crowd towards an edge where there is a layer: 12 and 28 nodes err by less than
+# 3e-7 and 1e-15 up to a rate of 100 in standard deviations, by 1e-8 and less without a layer.
+_GRADING = 0.06
+
+
 def _rule(dtype: Any) -> Array:
-    """Rows (p, 1 - p, weight)."""
-    rows = _RULE[_format(dtype)[0]]
-    return jnp.asarray([(p, r, w) for p, r, w in rows], dtype)
+    """Rows (node, 1 - node, weight)."""
+    return jnp.asarray(_RULE[_format(dtype)[0]], dtype)
+
+
+def _graded(layer: Array | None, node: Array) -> tuple[Array, Array, Array]:
+    """(p, 1 - p, weight): 1 - p = t (layer + (1 - layer) t), fine near 0."""
+    t, rest, weight = node[0], node[1], node[2]
+    if layer is None:
+        return rest, t, weight
+    bend = 1 - layer
+    return rest * (1 + bend * t), t * (layer + bend * t), weight * (layer + 2 * bend * t)
 
 
 def _ray_sum(half: _Half, plane: _Plane, p: Array, rest: Array) -> Array:
@@ -782,6 +824,8 @@ def _half_line(power: int, n: int, rates: tuple[Any, ...], line: _Line) -> Array
 
     From a negative point k - rate * deviation on as that over the whole line less the other half.
     """
+    if power == n == 0 and len(rates) == 1 and _is_zero(rates[0]):
+        return jnp.exp(line.log_weight) * normal_cdf(-line.k)
     points = tuple(line.k - rate * line.deviation for rate in rates)
     order = len(rates) - 1
     density = jnp.exp(line.log_apex) / math.sqrt(2 * math.pi)
@@ -815,7 +859,7 @@ def _extremes(points: tuple[Array, ...]) -> tuple[Array, Array]:
 
 
 def _divided(ends: Array, rates: tuple[Any, ...]) -> Array:
-    """ends / (last rate - first rate), 0 where they agree."""
+    """The quotient ends / (last rate - first rate), 0 where the rates agree."""
     spread = rates[-1] - rates[0]
     if _is_number(spread):
         return ends / spread if spread else jnp.zeros_like(ends)
@@ -936,18 +980,26 @@ def _corner_flipped(
     f: list[_Piece], g: list[_Piece], s: Any, t: Any, plane: _Plane, outward: bool
 ) -> Array:
     """E[f(u) g(v)] of two one-rate tails: a variable whose edge is beyond the apex is reflected."""
-    rate, other = f[0].rates[0], g[0].rates[0]
-    first, second = plane.edges()
-    flip_u = first - rate * plane.roots[0] * plane.sine < 0
-    flip_v = second - other * plane.roots[1] * plane.sine < 0
+    flip_u = _is_beyond(f, g, plane)
     line_u = _line(f, g, s, plane, flip_u, outward)
     turned, f = _flip_first(plane, flip_u), _reflected(f, flip_u)
     back = _swap(turned)
+    flip_v = _is_beyond(g, f, back)
     line_v = _line(g, f, t, back, flip_v, outward)
     last, g = _swap(_flip_first(back, flip_v)), _reflected(g, flip_v)
     rest = jnp.exp(last.exponent()) * _quadrant(f, g, last)
     rest = line_v + jnp.where(flip_v, -rest, rest)
     return line_u + jnp.where(flip_u, -rest, rest)
+
+
+def _is_beyond(f: list[_Piece], g: list[_Piece], plane: _Plane) -> Array:
+    """Whether the linear form of one-rate tails is negative along the edge y = 0.
+
+    At rho = 1 both edges are one line, and what decides is the form along it.
+    """
+    first, second = (_decay(p, r) for p, r in zip((f, g), plane.roots, strict=True))
+    edge = plane.edges()[0] + first * plane.sine
+    return (edge < 0) | ((edge == 0) & (plane.sum + (first + second) * plane.c < 0))
 
 
 def _reflected(pieces: list[_Piece], flip: Array) -> list[_Piece]:
@@ -1016,7 +1068,7 @@ def ray(polynomial: Any, g: Any, q12: Array, q11: Array, q22: Array, d: Array) -
 
 
 def _own_line(place: Any, k: Array, deviation: Array, rows: Any) -> _Line:
-    """y = Z deviation - place."""
+    """The line of y = deviation Z - place."""
     mean = -place + jnp.zeros_like(deviation)
     return _Line(mean, deviation, k, jnp.zeros_like(k), -0.5 * k * k, _is_outward(place, rows))
 
@@ -1032,7 +1084,7 @@ def mass_tail(place: Any, g: Any, q12: Array, q11: Array, q22: Array, d: Array) 
     """E[delta(u - place) g(v)]; infinite at q11 = 0 = place."""
     side, t, rows = _prepared(g, q12.dtype)
     s = float(place) if _is_number(place) else jnp.asarray(place, q12.dtype)
-    plane = _plane(s, t, q12, q11, q22, d)
+    plane = _plane(s, t, side * q12, q11, q22, d)
     h, edge = plane.apex[0], plane.edges()[1]
     # Given u = place, v is normal about rho sigma_v h with deviation sine sigma_v.
     mean = plane.rho * plane.roots[1] * h - t
@@ -1040,3 +1092,48 @@ def mass_tail(place: Any, g: Any, q12: Array, q11: Array, q22: Array, d: Array) 
     line = _Line(mean, noise, edge, -0.5 * h * h, plane.exponent(), False)
     value = _expectation(_pieces(rows), 0, line) / math.sqrt(2 * math.pi)
     return value / plane.roots[0]
+
+
+# ---- the bivariate normal distribution function
+
+
+def bivariate_normal_cdf(h: Array, k: Array, r: Array, s: Array | None = None) -> Array:
+    """P(X <= h, Y <= k) of a standard normal pair of correlation r; s = sqrt(1 - r^2).
+
+    Relatively accurate in the lower tails, h and k <= 0; absolutely elsewhere. s is a function of
+    r: its own tangent is ignored. The derivative in r at r = +-1 is 0, or infinite at h = r k.
+    """
+    s = root((1 - r) * (1 + r)) if s is None else s
+    return _bivariate_normal_cdf(h, k, r, s)
+
+
+@jax.custom_jvp
+def _bivariate_normal_cdf(h: Array, k: Array, r: Array, s: Array) -> Array:
+    plane = _standard_plane(-h, -k, r, s)
+    step = [_Piece(1.0, 0, (0.0,))]
+    return _corner_flipped(step, step, *plane.apex, plane, False)
+
+
+def _standard_plane(h: Array, k: Array, r: Array, s: Array) -> _Plane:
+    """The plane of unit variances."""
+    h, k = jnp.broadcast_arrays(h, k)
+    one = jnp.ones_like(h + r)
+    limit = _farthest(one.dtype)
+    return _turned((one, one), (jnp.clip(h, -limit, limit), jnp.clip(k, -limit, limit)), r, s)
+
+
+@_bivariate_normal_cdf.defjvp
+def _bivariate_normal_cdf_jvp(
+    primals: tuple[Array, ...], tangents: tuple[Array, ...]
+) -> tuple[Array, Array]:
+    h, k, r, s = primals
+    plane = _standard_plane(h, k, r, s)
+    first, second = plane.edges()  # (h - r k)/s, (k - r h)/s
+    density = jnp.exp(plane.exponent()) / (2 * math.pi)
+    zero = (density == 0) | (plane.sine == 0)
+    in_r = jnp.where(zero, 0.0, density / jnp.where(zero, 1.0, plane.sine))
+    in_r = jnp.where((density > 0) & (plane.sine == 0), jnp.inf, in_r)
+    value = _bivariate_normal_cdf(h, k, r, s)
+    total = _scaled(normal_pdf(h) * normal_cdf(second), tangents[0])
+    total = total + _scaled(normal_pdf(k) * normal_cdf(first), tangents[1])
+    return value, jnp.broadcast_to(total + _scaled(in_r, tangents[2]), value.shape)
