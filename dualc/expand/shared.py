@@ -1,7 +1,7 @@
-"""a_n(q) for many variances and high degrees: one set of panels in z = x/sqrt(q) serves them all.
+"""a_n(q) for many variances and high degrees: one set of panels in z = x/sqrt(q) for all.
 
-Where phi is smooth but for a kink at 0, panels that grow geometrically from 0 resolve phi(sqrt(q) z)
-for every q, and h_n(z) does not depend on q: its matrix is computed once for all entries, and what
+Where phi is smooth but for a kink at 0, panels that grow geometrically from 0 resolve
+phi(sqrt(q) z) for every q, and h_n(z) does not depend on q: its matrix is computed once for all entries, and what
 an entry costs are its values and two products (even and odd part) without cancellation. Against
 powers of x (`grid`), which lose two bits per degree: order 1000 in seconds.
 
@@ -26,7 +26,6 @@ from dualc import ir
 from dualc.expand.grid import Expansions, expansions
 from dualc.expand.hermite import Expansion, ball_of_size
 from dualc.expand.panels import (
-    RHO,
     STRIPS,
     Float,
     Panel,
@@ -40,7 +39,7 @@ from dualc.expand.panels import (
 from dualc.expand.program import Program
 from dualc.expand.window import Envelope, envelope
 
-_BUCKETS = (64, 128, 256, 512, 1024)  # orders the matrices of h_n are computed for
+_BUCKETS = (128, 320, 640, 1100)  # orders the matrices of h_n are computed for
 # (half width of the first panel in x at the largest variance, half over distance of the others),
 # until phi is bounded.
 _GRIDS = ((0.25, 0.2), (0.25, 0.1), (0.0625, 0.2), (0.0625, 0.1), (0.015, 0.1))
@@ -68,9 +67,7 @@ def _cuts(first: float, ratio: float, widest: float, outer: float) -> list[float
 
 
 @lru_cache(maxsize=2)
-def _nodes(
-    order: int, first: float, ratio: float, outer: float, points: int, bits: int
-) -> _Nodes:
+def _nodes(order: int, first: float, ratio: float, outer: float, points: int, bits: int) -> _Nodes:
     """The nodes and the matrix for one of `_BUCKETS`."""
     cuts = _cuts(first, ratio, min(0.5, 8 / math.sqrt(order + 1)), outer)
     with ctx.workprec(bits + 40):
@@ -111,7 +108,7 @@ def _log_sup(piece: Program, where: Sequence[Any]) -> float:
 
 
 def _strip_sup(piece: Program, centre: Any, half: Any, index: int, most: float) -> float:
-    """log sup|phi| on a strip of the ellipse, inf where it exceeds `most`."""
+    """The log of sup|phi| on a strip of the ellipse, inf where it exceeds `most`."""
     for rows in (1, 3, 9):
         found = _log_sup(piece, list(boxes(centre, half, index, rows)))
         if found < most:
@@ -142,9 +139,7 @@ def _sup(cut: Pieces, sign: int, first: float, ratio: float, outer: float) -> _S
     with ctx.workprec(64):
         # Any ellipse within 3 first of 0 lies here, that of the panel at 0 (ratio 1) too.
         grid = [(arb(2 * i + 1) / 8 - 1, arb(2 * j + 1) / 8) for i in range(8) for j in range(4)]
-        square = [
-            acb(4 * first * arb(a, 0.1251), 3 * first * arb(b, 0.1251)) for a, b in grid
-        ]
+        square = [acb(4 * first * arb(a, 0.1251), 3 * first * arb(b, 0.1251)) for a, b in grid]
         central = max(
             log_magnitude(piece.value(acb(arb(sign) * box.real, box.imag)))
             for box in square
@@ -229,7 +224,7 @@ def shared_expansions(
         plain = expansions(activation, q, 0, digits)
     entries = []
     with ctx.workprec(bits):
-        for j, (v, size) in enumerate(zip(q, sizes, strict=True)):
+        for j, size in enumerate(sizes):
             radius = ball_of_size([*logs[:, j], _log_tail(bounds, size, outer)])
             values = tuple(totals[n][j] + radius for n in range(order + 1))
             known = plain.entries[j]
@@ -237,14 +232,11 @@ def shared_expansions(
     return Expansions(tuple(q), tuple(entries))
 
 
-def _rule_errors(
-    nodes: _Nodes, sups: Sequence[_Sup], q: Float, order: int, points: int
-) -> Float:
+def _rule_errors(nodes: _Nodes, sups: Sequence[_Sup], q: Float, order: int, points: int) -> Float:
     """(panels of both sides, variances): logs of what the rules err by at most in any a_n."""
     nothing: Any = ((),) * 6
     panels = [
-        Panel(arb(c), arb(h), *nothing)
-        for c, h in zip(nodes.centres, nodes.halves, strict=True)
+        Panel(arb(c), arb(h), *nothing) for c, h in zip(nodes.centres, nodes.halves, strict=True)
     ]
     gauss = log_gauss_bounds(panels, np.array([1.0]), order)[:, 0, :]  # (panels, strips)
     rule = log_rule_error(panels, points)

@@ -17,37 +17,39 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from decimal import ROUND_UP, Context, Decimal
 from fractions import Fraction
-from itertools import pairwise
 from typing import Any
 
+import numpy as np
 from flint import arb, arb_mat, ctx, fmpz
 
 from dualc import ir
+from dualc.expand.bounds import added, bounds, sides, tolerances, upper
 from dualc.expand.grid import Expansions, expansions
 from dualc.expand.growth import growth, limiting_variance
 from dualc.expand.hermite import Expansion, expansion
 from dualc.expand.jumps import Jump, contributions, is_whole, jumps
-from dualc.expand.panels import pieces
+from dualc.expand.panels import Float, pieces
+from dualc.expand.shared import shared_expansions
 
 _DOMAIN = 10**4
 _POWERS = 4  # split off at most: E[phi''(u) phi''(v)] then needs no division by a variance
-_HIGHEST = 64  # automatic order: tails that still matter there (softsign) fall by powers of n
-_GOAL = 1e-6  # automatic order: relative L2 tail at q = 1, what float32 resolves a few times over
-_DIGITS = 26
+# Automatic order: relative L2 tails of phi and phi' at these variances. The orders tried for it:
+# most need a hundred or two, and tails that matter at the last (kinks) fall by powers of n.
+_GOALS = ((4.0, 2.0**-41), (100.0, 8e-7))
+_ORDERS = (64, 256, 1024)
+_HIGHEST, _GOAL = 64, 1e-6  # the same with a kink away from 0: at variance 1
+_DIGITS, _SHARED_DIGITS = 26, 22
+_BEYOND = 32  # degrees beyond the order, for bounds at |rho| < 1
 # (nodes, log2 of scale), until one is good. Measured with 192: 5e-16 for kinks anywhere and for
 # sinc.
 _TRIALS = ((96, -4), (192, -5), (192, 0), (192, -10))
-_GOOD = 1e-13
+_GOOD = 4.0  # times what the table may add
 _NEAREST = 24  # y/q* at the upper end where E[phi^2] ends being finite: q = 0.96 q*
 _LARGEST_EXPONENT = (
     128.0  # log E[phi^2] at the upper end of phi like exp(b x): beyond float32's range
 )
-_REGIONS = ("0", "1/100", "1", "10", "100", "10000")
-_BITS = (
-    62  # rows are rounded to 2**-62 of the largest entry, far below what float64 keeps of their sum
-)
+_BITS = 62
 
 
 @dataclass(frozen=True)
@@ -112,19 +114,39 @@ def _turn(activation: ir.Activation) -> Fraction:
 
 
 def automatic_order(activation: ir.Activation) -> int:
-    """The smallest order whose relative L2 tail at q = 1 is at most 1e-6, 64 at most.
+    """The smallest order that meets `_GOALS`, 1024 at most; with a kink away from 0, `_GOAL`.
 
-    The dual's error at rho = 1 is that tail, so up to variance 1 the series is right to 1e-6 of the
-    diagonal.
+    The error of dual at rho = 1 is its relative L2 tail, and that of dual_dot the tail of phi'.
     """
-    found = expansion(activation, 1, _HIGHEST, 24)
-    with ctx.workdps(40):
-        tail = found.square
-        for n, a in enumerate(found.coefficients):
-            tail -= a * a
-            if (tail / found.square).abs_upper() <= _GOAL:
-                return n
-    return _HIGHEST
+    high = float(_law(activation, -4).high)
+    variances = sorted({min(q, high / 2) for q, _ in _GOALS})
+    slope = not _has_jump(activation)
+    order = 0
+    for highest in _ORDERS:
+        found = shared_expansions(activation, variances, highest, _SHARED_DIGITS)
+        if found is None:
+            far = expansion(activation, 1, _HIGHEST, 24)
+            return _order_of(Expansions((arb(1),), (far,)), (_GOAL,), slope=False)
+        order = _order_of(found, [goal for _, goal in _GOALS], slope)
+        if order < highest:
+            break
+    return order
+
+
+def _order_of(found: Expansions, goals: Sequence[float], slope: bool) -> int:
+    """The smallest order at which all tails are at most the goals, or all there is."""
+    reached = 0
+    with ctx.workdps(60):
+        for q, entry, goal in zip(found.variances, found.entries, goals, strict=False):
+            parts = [(entry.square, 0)] + ([(entry.slope_square * q, 1)] if slope else [])
+            for whole, power in parts:
+                tail = whole
+                for n, a in enumerate(entry.coefficients):
+                    tail -= n**power * a * a
+                    if (tail / whole).abs_upper() <= goal:
+                        break
+                reached = max(reached, n)
+    return reached
 
 
 def _float(value: Any) -> Fraction:
@@ -165,84 +187,38 @@ def _rows(found: Expansions, angles: Sequence[Any], law: Law, powers: Sequence[i
     return arb_mat(values) * arb_mat(cosines)
 
 
-def _without(found: tuple[Jump, ...], whole: bool, q: Any, entry: Expansion) -> Expansion:
-    """The expansion less what kinks away from 0 give: smooth in sqrt(q)."""
-    if not found:
-        return entry
-    given = contributions(found, q, len(entry.coefficients) - 1, whole)
-    return replace(
-        entry, coefficients=tuple(a - g for a, g in zip(entry.coefficients, given, strict=True))
-    )
+def _without(found: tuple[Jump, ...], whole: bool, q: Any, entry: Expansion, top: int) -> Expansion:
+    """The expansion to degree `top` less what kinks away from 0 give: smooth in sqrt(q)."""
+    kept = entry.coefficients[: top + 1]
+    if found:
+        given = contributions(found, q, top, whole)
+        kept = tuple(a - g for a, g in zip(kept, given, strict=True))
+    return replace(entry, coefficients=kept)
 
 
-def _rounded(rows: Any) -> tuple[tuple[float, ...], ...]:
-    """Rows as floats, rounded to 2**-62 of the largest entry, trailing noise dropped."""
+def _rounded(rows: Any, eta: Float) -> tuple[tuple[float, ...], ...]:
+    """Rows as short decimals, wrong by eta/32 an entry, trailing zeros dropped.
+
+    Never finer than 2**-62 of the largest entry, far below what float64 keeps of their sum.
+    """
     table = [[_float(value) for value in row] for row in rows.table()]
-    largest = max(abs(value) for row in table for value in row)
-    quantum = Fraction(2) ** (math.frexp(float(largest))[1] - _BITS)
+    largest = max(float(abs(value)) for row in table for value in row)
+    finest = math.floor(-math.log10(largest * 2.0**-_BITS)) if largest else 0
     result = []
-    for row in table:
-        kept = [float(round(value / quantum) * quantum) for value in row]
-        while len(kept) > 1 and abs(kept[-1]) <= 16 * float(quantum):
+    for row, tolerance in zip(table, eta, strict=True):
+        digits = min(finest, math.ceil(-math.log10(tolerance / 32)))
+        unit = Fraction(10) ** digits
+        kept = [float(round(value * unit) / unit) for value in row]
+        while len(kept) > 1 and abs(kept[-1]) <= (16 / unit if digits == finest else 0):
             kept.pop()
         result.append(tuple(kept))
     return tuple(result)
-
-
-@dataclass(frozen=True)
-class _Error:
-    """At one variance, all relative to sqrt(E[phi^2]) or sqrt(E[phi'^2]): upper bounds."""
-
-    q: float
-    tail: float
-    slope_tail: float
-    table: float
-    slope_table: float
 
 
 def _interpolated(rows: Sequence[Sequence[float]], angles: Sequence[Any], count: int) -> Any:
     """(order + 1, angles): the rows' Chebyshev sums."""
     full = [[arb(c) for c in row] + [arb(0)] * (count - len(row)) for row in rows]
     return arb_mat(full) * arb_mat([[(m * a).cos() for a in angles] for m in range(count)])
-
-
-def _errors(
-    found: Expansions,
-    smooth: Sequence[Expansion] | None,
-    table: Any,
-    law: Law,
-    powers: Sequence[int],
-    order: int,
-) -> list[_Error]:
-    result = []
-    for j, (q, entry) in enumerate(zip(found.variances, found.entries, strict=True)):
-        a = entry.coefficients
-        # Where the exact terms are everything, the table is 0 and so is its error.
-        wrong = [arb(0)] * len(powers)
-        if smooth is not None:
-            b = smooth[j].coefficients
-            wrong = [table[n, j] * law.split(q, p) - b[n] for n, p in enumerate(powers)]
-        kept = range(order + 1)
-        tail = entry.square - sum((a[n] * a[n] for n in kept), arb(0))
-        slope_tail = entry.slope_square - sum((n * a[n] * a[n] for n in kept), arb(0)) / q
-        table_error = sum((wrong[n] * wrong[n] for n in kept), arb(0))
-        slope_error = sum((n * wrong[n] * wrong[n] for n in kept), arb(0)) / q
-        result.append(
-            _Error(
-                float(q),
-                _root(tail / entry.square),
-                _root(slope_tail / entry.slope_square),
-                _root(table_error / entry.square),
-                _root(slope_error / entry.slope_square),
-            )
-        )
-    return result
-
-
-def _root(value: Any) -> float:
-    """An upper bound of the square root of a number that is not negative; inf if not finite."""
-    upper = arb(value.abs_upper()) if value.is_finite() else arb.pos_inf()
-    return float(upper.sqrt()) * (1 + 1e-12) if upper.is_finite() else math.inf
 
 
 def _has_jump(activation: ir.Activation) -> bool:
@@ -252,75 +228,6 @@ def _has_jump(activation: ir.Activation) -> bool:
             not cut.programs[i].value(kink).overlaps(cut.programs[i + 1].value(kink))
             for i, kink in enumerate(cut.kinks)
         )
-
-
-_NOTE = (
-    "{unit}; ball arithmetic at {count} variances from {low:.2g} to {high:.2g}, the region's and"
-    " one neighbour on either side, between them by continuity; the truncation"
-    " part falls like |rho|**{power}"
-)
-
-
-def _bounds(
-    activation: ir.Activation, errors: Sequence[_Error], order: int, high: float
-) -> tuple[ir.Bound, ...]:
-    """One bound per function and region: tail^2 + 2 table + table^2, worst over its variances."""
-    jump = _has_jump(activation)
-    result = []
-    ordered = _certified(sorted(errors, key=lambda e: e.q))
-    for low, top in pairwise(_REGIONS):
-        if float(Fraction(low)) >= high:
-            break
-        top = top if float(Fraction(top)) < high else repr(high)
-        inside = [i for i, e in enumerate(ordered) if Fraction(low) <= e.q <= Fraction(top)]
-        if not inside:
-            continue
-        if len(ordered) < len(errors):
-            low = repr(max(float(Fraction(low)), ordered[0].q))
-        chosen = ordered[max(inside[0] - 1, 0) : inside[-1] + 2]
-        for function in ("dual", "dual_dot"):
-            slope = function == "dual_dot"
-            tail = max(e.slope_tail if slope else e.tail for e in chosen)
-            table = max(e.slope_table if slope else e.table for e in chosen)
-            unit = (
-                "in units of sqrt(dual_dot_diag(q11) dual_dot_diag(q22))"
-                if slope
-                else "in units of sqrt(k11 k22)"
-            )
-            note = _NOTE.format(
-                unit=unit,
-                count=len(chosen),
-                low=chosen[0].q,
-                high=chosen[-1].q,
-                power=order + (not slope),
-            )
-            bound = tail * tail + 2 * table + table * table
-            text: str | None = None if not math.isfinite(bound) else _up(bound)
-            if slope and jump:
-                text, note = (
-                    None,
-                    "uncertified: phi jumps, so dual_dot is no convergent series at rho = +-1",
-                )
-            result.append(ir.Bound(function, low, top, "1", text, note))
-    return tuple(result)
-
-
-def _certified(ordered: Sequence[_Error]) -> Sequence[_Error]:
-    """From the first variance on from which every tail is known to two digits.
-
-    Below it phi is 0 within so many sqrt(q) (softshrink) that E[phi^2] is beneath the quadrature's
-    radius.
-    """
-    first = 0
-    for i, error in enumerate(ordered):
-        if not max(error.tail, error.slope_tail) <= 1.01:
-            first = i + 1
-    return ordered[first:]
-
-
-def _up(value: float) -> str:
-    """Three digits, rounded up."""
-    return format(Decimal(value).normalize(Context(prec=3, rounding=ROUND_UP)), "E")
 
 
 def series_table(activation: ir.Activation, order: int | None) -> ir.SeriesTable:
@@ -346,43 +253,68 @@ def series_table(activation: ir.Activation, order: int | None) -> ir.SeriesTable
 def _trial(
     activation: ir.Activation, order: int, nodes: int, law: Law
 ) -> tuple[float, ir.SeriesTable]:
-    """The table of one law, and its worst error between the nodes relative to sqrt(E[phi^2])."""
-    rows_order = order + 2
-    with ctx.workprec(int(3.33 * _DIGITS) + 2 * rows_order + 80):
-        cut = pieces(activation)
-        found_jumps = jumps(cut)
-        whole = is_whole(cut, found_jumps)
-        # Chebyshev nodes at odd multiples of pi/(2 nodes), checks half way between them and at the
-        # upper end.
+    """The table of one law, and what it adds to the bounds in multiples of what it may add."""
+    # Chebyshev nodes at odd multiples of pi/(2 nodes), checks half way between them and at the
+    # upper end.
+    with ctx.workprec(200):
         both = [arb.pi() * k / (2 * nodes) for k in range(1, 2 * nodes + 1)]
-        found = expansions(activation, law.variances(both), rows_order, _DIGITS)
-        smooth = [
-            _without(found_jumps, whole, q, e)
-            for q, e in zip(found.variances, found.entries, strict=True)
-        ]
-        at_nodes = Expansions(found.variances[::2], tuple(smooth[::2]))
-        powers = _powers(at_nodes, rows_order)
-        rows: tuple[tuple[float, ...], ...] = ((0.0,),) * (rows_order + 1)
-        if not whole:
-            rows = _rounded(_rows(at_nodes, both[::2], law, powers))
-        table_values = _interpolated(rows, both, nodes)
-        errors = _errors(found, None if whole else smooth, table_values, law, powers, order)
-        high = law.high / (1 + law.limit * law.high)
+        variances = law.variances(both)
+    found = shared_expansions(activation, variances, order + 2 + _BEYOND, _SHARED_DIGITS)
+    precision = 160
+    if found is None:
+        found = expansions(activation, variances, order + 2, _DIGITS)
+        precision = int(3.33 * _DIGITS) + 2 * order + 84
+    with ctx.workprec(precision):
+        return _fitted(activation, order, both, law, found)
+
+
+def _fitted(
+    activation: ir.Activation, order: int, both: Sequence[Any], law: Law, found: Expansions
+) -> tuple[float, ir.SeriesTable]:
+    cut = pieces(activation)
+    found_jumps = jumps(cut)
+    whole = is_whole(cut, found_jumps)
+    q, count = found.variances, len(both) // 2
+    smooth = [
+        _without(found_jumps, whole, v, e, order + 2) for v, e in zip(q, found.entries, strict=True)
+    ]
+    at_nodes = Expansions(q[::2], tuple(smooth[::2]))
+    powers = _powers(at_nodes, order + 2)
+    sizes = sides(q, found.entries, order, _has_jump(activation))
+    rows: tuple[tuple[float, ...], ...] = ((0.0,),) * (order + 3)
+    extra = [0.0] * len(sizes)  # where the exact terms are everything, the table is 0, so its error
+    if not whole:
+        split = {p: [law.split(v, p) for v in q] for p in sorted(set(powers))}
+        factors = np.array([[float(s) for s in split[p]] for p in powers])
+        eta = tolerances(sizes, factors)
+        rows = _rounded(_rows(at_nodes, both[::2], law, powers), eta)
+        values = _interpolated(rows, both, count)
+        errors = np.array(
+            [
+                [
+                    upper(values[n, j] * split[p][j] - smooth[j].coefficients[n])
+                    for j in range(len(q))
+                ]
+                for n, p in enumerate(powers)
+            ]
+        )
+        extra = [added(side, errors, eta) for side in sizes]
+    high = float(law.high / (1 + law.limit * law.high))
     table = ir.SeriesTable(
         order=order,
-        nodes=nodes,
+        nodes=count,
         powers=powers,
         rows=tuple(tuple(repr(c) for c in row) for row in rows),
-        bounds=_bounds(activation, errors, order, float(high)),
+        bounds=bounds(sizes, extra, np.array([float(v) for v in q]), high),
         scale=repr(float(law.scale)),
         turn=repr(float(law.turn)),
         degree=law.degree,
         rate=repr(law.rate),
         limit=repr(float(law.limit)),
-        q_high=repr(float(high)),
+        q_high=repr(high),
         kinks=tuple(
             tuple(repr(float(_float(v))) for v in (j.place, *j.sizes)) for j in found_jumps
         ),
         whole=whole,
     )
-    return 0.0 if whole else max(e.table for e in errors), table
+    return max(extra), table
