@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 from jax import lax
 
-from dualc.emit.support import normal_pdf, root
+from dualc.emit.support import _product, normal_pdf, root
 
 Array = Any
 
@@ -150,6 +150,21 @@ def _standardised(place: Any, q: Array) -> Array:
     return place / jnp.maximum(root(q), reach)
 
 
+def _density_of(place: Any, q: Array) -> Array:
+    """The normal density at place/sqrt(q), the rounding of the exponent put right."""
+    place = jnp.asarray(place, q.dtype)
+    highest = _farthest(q.dtype)
+    reach = jnp.square(place / highest)
+    safe = jnp.maximum(q, jnp.maximum(reach, _tiny(q.dtype)))
+    exponent = 0.5 * (place * place / safe)
+    square, *rest = _product(place, place)
+    back, *back_rest = _product(2 * exponent, safe)
+    left = ((square - back) + (rest[0] - back_rest[0])) + (rest[1] - back_rest[1])
+    small = lax.stop_gradient(0.5 * left / safe)
+    value = jnp.exp(-exponent) * (1 - jnp.clip(small, -1e-2, 1e-2))
+    return value / math.sqrt(2 * math.pi)
+
+
 def _farthest(dtype: Any) -> float:
     return 16.0 if dtype == jnp.float32 else 45.0
 
@@ -163,13 +178,14 @@ def _half_cell(
     factors: Any,
     inner: Array,
     outer: Array | None,
-    shape: Array,
+    density: Array,
     weight: Callable[[Array], Array] | None = None,
 ) -> Array:
     """The integral of prod P(start + scale (z - inner)) over inner < z < outer, z ~ N(0, 1).
 
-    factors: (coefficients of P, scale, start); weight: one more, of z - inner. inner >= 0. Nothing
-    is left out but what is beyond the reach of the dtype. One rule serves all cells.
+    factors: (coefficients of P, scale, start); weight: one more, of z - inner. inner >= 0.
+    density: the normal one at inner. Nothing is left out but what is beyond the reach of the
+    dtype; one rule serves all cells.
     """
     nats = _nats(inner.dtype)
     length = 2 * nats / (inner + jnp.sqrt(inner * inner + 2 * nats))
@@ -186,8 +202,10 @@ def _half_cell(
         return (value,)
 
     nodes = 14 if inner.dtype == jnp.float32 else 30
-    (total,) = _total(term, nodes, (jnp.zeros_like(shape),))
-    return total * length * normal_pdf(inner)
+    shapes = (jnp.shape(x) for x in (density, length, *(x for _, *pair in factors for x in pair)))
+    zero = jnp.zeros(jnp.broadcast_shapes(*shapes), inner.dtype)
+    (total,) = _total(term, nodes, (zero,))
+    return total * length * density
 
 
 def _polynomial(coefficients: tuple[Any, ...], y: Array) -> Array:
@@ -205,9 +223,13 @@ def _mirrored(f: Pieces) -> Pieces:
 
 
 class _Cell(NamedTuple):
-    """A piece within x > 0: its ends over sqrt(q) (None: infinity), P about the lower end."""
+    """A piece within x > 0, its ends over sqrt(q) (None: infinity), P about the lower end.
+
+    density: the normal one at the lower end.
+    """
 
     low: Array
+    density: Array
     high: Array | None
     coefficients: tuple[Any, ...]
 
@@ -215,32 +237,65 @@ class _Cell(NamedTuple):
 def _cells(f: Pieces, r: int, q: Array) -> list[_Cell]:
     """The pieces of f^(r) within x > 0, those left out that are known to be empty or 0."""
     cells = []
-    at: Any
     ends = (None, *f.places, None)
     for low, high, polynomial in zip(ends[:-1], ends[1:], f.polynomials, strict=True):
         rate = _derivative(polynomial, r)
-        if _absent(rate) or (high is not None and _known(high) and high <= 0):
-            continue
-        if low is None or (_known(low) and low <= 0):
-            inner, at = jnp.zeros_like(q), 0.0
-        elif _known(low):
-            inner, at = _standardised(low, q), low
-        else:
-            inner = jnp.maximum(_standardised(low, q), 0.0)
-            at = jnp.maximum(jnp.asarray(low, q.dtype), 0.0)
-        outer = None if high is None else jnp.maximum(_standardised(high, q), 0.0)
-        cells.append(_Cell(inner, outer, _shifted(rate, at)))
+        if not _absent(rate) and not (high is not None and _known(high) and high <= 0):
+            cells.append(_cell(low, high, rate, q))
     return cells
+
+
+def _cell(low: Any, high: Any, polynomial: tuple[Any, ...], q: Array) -> _Cell:
+    """The part with x > 0 of the polynomial between low and high (None: infinity)."""
+    outer = None if high is None else jnp.maximum(_standardised(high, q), 0.0)
+    if low is None or (_known(low) and low <= 0):
+        density = jnp.full_like(q, 1 / math.sqrt(2 * math.pi))
+        return _Cell(jnp.zeros_like(q), density, outer, polynomial)
+    at = low if _known(low) else jnp.maximum(jnp.asarray(low, q.dtype), 0.0)
+    return _Cell(_standardised(at, q), _density_of(at, q), outer, _shifted(polynomial, at))
 
 
 def _smooth_mean(f: Pieces, r: int, q: Array) -> Array:
     """E[f^(r)(u)], f^(r) taken almost everywhere."""
     total = jnp.zeros_like(q)
-    for g, sign in ((f, 1), (_mirrored(f), (-1) ** r)):
-        for cell in _cells(g, r, q):
-            factors = [(cell.coefficients, root(q), 0.0)]
-            total = total + sign * _half_cell(factors, cell.low, cell.high, q)
+    core, sides = _central(f)
+    cells = [
+        (cell, (-1) ** (r * turned)) for turned, g in enumerate(sides) for cell in _cells(g, r, q)
+    ]
+    if core is not None:
+        polynomial, half_width = core
+        even = tuple(0.0 if n % 2 else 2 * c for n, c in enumerate(_derivative(polynomial, r)))
+        if not _absent(even):
+            cells.append((_cell(None, half_width, even, q), 1))
+    for cell, sign in cells:
+        factors = [(cell.coefficients, root(q), 0.0)]
+        total = total + sign * _half_cell(factors, cell.low, cell.high, cell.density)
     return total
+
+
+def _central(f: Pieces) -> tuple[tuple[tuple[Any, ...], Any] | None, tuple[Pieces, Pieces]]:
+    """((P, c), (f, x -> f(-x))): f = P on [-c, c], which is cut out of the other two.
+
+    Put together at x and -x, the odd part of P leaves no rounding errors in a mean. None if the
+    places do not say which piece holds 0.
+    """
+    if not _known(*f.places) or 0 in f.places:
+        return None, (f, _mirrored(f))
+    index = sum(t < 0 for t in f.places)
+    ends = [-t for t in f.places[index - 1 : index] if index > 0] + list(
+        f.places[index : index + 1]
+    )
+    half_width = min(ends) if ends else None
+    sides = []
+    for g, i in ((f, index), (_mirrored(f), len(f.places) - index)):
+        rest = [t for t in g.places[i:] if t != half_width]
+        if half_width is None:
+            sides.append(Pieces((), ((0.0,),)))
+        elif len(rest) == len(g.places[i:]):  # the piece goes on
+            sides.append(Pieces((half_width, *rest), ((0.0,), *g.polynomials[i:])))
+        else:
+            sides.append(Pieces((half_width, *rest), ((0.0,), *g.polynomials[i + 1 :])))
+    return (f.polynomials[index], half_width), (sides[0], sides[1])
 
 
 def pieces_mean(f: Pieces, q: Array) -> Array:
@@ -262,7 +317,7 @@ def _mass_mean(f: Pieces, r: int, q: Array) -> Array | None:
     for place, a, jump in _jumps(f):
         if a < r:
             h = _standardised(place, q)
-            value = _hermite(r - 1 - a, h) * normal_pdf(h) * _half_power(q, a) * jump
+            value = _hermite(r - 1 - a, h) * _density_of(place, q) * _half_power(q, a) * jump
             total = value if total is None else total + value
     return total
 
@@ -301,7 +356,7 @@ def pieces_moment(f: Pieces, g: Pieces, q12: Array, q11: Array, q22: Array, d: A
     sign = jnp.where(q12 < 0, -1.0, 1.0).astype(q12.dtype)
     scale = root(q11) * root(q22)
     tau = _half_tangent(q12, scale, d)
-    rho = sign * (1 - tau) * (1 + tau) / (1 + tau * tau)
+    rho = jnp.clip(q12 / jnp.where(scale > 0, scale, 1.0), -1.0, 1.0)
     kinks = _kinks(f, g, q11, q22, sign)
     value = _taylor_at_zero(f, g, q12, q11, q22, rho, depth)
     if not kinks.left or not kinks.right:
@@ -309,12 +364,12 @@ def pieces_moment(f: Pieces, g: Pieces, q12: Array, q11: Array, q22: Array, d: A
     if not _has_pole(f, depth) or not _has_pole(g, depth):
         floor = jnp.maximum(tau, math.exp(-_nats(tau.dtype)) * jnp.minimum(1.0, _reach(kinks)))
         window = _window(kinks, floor, jnp.ones_like(tau))
-        return value + _remainder(kinks, tau, window, jnp.zeros_like(tau) > 0)
+        return value + _remainder(kinks, rho, tau, window, jnp.zeros_like(tau) > 0)
     near = tau < _switch(f, g, kinks, q12)
     at_pole = _taylor_at_pole(f, g, q12, q11, q22, scale, sign, tau, depth)
     low = jnp.where(near, 0.0, tau)
     window = _window(kinks, low, jnp.where(near, tau, 1.0))
-    rest = _remainder(kinks, tau, window, near)
+    rest = _remainder(kinks, rho, tau, window, near)
     return jnp.where(near, at_pole - rest, value + rest)
 
 
@@ -407,6 +462,8 @@ def _switch(f: Pieces, g: Pieces, kinks: _Kinks, q12: Array) -> Array:
     if _parity(f) and _parity(g):
         return positive
     layer = jnp.minimum(jnp.minimum(furthest[0], furthest[1]), 1.0)
+    if not kinks.whole:  # the kernel has one sign
+        layer = jnp.ones_like(layer)
     return jnp.where(q12 < 0, layer, positive)
 
 
@@ -446,11 +503,11 @@ def _taylor_at_pole(
     step = -2 * scale * square / (1 + square)  # |q12| - sqrt(q11 q22)
     total = jnp.zeros_like(q12)
     for r in range(depth + 1):
-        value = jnp.where(
-            sign > 0,
-            _joint_mean(f, g, r, q11, q22),
-            _joint_mean(f, _mirrored(g), r, q11, q22),
-        )
+        value = _joint_mean(f, g, r, q11, q22)
+        if _parity(g):
+            value = value * jnp.where(sign > 0, 1, _parity(g)).astype(value.dtype)
+        else:
+            value = jnp.where(sign > 0, value, _joint_mean(f, _mirrored(g), r, q11, q22))
         total = total + lax.integer_pow(step, r) / math.factorial(r) * value
         if r > 0:
             relative = lax.integer_pow(-2 * square / (1 + square), r) / math.factorial(r)
@@ -461,20 +518,28 @@ def _taylor_at_pole(
 
 def _joint_mean(f: Pieces, g: Pieces, r: int, q11: Array, q22: Array) -> Array:
     """E[f^(r)(sqrt(q11) z) g^(r)(sqrt(q22) z)], the derivatives taken almost everywhere."""
-    shape = q11 * q22
-    total = jnp.zeros_like(shape)
-    for one, two in ((f, g), (_mirrored(f), _mirrored(g))):
+    parity = _parity(f) * _parity(g)
+    total = jnp.zeros_like(q11 * q22)
+    if parity == -1:
+        return total
+    for one, two in ((f, g),) if parity else ((f, g), (_mirrored(f), _mirrored(g))):
         for left in _cells(one, r, q11):
             for right in _cells(two, r, q22):
-                inner = jnp.maximum(left.low, right.low)
-                highs = [high for high in (left.high, right.high) if high is not None]
-                outer = reduce(jnp.minimum, highs) if highs else None
-                factors = [
-                    (left.coefficients, root(q11), root(q11) * (inner - left.low)),
-                    (right.coefficients, root(q22), root(q22) * (inner - right.low)),
-                ]
-                total = total + _half_cell(factors, inner, outer, shape)
-    return total
+                total = total + _joint_cell(left, right, q11, q22)
+    return (1 + parity) * total
+
+
+def _joint_cell(left: _Cell, right: _Cell, q11: Array, q22: Array) -> Array:
+    """The mean of both polynomials where the cells overlap."""
+    highs = [high for high in (left.high, right.high) if high is not None]
+    outer = reduce(jnp.minimum, highs) if highs else None
+    inner = jnp.maximum(left.low, right.low)
+    density = jnp.minimum(left.density, right.density)
+    factors = [
+        (left.coefficients, root(q11), root(q11) * (inner - left.low)),
+        (right.coefficients, root(q22), root(q22) * (inner - right.low)),
+    ]
+    return _half_cell(factors, inner, outer, density)
 
 
 def _joint_masses(f: Pieces, g: Pieces, r: int, q11: Array, q22: Array, sign: Array) -> Array:
@@ -485,7 +550,7 @@ def _joint_masses(f: Pieces, g: Pieces, r: int, q11: Array, q22: Array, sign: Ar
             h = _standardised(place, q11)
             value = _at(g, r, sign * h, q22) * (sign if r % 2 else 1)
             size = jump * _half_power(q11, a) * _half_power(q22, r)
-            total = total + size * normal_pdf(h) * value
+            total = total + size * _density_of(place, q11) * value
     return total
 
 
@@ -546,7 +611,9 @@ def _key(place: Any) -> Any:
     return place if _known(place) else id(place)
 
 
-def _remainder(kinks: _Kinks, tau: Array, window: tuple[Array, Array, Array], near: Array) -> Array:
+def _remainder(
+    kinks: _Kinks, rho: Array, tau: Array, window: tuple[Array, Array, Array], near: Array
+) -> Array:
     """The integral of (q12 - t)^n/n! times the kernel from |t| = q12 to the anchor.
 
     Its nodes: from rho = 0 equidistant layers in log(tau), from rho = +-1 in a root of tau.
@@ -556,7 +623,12 @@ def _remainder(kinks: _Kinks, tau: Array, window: tuple[Array, Array, Array], ne
     positive = (high > low) & (high > 0)
     high = jnp.where(positive, high, 1.0)
     low = jnp.where(positive, low, 1.0)
-    logarithm = jnp.log(jnp.where(near, 1.0, low) / high)
+    # log(tau) = -atanh|rho|, to full relative accuracy where an odd moment is as small as rho.
+    small = jnp.minimum(jnp.abs(rho), 0.5)
+    from_rho = 0.5 * jnp.log1p(-2 * small / (1 + small))
+    log_high = jnp.log(high)
+    logarithm = jnp.log(jnp.where(near, 1.0, low)) - log_high
+    logarithm = jnp.where((low == tau) & (jnp.abs(rho) < 0.5), from_rho - log_high, logarithm)
     width = high - low
     square_tau = tau * tau
     # What all share is put back at the end: the parts of a tiny result are not to underflow.
@@ -564,7 +636,7 @@ def _remainder(kinks: _Kinks, tau: Array, window: tuple[Array, Array, Array], ne
 
     def term(node: Array) -> tuple[Array]:
         cubed = node * node * node
-        at = jnp.where(near, low + width * cubed, high * jnp.exp(logarithm * node))
+        at = jnp.where(near, low + width * cubed, jnp.exp(log_high + logarithm * node))
         at = jnp.maximum(at, tiny)
         rate = jnp.where(near, width * (3 * node * node), -logarithm * at)
         z = at * at
@@ -657,7 +729,7 @@ def _equal_orders(
 
 
 def _exponent_of(h: Array, k: Array, z: Array) -> Array:
-    """alpha (h^2 + k^2) - gamma h k as a sum of what is positive."""
+    """The exponent alpha (h^2 + k^2) - gamma h k as a sum of what is positive."""
     return (h * h + k * k) / 4 + jnp.square(h + k) * z / 8 + jnp.square(h - k) / (8 * z)
 
 
@@ -714,9 +786,8 @@ def mass_mass(s: Any, t: Any, q12: Array, q11: Array, q22: Array, d: Array) -> A
 
 def _density(place: Any, q: Array) -> Array:
     """The density of N(0, q)."""
-    h = _standardised(place, q)
     present = q > 0
-    value = normal_pdf(h) / root(jnp.where(present, q, 1.0))
+    value = _density_of(place, q) / root(jnp.where(present, q, 1.0))
     at_zero = jnp.where(jnp.asarray(place, q.dtype) == 0, jnp.inf, 0.0)
     return jnp.where(present, value, at_zero)
 
@@ -778,5 +849,5 @@ def _upper_mean(
             return jnp.ones_like(z) if weight is None else weight(start + spread * z)
 
         factors = [(_shifted(polynomial, base), spread, first)]
-        total = total + _half_cell(factors, inner, outer, shape, part)
+        total = total + _half_cell(factors, inner, outer, normal_pdf(inner), part)
     return total
