@@ -170,6 +170,53 @@ def test_angles_are_right_to_two_eps(dtype: Any) -> None:
     assert worst(jax.jit(s.odd_angle), mp.atan2, x, y) < 1
 
 
+def units_in_the_last_place(got: Any, truth: Real) -> float:
+    """|got - truth| in units of the last place of truth's binade."""
+    return float(abs(exact(got) - truth)) / float(np.spacing(np.abs(got.dtype.type(truth))))
+
+
+@both_dtypes
+def test_angles_are_within_one_unit_in_the_last_place(dtype: Any) -> None:
+    # Seen over a million points: 0.97 in float32, 0.93 in float64 (the library: 1.34 and 0.51).
+    # Denser where the reduction changes (tangents 1/2, 1) and where the binade of the angle does.
+    draw = np.random.default_rng(4)
+    turn = np.concatenate(
+        [
+            draw.uniform(0, math.pi, 300),
+            np.repeat([math.atan(0.5), math.pi / 4, math.atan(2), math.pi / 2, 0.25, 0.5, 1], 40)
+            * (1 + draw.normal(size=280) * 1e-3),
+            math.pi - 10 ** draw.uniform(-6, -1, 60),
+        ]
+    )
+    y, x = np.sin(turn).astype(dtype), np.cos(turn).astype(dtype)
+    one = np.ones_like(y)
+    angle = np.asarray(jax.jit(s.angle)(y, x, one, one))
+    odd = np.asarray(jax.jit(s.odd_angle)(x, y))
+    for a, o, *point in zip(angle, odd, y, x, strict=True):
+        v, u = map(exact, point)
+        assert units_in_the_last_place(a, mp.atan2(v, u)) < 1
+        assert units_in_the_last_place(o, mp.atan2(u, v)) < 1
+
+
+@both_dtypes
+def test_angles_of_huge_tiny_and_infinite_numbers(dtype: Any) -> None:
+    info = np.finfo(dtype)
+    tiny, huge, inf = float(info.tiny), float(info.max), math.inf
+    odd = jax.jit(s.odd_angle)
+    for x, y in ((tiny, tiny), (huge, huge), (inf, inf), (-inf, inf)):
+        assert odd(dtype(x), dtype(y)) == dtype(math.copysign(math.pi / 4, x))
+    for x, y in ((1.0, inf), (0.0, huge), (0.0, tiny)):
+        assert abs(odd(dtype(x), dtype(y))) <= tiny * 8
+    assert odd(dtype(inf), dtype(1)) == odd(dtype(huge), dtype(1)) == dtype(math.pi / 2)
+    assert odd(dtype(tiny * 8), dtype(1)) == dtype(tiny * 8)  # no remainder there, none needed
+    assert odd(dtype(tiny * 3), dtype(tiny * 4)) == pytest.approx(
+        math.atan(0.75), rel=float(info.eps)
+    )
+    assert np.isnan(odd(dtype(math.nan), dtype(1)))
+    assert np.isnan(odd(dtype(1), dtype(math.nan)))
+    assert np.isnan(s.root(dtype(math.nan)))
+
+
 @both_dtypes
 def test_angles_at_the_origin_and_on_the_axis(dtype: Any) -> None:
     zero, one = jnp.asarray(0, dtype), jnp.asarray(1, dtype)
@@ -296,6 +343,27 @@ def test_exponential_products_overflow_to_infinity_and_never_to_nan(name: str) -
         assert error(value, EXPONENTIALS[name](*map(exact, point))) < 4
     assert not np.any(np.isnan(gradients))
     assert not np.any(still)
+
+
+@both_dtypes
+def test_a_weight_rescues_what_would_under_or_overflow(dtype: Any) -> None:
+    far = 100.0 if dtype is np.float32 else 800.0
+    for shape, name in ((s.exp_cosh, "exp_cosh"), (s.exp_sinh, "exp_sinh")):
+        run = jax.jit(partial(s.weighted, shape))
+        for a, c, weight in (
+            (far, 0.5, 1e30), (far, 3.0, -1e30), (-far, -2.0, 1e-30), (3.0, -2.5, 0.7),
+        ):  # fmt: skip
+            point = tuple(map(dtype, (a, c, weight)))
+            truth = exact(point[2]) * EXPONENTIALS[name](*map(exact, point[:2]))
+            got = run(*point)
+            assert error(got, truth) < 4 or abs(truth) > float(np.finfo(dtype).max) * 1e-30
+        for a, c in ((-1e4, 0.5), (-1e4, 0.0), (1e4, -3.0)):
+            assert run(dtype(a), dtype(c), dtype(0)) == 0
+        gradient = jax.grad(partial(s.weighted, shape), (0, 1, 2))
+        a, c, weight = map(jnp.asarray, (0.7, -1.3, 0.4))
+        other = s.exp_sinh if shape is s.exp_cosh else s.exp_cosh
+        truth = (-weight * shape(a, c), weight * other(a, c), shape(a, c))
+        np.testing.assert_allclose(gradient(a, c, weight), truth, rtol=1e-15)
 
 
 @every_exponential
@@ -728,6 +796,28 @@ def test_the_parts_of_log_two_are_short_and_add_up() -> None:
             rest -= part
         dtype = np.float32 if mantissa == 23 else np.float64
         assert parts[2] == float(dtype(float(rest)))
+
+
+def test_the_parts_of_an_eighth_turn_add_up_and_their_multiples_are_exact() -> None:
+    for mantissa, (first, second) in s._EIGHTH.items():
+        dtype = np.float32 if mantissa == 23 else np.float64
+        for value in (first, 2 * first, 3 * first, second):
+            assert float(dtype(value)) == value
+        assert second == float(dtype(float(mp.pi / 4 - mp.mpf(first))))
+        assert abs(second) < 2.0**-20
+
+
+@pytest.mark.parametrize("bits", [27, 56])
+def test_the_polynomial_of_the_arctangent_is_as_good_as_it_says(bits: int) -> None:
+    coefficients = s._arctan_polynomial(bits)
+    for t in map(mp.mpf, (1e-3, 0.1, 0.25, 0.4, 0.47, 0.5)):
+        value = t + t**3 * sum(c * t ** (2 * k) for k, c in enumerate(coefficients))
+        assert abs(value / mp.atan(t) - 1) < mp.mpf(2) ** -bits
+    # A polynomial summed in pairs is the polynomial.
+    x = jnp.asarray([0.3, -1.7])
+    np.testing.assert_allclose(
+        s._estrin((1.0, 2.0, 3.0, 4.0, 5.0), x), s._horner((1.0, 2.0, 3.0, 4.0, 5.0), x)
+    )
 
 
 @pytest.mark.parametrize("bits", [24, 53])

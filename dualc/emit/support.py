@@ -63,9 +63,11 @@ def kernel(
 def _apart(value: Callable[..., Array]) -> Callable[..., Array]:
     """`value`, computed apart from the functions it shares square roots and quotients with.
 
-    Where one jitted function returns dual and dual_dot, XLA on CPU writes what both need and calls
-    expensive to memory, in loops of their own: twice the time of two loops that each do it all.
-    So the two must not look alike. q11 >= 0 in the domain, which XLA does not know.
+    XLA on CPU writes what it calls expensive (square roots, quotients, exponentials) and finds
+    used twice to memory, in a loop of its own, which costs more than to compute it twice. Hence,
+    throughout this file, a cheap operation after an expensive one whose result is used often; and
+    dual and dual_dot, where one jitted function returns both, must not look alike. q11 >= 0 in the
+    domain, which XLA does not know.
     """
 
     def other(q12: Array, q11: Array, *rest: Array) -> Array:
@@ -404,7 +406,8 @@ def _root_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Arr
 def _normalised(y: Array, x: Array) -> tuple[Array, Array, Array]:
     """(y, x) times a power of two that keeps x^2 + y^2 in range, and that power; 0 stays 0."""
     bias = _format(x.dtype)[1]
-    size = jnp.maximum(jnp.abs(y), jnp.abs(x))
+    height, width = jnp.abs(y), jnp.abs(x)
+    size = jnp.where(height < width, width, height)
     large, small = 2.0 ** (bias // 3), 2.0 ** -(bias // 3)
     outer = jnp.where(size < small, large, jnp.where(size > large, small, 1.0))
     scale = (outer * outer).astype(x.dtype)
@@ -425,60 +428,68 @@ def _turn(y: Array, x: Array, dy: Array, dx: Array) -> Array:
 
 @lru_cache(maxsize=2)
 def _arctan_polynomial(bits: int) -> tuple[float, ...]:
-    """Coefficients in u = t^2 of atan(t)/t - 1 over u, |t| <= 1, relative error of atan 2**-bits.
+    """Coefficients in u = t^2 of (atan(t)/t - 1)/u, |t| <= 1/2, relative error of atan 2**-bits.
 
-    The series atan t = 2 sum (-1)^k r^(2k+1)/(2k+1) T_(2k+1)(t), r = sqrt(2) - 1, cut where the
-    rest over t is small (|T_n(t)/t| <= n), and brought to powers of t in integers scaled by
+    The series atan(x/2) = 2 sum (-1)^k r^(2k+1)/(2k+1) T_(2k+1)(x), r = sqrt(5) - 2, cut where the
+    rest over x is small (|T_n(x)/x| <= n), and brought to powers of t = x/2 in integers scaled by
     2**256: every coefficient is correctly rounded. That of t itself is 1 to within the error.
     """
     one = 1 << 256
-    r = math.isqrt(2 << 512) - one
+    r = math.isqrt(5 << 512) - 2 * one
     powers: list[int] = [0]
     last, this, term, k = [1], [0, 1], 2 * r, 0  # T_0, T_1
-    while term > one >> (bits + 2):  # the next terms add less than a fourth of this
+    while term > one >> (bits + 2):  # the next terms add less than a sixteenth of this
         weight = (-1) ** k * term // (2 * k + 1)
         powers = [p + weight * c for p, c in zip_longest(powers, this, fillvalue=0)]
         for _ in range(2):
             twice = [2 * c for c in (0, *this)]
             last, this = this, [c - d for c, d in zip_longest(twice, last, fillvalue=0)]
         term, k = (term * r >> 256) * r >> 256, k + 1
-    return tuple(p / one for p in powers[3::2])
+    return tuple((p << n) / one for n, p in enumerate(powers))[3::2]
 
 
-def _octant_angle(y: Array, x: Array) -> tuple[Array, Array]:
-    """The angle in [0, pi/4] between (x, y), x, y >= 0, and the nearer axis as head + tail.
+# pi/4 in two parts, of the first so few bits that 3 times it is exact
+# (tests/test_emit_support.py recomputes them).
+_EIGHTH = {
+    23: (0.7853982448577881, -8.146034247147327e-08),
+    52: (0.7853981633974483, 3.061616997868383e-17),
+}
 
-    The head is the quotient's first bits, so that its remainder is exact and the quotient's
-    rounding costs nothing. A polynomial is vectorised, which the library's atan2 on CPU is not.
+
+def _arctan(turns: Array, negative: Array, y: Array, x: Array) -> Array:
+    """0, 1 or 2 turns times pi/2 +- the angle in [0, pi/4] of (x, y), y, x >= 0, and an axis.
+
+    Rounded about once: t is the tangent of that angle, or from 1/2 on of it less pi/4. Its head
+    is its first bits, so that the remainder of the division is exact and the rounding of t costs
+    nothing; what is added to multiple and head is below a twentieth of them. A polynomial is
+    vectorised, which the library's atan2 on CPU is not.
     """
     stored, bias = _format(y.dtype)
-    small, large = jnp.minimum(y, x), jnp.maximum(y, x)
-    equal = small == large  # 0/0 and inf/inf too
-    small, large = jnp.where(equal, 1.0, small), jnp.where(equal, 1.0, large)
-    t = jnp.where(equal, 1.0, small / large)
-    tiny = small < 2.0 ** (stored - bias)  # the products below would be subnormal: no remainder
-    head = jnp.where(tiny, t, _split(t)[0])
-    high, low = _split(large)
-    remainder = jnp.where(tiny, 0.0, (small - head * high) - head * low)
+    # `where` throughout: minimum and maximum take longer, since they look for NaN.
+    low_y, most = y < x, 2.0 ** (bias - 3)  # its reciprocal is normal, so inf stays harmless
+    small, large = jnp.where(low_y, y, x), jnp.where(low_y, x, y)
+    small, large = jnp.where(small > most, most, small), jnp.where(large > most, most, large)
+    wide = small + small > large
+    above = small - jnp.where(wide, large, 0.0)  # exact
+    added = jnp.where(wide, small, 0.0)
+    below = large + added
+    origin = large < 2.0 ** (1 - bias)
+    inverse = jnp.where(origin, 0.0, 1 / jnp.where(origin, 1.0, below))
+    t = above * inverse
+    head, rest = _split(t)
+    high, low = _split(below)
+    lost = added - (below - large)  # what rounding took from below
+    remainder = ((above - head * high) - head * low) - head * lost
+    # Where these products would be subnormal, t - head has to do.
+    rest = jnp.where(small < 2.0 ** (stored - bias), rest, remainder * inverse)
     u = t * t
-    series = _horner(_arctan_polynomial(stored + 4), u)
-    return head, remainder / large + t * (u * series)
-
-
-def _quarter_turns(turns: Array, negative: Array, head: Array, tail: Array) -> Array:
-    """0, 1 or 2 turns times pi/2, +- (head + tail), rounded about once: pi/2 in two parts."""
-    high, low = _HALF_PI[_format(head.dtype)[0]]
-    head, tail = jnp.where(negative, -head, head), jnp.where(negative, -tail, tail)
-    base = turns * high
-    total = base + head
-    return total + (((base - total) + head) + (tail + turns * low))
-
-
-# pi/2 in two parts (tests/test_emit_support.py recomputes them).
-_HALF_PI = {
-    23: (1.5707963705062866, -4.371139000186241e-08),
-    52: (1.5707963267948966, 6.123233995736766e-17),
-}
+    tail = rest + t * (u * _estrin(_arctan_polynomial(stored + 4), u))
+    sign = jnp.where(negative, -1.0, 1.0).astype(t.dtype)
+    eighths = 2 * turns + jnp.where(wide, sign, 0.0)
+    first, second = _EIGHTH[stored]
+    base = eighths * first  # exact, as is sign * head, whether fused or not
+    total = base + sign * head
+    return total + (((base - total) + sign * head) + (sign * tail + eighths * second))
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(4,))
@@ -492,10 +503,9 @@ def angle(y: Array, x: Array, q11: Array, q22: Array, opposite: bool = False) ->
     limit = 0.0 if opposite else math.pi
     at_origin = jnp.where(both, limit, math.pi / 2).astype(x.dtype)
     y, size = jnp.abs(y), jnp.abs(x)
-    head, tail = _octant_angle(y, size)
     steep, left = y > size, x < 0
     turns = jnp.where(steep, 1.0, jnp.where(left, 2.0, 0.0)).astype(x.dtype)
-    value = _quarter_turns(turns, steep != left, head, tail)
+    value = _arctan(turns, steep != left, y, size)
     return jnp.where((y == 0) & (x == 0), at_origin, value)
 
 
@@ -512,10 +522,9 @@ def _angle_jvp(
 def odd_angle(x: Array, y: Array) -> Array:
     """atan2(x, y) in [-pi/2, pi/2], y >= 0, odd in x; 0 at the origin."""
     size, y = jnp.abs(x), jnp.abs(y)
-    head, tail = _octant_angle(size, y)
     steep = size > y
-    value = _quarter_turns(jnp.where(steep, 1.0, 0.0).astype(head.dtype), steep, head, tail)
-    return jnp.where((size == 0) & (y == 0), 0.0, jnp.where(x < 0, -value, value))
+    value = _arctan(jnp.where(steep, 1.0, 0.0).astype(x.dtype), steep, size, y)
+    return jnp.where(x < 0, -value, value)
 
 
 @odd_angle.defjvp
@@ -572,6 +581,16 @@ def _horner(coefficients: tuple[float, ...], x: Array) -> Array:
     return total
 
 
+def _estrin(coefficients: tuple[float, ...], x: Array) -> Array:
+    """The same with a logarithmic chain of operations: a processor waits less for one another."""
+    terms: list[Any] = list(coefficients)
+    while len(terms) > 1:
+        pairs = [low + high * x for low, high in zip(terms[::2], terms[1::2], strict=False)]
+        terms = pairs + terms[2 * len(pairs) :]
+        x = x * x
+    return terms[0]
+
+
 def _square_sine(y: Array, x: Array) -> tuple[Array, Array]:
     """(s, w) = (sin(psi)^2, sin(psi/2)^2), psi the angle of (x, y), x, y >= 0; 0 at the origin."""
     y, x, _ = _normalised(y, x)
@@ -593,7 +612,7 @@ def atan_tail(n: int, y: Array, x: Array) -> Array:
     w = sin^2(psi/2) in [0, 1/2]: all terms of G_n are positive, hence full relative accuracy.
     """
     s, w = _square_sine(y, jnp.abs(x))
-    series = _horner(_tail_polynomial(n, _format(s.dtype)[0] + 1), 4 * w - 1)
+    series = _estrin(_tail_polynomial(n, _format(s.dtype)[0] + 1), 4 * w - 1)
     return jnp.sqrt(s) * lax.integer_pow(s, n) * series
 
 
@@ -611,10 +630,10 @@ def _atan_tail_jvp(
 
 
 def _sinh_near_zero(c: Array) -> Array:
-    """sinh(c) for |c| <= 1 (clipped there) by its Taylor series; XLA's own is off by 3 eps."""
-    c = jnp.clip(c, -1.0, 1.0)
+    """sinh(c) for |c| <= 1 (0 beyond) by its Taylor series; XLA's own is off by 3 eps."""
+    c = jnp.where(jnp.abs(c) <= 1, c, 0.0)
     terms = 7 if c.dtype == jnp.float32 else 10  # the next one is below eps/8
-    return c * _horner(tuple(1 / math.factorial(2 * k + 1) for k in range(terms)), c * c)
+    return c * _estrin(tuple(1 / math.factorial(2 * k + 1) for k in range(terms)), c * c)
 
 
 def _zero_or(factor: Array, other: Array) -> Array:
@@ -622,57 +641,84 @@ def _zero_or(factor: Array, other: Array) -> Array:
     return jnp.where(factor == 0, 0.0, factor * other)
 
 
+def _over_exponential(odd: bool, c: Array) -> Array:
+    """The quotient of cosh(c), or sinh(c) if odd, and 1 for |c| < 1, exp(|c|) beyond."""
+    size = jnp.abs(c)
+    near = size < 1
+    shrink = 0.5 * jnp.exp(-2 * jnp.where(near, 1.0, size))
+    if odd:
+        far = 0.5 - shrink
+        return jnp.where(near, _sinh_near_zero(c), jnp.where(c < 0, -far, far))
+    return jnp.where(near, 1 + 2 * jnp.square(_sinh_near_zero(0.5 * c)), 0.5 + shrink)
+
+
+def _exponent_over(a: Array, c: Array) -> Array:
+    """The exponent that goes with it: |c| - a is formed first, and is 0 at |c| = a exactly."""
+    size = jnp.abs(c)
+    return jnp.where(size < 1, -a, size - a)
+
+
 def weighted(shape: Callable[..., Array], a: Array, c: Array, weight: Array) -> Array:
     """The product weight * shape(a, c) for exp_cosh, exp_sinh, where the shape alone may underflow.
 
-    Half of the decay is taken first; for |c| >= 1 both shapes are exp(|c| - a) / 2 but for a factor
-    near 1.
+    Never NaN for a finite weight.
     """
-    size = jnp.abs(c)
-    held = lax.stop_gradient(jnp.where(size < 1, a, a - size)) / 2
-    tiny = 2.0 ** (1 - _format(a.dtype)[1])  # the smallest normal number
-    held = jnp.clip(held, 0.0, -0.5 * math.log(tiny))
-    return (shape(a - held, c) * weight) * jnp.exp(-held)
+    return _weighted(shape is exp_sinh, a, c, weight)
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(0,))
+def _weighted(odd: bool, a: Array, c: Array, weight: Array) -> Array:
+    # Half of the growth or decay before the weight and half after; cut off where 0 * inf would be.
+    stored, bias = _format(a.dtype)
+    half, largest = jnp.exp(0.5 * _exponent_over(a, c)), (2 - 2.0**-stored) * 2.0**bias
+    half = jnp.where(half > largest, largest, half)
+    return (half * (_over_exponential(odd, c) * weight)) * half
+
+
+@_weighted.defjvp
+def _weighted_jvp(
+    odd: bool, primals: tuple[Array, ...], tangents: tuple[Array, ...]
+) -> tuple[Array, Array]:
+    a, c, weight = primals
+    value = _weighted(odd, a, c, weight)
+    rates = (-value, _weighted(not odd, a, c, weight), _weighted(odd, a, c, jnp.ones_like(weight)))
+    total = jnp.zeros_like(value)
+    for rate, tangent in zip(rates, tangents, strict=True):
+        total = total + _scaled(rate, tangent)
+    return value, total
 
 
 @jax.custom_jvp
 def exp_cosh(a: Array, c: Array) -> Array:
-    """exp(-a) cosh(c). The exponent |c| - a is formed first, and is 0 at |c| = a exactly.
+    """exp(-a) cosh(c).
 
     Never NaN; inf where the value is beyond half the range (all of this family).
     """
-    size = jnp.abs(c)
-    near = jnp.exp(-a) * (1 + 2 * jnp.square(_sinh_near_zero(0.5 * c)))
-    far = 0.5 * jnp.exp(size - a) * (1 + jnp.exp(-2 * size))
-    return jnp.where(size < 1, near, far)
+    return jnp.exp(_exponent_over(a, c)) * _over_exponential(False, c)
 
 
 @jax.custom_jvp
 def exp_sinh(a: Array, c: Array) -> Array:
     """exp(-a) sinh(c), odd in c."""
-    size = jnp.abs(c)
-    near = _zero_or(_sinh_near_zero(c), jnp.exp(-a))
-    far = jnp.sign(c) * (0.5 * jnp.exp(size - a) * (1 - jnp.exp(-2 * jnp.maximum(size, 1.0))))
-    return jnp.where(size < 1, near, far)
+    return _zero_or(_over_exponential(True, c), jnp.exp(_exponent_over(a, c)))
 
 
 @jax.custom_jvp
 def exp_coshm1(a: Array, c: Array) -> Array:
     """exp(-a) (cosh(c) - 1), to full relative accuracy at small c."""
     size = jnp.abs(c)
-    near = _zero_or(2 * jnp.square(_sinh_near_zero(0.5 * c)), jnp.exp(-a))
-    far = 0.5 * jnp.exp(size - a) * jnp.square(1 - jnp.exp(-jnp.maximum(size, 1.0)))
-    return jnp.where(size < 1, near, far)
+    far = 0.5 * jnp.square(1 - jnp.exp(-jnp.maximum(size, 1.0)))
+    factor = jnp.where(size < 1, 2 * jnp.square(_sinh_near_zero(0.5 * c)), far)
+    return _zero_or(factor, jnp.exp(_exponent_over(a, c)))
 
 
 @jax.custom_jvp
 def exp_expm1(a: Array, c: Array) -> Array:
     """exp(-a) (exp(c) - 1), to full relative accuracy at small c."""
     size = jnp.abs(c)
-    near = _zero_or(2 * _sinh_near_zero(0.5 * c), jnp.exp(0.5 * c - a))
-    loss = 1 - jnp.exp(-jnp.maximum(size, 1.0))
-    far = jnp.sign(c) * (jnp.exp(jnp.maximum(c, 0.0) - a) * loss)
-    return jnp.where(size < 1, near, far)
+    far = jnp.sign(c) * (1 - jnp.exp(-jnp.maximum(size, 1.0)))
+    factor = jnp.where(size < 1, 2 * _sinh_near_zero(0.5 * c), far)
+    return _zero_or(factor, jnp.exp(jnp.where(size < 1, 0.5 * c, jnp.maximum(c, 0.0)) - a))
 
 
 @jax.custom_jvp
@@ -1285,8 +1331,9 @@ def _table_rows(
         jnp.asarray(rows, q.dtype), basis, axes=1, precision=lax.Precision.HIGHEST
     )
     exponents = [table.powers[n] - down + raised for n in degrees]
-    powers = {k: r**k if k >= 0 else 1 / r**-k for k in sorted(set(exponents))}
-    factors = jnp.stack([powers[k] for k in exponents])
+    distinct = sorted(set(exponents))
+    powers = jnp.stack([r**k if k >= 0 else 1 / r**-k for k in distinct])
+    factors = powers[jnp.asarray([distinct.index(k) for k in exponents])]
     result = _times(smooth, factors) * (r_over_root**down)[None]
     if table.kinks:
         factor = (r**raised if raised >= 0 else 1 / r**-raised) / _table_size(table, q)
