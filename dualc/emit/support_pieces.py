@@ -187,7 +187,7 @@ def _half_cell(
     density: the normal one at inner. Nothing is left out but what is beyond the reach of the
     dtype; one rule serves all cells.
     """
-    nats = _nats(inner.dtype)
+    nats = _nats(inner.dtype) + 8  # what is integrated may be small at its lower end
     length = 2 * nats / (inner + jnp.sqrt(inner * inner + 2 * nats))
     if outer is not None:
         length = jnp.minimum(length, jnp.maximum(outer - inner, 0.0))
@@ -462,8 +462,8 @@ def _switch(f: Pieces, g: Pieces, kinks: _Kinks, q12: Array) -> Array:
     if _parity(f) and _parity(g):
         return positive
     layer = jnp.minimum(jnp.minimum(furthest[0], furthest[1]), 1.0)
-    if not kinks.whole:  # the kernel has one sign
-        layer = jnp.ones_like(layer)
+    if not kinks.whole and len({mass.order for mass in (*kinks.left, *kinks.right)}) == 1:
+        layer = jnp.ones_like(layer)  # the kernel has one sign
     return jnp.where(q12 < 0, layer, positive)
 
 
@@ -627,7 +627,8 @@ def _remainder(
     small = jnp.minimum(jnp.abs(rho), 0.5)
     from_rho = 0.5 * jnp.log1p(-2 * small / (1 + small))
     log_high = jnp.log(high)
-    logarithm = jnp.log(jnp.where(near, 1.0, low)) - log_high
+    steep = near & (low < math.exp(-6.0) * high)
+    logarithm = jnp.log(jnp.where(steep, 1.0, low)) - log_high
     logarithm = jnp.where((low == tau) & (jnp.abs(rho) < 0.5), from_rho - log_high, logarithm)
     width = high - low
     square_tau = tau * tau
@@ -636,14 +637,14 @@ def _remainder(
 
     def term(node: Array) -> tuple[Array]:
         cubed = node * node * node
-        at = jnp.where(near, low + width * cubed, jnp.exp(log_high + logarithm * node))
+        at = jnp.where(steep, low + width * cubed, jnp.exp(log_high + logarithm * node))
         at = jnp.maximum(at, tiny)
-        rate = jnp.where(near, width * (3 * node * node), -logarithm * at)
+        rate = jnp.where(steep, width * (3 * node * node), -logarithm * at)
         z = at * at
         ahead = 2 * (at - tau) * (at + tau) / ((1 + z) * (1 + square_tau))
         return (rate / (1 + z) * _kernel(kinks, held, z, ahead),)
 
-    nodes = 24 if tau.dtype == jnp.float32 else 80
+    nodes = 24 if tau.dtype == jnp.float32 else 96
     (total,) = _total(term, nodes, (jnp.zeros_like(low * tau),))
     return jnp.where(positive, total / math.pi * jnp.exp(-held), 0.0)
 
