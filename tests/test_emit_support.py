@@ -813,11 +813,15 @@ def test_the_polynomial_of_the_arctangent_is_as_good_as_it_says(bits: int) -> No
     for t in map(mp.mpf, (1e-3, 0.1, 0.25, 0.4, 0.47, 0.5)):
         value = t + t**3 * sum(c * t ** (2 * k) for k, c in enumerate(coefficients))
         assert abs(value / mp.atan(t) - 1) < mp.mpf(2) ** -bits
-    # A polynomial summed in pairs is the polynomial.
-    x = jnp.asarray([0.3, -1.7])
-    np.testing.assert_allclose(
-        s._estrin((1.0, 2.0, 3.0, 4.0, 5.0), x), s._horner((1.0, 2.0, 3.0, 4.0, 5.0), x)
-    )
+
+
+@both_dtypes
+def test_a_polynomial_summed_in_pairs_is_the_polynomial(dtype: Any) -> None:
+    x = jnp.asarray([0.3, -1.7], dtype)
+    for count in range(2, 9):
+        coefficients = tuple(map(float, range(1, count + 1)))
+        value, wanted = s._polynomial(coefficients, x), s._horner(coefficients, x)
+        np.testing.assert_allclose(value, wanted, rtol=1e-6)
 
 
 @pytest.mark.parametrize("bits", [24, 53])
