@@ -6,12 +6,13 @@ also over S, the series of order N at (q1, q2) errs, in units of S(q1) S(q2), by
     sqrt(t(q1) t(q2)) + sum_n delta_n(q1) alpha_n(q2) + alpha_n(q1) delta_n(q2) + delta_n delta_n,
 
 t the sum over n > N of alpha_n^2 |rho|^n. High degrees matter only where the tail is long, so
-rows of high degree need few digits: let T(q) = max(floor, t(q)/16) be what the table may add, then
-row n gets the tolerance eta_n = min_q sqrt(T)/kappa_n * min_q sqrt(T)/alpha_n / (4 sqrt N), kappa_n
-being what its values are multiplied by. By Cauchy and Schwarz the sum of delta_n(q1) alpha_n(q2) is
-at most E(q1) A(q2), E^2 = sum (delta_n/eta_n)^2, A^2 = sum (alpha_n eta_n)^2, so with e, a, d the
-largest E, A and |delta| over sqrt(T) the table adds at most (2 e a + d^2) sqrt(T(q1) T(q2)): a
-product of one factor for each variance, as the truncation is. dual_dot alike, with n alpha^2.
+rows of high degree need few digits: let T(q) = max(floor, 1e-6 t(q)) be what the table may add,
+then row n gets the tolerance eta_n = min_q sqrt(T)/kappa_n * min_q sqrt(T)/alpha_n / (4 sqrt N),
+kappa_n being what its values are multiplied by. By Cauchy and Schwarz the sum of
+delta_n(q1) alpha_n(q2) is at most E(q1) A(q2), E^2 = sum (delta_n/eta_n)^2,
+A^2 = sum (alpha_n eta_n)^2, so with e, a, d the largest E, A and |delta| over sqrt(T) the table
+adds at most (2 e a + d^2) sqrt(T(q1) T(q2)): a product of one factor for each variance, as the
+truncation is. dual_dot alike, with n alpha^2.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from dualc.expand.panels import Float
 REGIONS = ("0", "1/100", "1", "4", "10", "100", "10000")
 RHOS = ("1/2", "9/10", "1")
 _FLOOR = 3e-16  # what the table may always add: below the 4 eps that every certificate allows
+_SHARE = 1e-6  # the same in parts of the tail at rho = 1: at |rho| = 9/10 little is left of that
 _LOOSEST = 1e-10  # hermite(q) is of use by itself
 _FULL = 32  # degrees below it keep all digits
 _UP = 1 + 1e-9  # above the rounding of the float sums below
@@ -60,7 +62,7 @@ class Side:
     @property
     def targets(self) -> Float:
         """T(q)."""
-        return np.asarray(np.maximum(_FLOOR, np.minimum(self.tails[-1], 1.0) / 16))
+        return np.asarray(np.maximum(_FLOOR, np.minimum(self.tails[-1], 1.0) * _SHARE))
 
 
 def sides(q: Sequence[Any], entries: Sequence[Expansion], order: int, jump: bool) -> list[Side]:
@@ -111,7 +113,7 @@ def tolerances(found: Sequence[Side], factors: Float) -> Float:
             other = (reach / side.sizes[:, usable]).min(axis=1)
         spread = math.sqrt(count)
         best = np.minimum(best, np.minimum(own * other / (4 * spread), own / (4 * spread)))
-    best[:_FULL] = 1e-17
+    best[:_FULL] = 1e-16
     return np.concatenate([best, np.full(len(factors) - count, best[-1])])
 
 

@@ -1,9 +1,9 @@
 """a_n(q) for many variances and high degrees: one set of panels in z = x/sqrt(q) for all.
 
 Where phi is smooth but for a kink at 0, panels that grow geometrically from 0 resolve
-phi(sqrt(q) z) for every q, and h_n(z) does not depend on q: its matrix is computed once for all entries, and what
-an entry costs are its values and two products (even and odd part) without cancellation. Against
-powers of x (`grid`), which lose two bits per degree: order 1000 in seconds.
+phi(sqrt(q) z) for every q, and h_n(z) does not depend on q: its matrix is computed once for all
+entries, and what an entry costs are its values and two products (even and odd part) that do not
+cancel; powers of x (`grid`) lose two bits per degree. Order 400 takes 3 to 6 seconds.
 
 Errors. Gauss's rule: phi is bounded on the ellipses around [c - c/5, c + c/5] for c on a grid of
 scales, which contain those of all narrower panels; the Gaussian factor as in `panels`. The window:
@@ -39,12 +39,12 @@ from dualc.expand.panels import (
 from dualc.expand.program import Program
 from dualc.expand.window import Envelope, envelope
 
-_BUCKETS = (128, 320, 640, 1100)  # orders the matrices of h_n are computed for
+_BUCKETS = (48, 96, 192, 296, 484, 1040)  # orders the matrices of h_n are computed for
 # (half width of the first panel in x at the largest variance, half over distance of the others),
 # until phi is bounded.
 _GRIDS = ((0.25, 0.2), (0.25, 0.1), (0.0625, 0.2), (0.0625, 0.1), (0.015, 0.1))
 _PER_OCTAVE = 12  # scales at which phi is bounded
-_WIDEST = 40.0  # of the window: phi that grows like an exponential wants another
+_WINDOWS = (16.0, 20.0, 26.0, 40.0)  # in z; few, so that matrices are shared
 _SLACK = 30.0  # natural log by which a bound may exceed phi's size within the ellipse
 
 
@@ -111,7 +111,7 @@ def _strip_sup(piece: Program, centre: Any, half: Any, index: int, most: float) 
     """The log of sup|phi| on a strip of the ellipse, inf where it exceeds `most`."""
     for rows in (1, 3, 9):
         found = _log_sup(piece, list(boxes(centre, half, index, rows)))
-        if found < most:
+        if found <= most < math.inf:
             return found
     return math.inf
 
@@ -169,7 +169,7 @@ def _sup(cut: Pieces, sign: int, first: float, ratio: float, outer: float) -> _S
 
 def _outer(bounds: Envelope, q: Float, digits: float) -> float | None:
     """The window in z: beyond it nothing adds more than 10**-digits of the size of phi."""
-    for outer in np.arange(8.0, _WIDEST, 0.5):
+    for outer in _WINDOWS:
         if max(_log_tail(bounds, v, outer) - _log_size(bounds, v) for v in q) < -digits * 2.3026:
             return float(outer)
     return None
@@ -191,9 +191,14 @@ def _log_tail(bounds: Envelope, q: float, outer: float) -> float:
 
 
 def shared_expansions(
-    activation: ir.Activation, variances: Sequence[Any], order: int, digits: int
+    activation: ir.Activation,
+    variances: Sequence[Any],
+    order: int,
+    digits: int,
+    *,
+    up_to: float,
 ) -> Expansions | None:
-    """`hermite.expansion` at ascending positive variances; None where phi is not of the kind.
+    """`hermite.expansion` at ascending positive variances <= up_to; None if phi is not of the kind.
 
     Not of the kind: a kink away from 0, singularities close to the line far from 0, or growth that
     asks for a window beyond z = 40. Radii are about 10**-digits sqrt(E[phi^2]).
@@ -201,7 +206,8 @@ def shared_expansions(
     bits = int(digits * 3.33) + 30
     with ctx.workprec(bits):
         cut = pieces(activation)
-        if any(not kink.contains(0) for kink in cut.kinks):
+        bucket = next((b for b in _BUCKETS if b >= order), None)
+        if bucket is None or any(not kink.contains(0) for kink in cut.kinks):
             return None
         q = [arb(v) for v in variances]
         sizes = np.array([float(v) for v in q])
@@ -209,9 +215,8 @@ def shared_expansions(
         outer = _outer(bounds, sizes, digits)
         if outer is None:
             return None
-        bucket = next(b for b in _BUCKETS if b >= order)
         points = math.ceil(0.83 * digits) + 12
-        top = math.sqrt(float(sizes.max()))
+        top = math.sqrt(up_to)
         for first, ratio in _GRIDS:
             sups = [_sup(cut, side, first, ratio, outer * top) for side in (1, -1)]
             if None not in sups:

@@ -34,22 +34,33 @@ from dualc.expand.shared import shared_expansions
 
 _DOMAIN = 10**4
 _POWERS = 4  # split off at most: E[phi''(u) phi''(v)] then needs no division by a variance
-# Automatic order: relative L2 tails of phi and phi' at these variances. The orders tried for it:
-# most need a hundred or two, and tails that matter at the last (kinks) fall by powers of n.
-_GOALS = ((4.0, 2.0**-41), (100.0, 8e-7))
-_ORDERS = (64, 256, 1024)
-_HIGHEST, _GOAL = 64, 1e-6  # the same with a kink away from 0: at variance 1
+_FAR = 64  # highest automatic order with a kink away from 0 or oscillations that never end
+_ORDERS = (128, 448)  # tried otherwise; a row takes 900 bytes of the module
+_ENOUGH = 256  # 0.9**256 is 2e-12: for kinks at 0, whose tails at rho = 1 fall by powers of n
 _DIGITS, _SHARED_DIGITS = 26, 22
 _BEYOND = 32  # degrees beyond the order, for bounds at |rho| < 1
 # (nodes, log2 of scale), until one is good. Measured with 192: 5e-16 for kinks anywhere and for
 # sinc.
-_TRIALS = ((96, -4), (192, -5), (192, 0), (192, -10))
-_GOOD = 4.0  # times what the table may add
+_TRIALS = ((96, -4), (128, -4), (192, -5), (192, 0), (192, -10))
+_GOOD = 300.0  # times what the table may add: 1e-13
 _NEAREST = 24  # y/q* at the upper end where E[phi^2] ends being finite: q = 0.96 q*
 _LARGEST_EXPONENT = (
     128.0  # log E[phi^2] at the upper end of phi like exp(b x): beyond float32's range
 )
 _BITS = 62
+
+
+@dataclass(frozen=True)
+class _Goal:
+    """Automatic order: what the relative L2 tails of phi and phi' may be at a variance."""
+
+    variance: float
+    dual: float
+    dual_dot: float
+
+
+# phi' at 100 would ask for a thousand degrees; the bounds say what is reached there.
+_GOALS = (_Goal(1.0, 1e-12, 1e-12), _Goal(4.0, 5e-13, 5e-13), _Goal(100.0, 8e-7, 1.0))
 
 
 @dataclass(frozen=True)
@@ -114,36 +125,39 @@ def _turn(activation: ir.Activation) -> Fraction:
 
 
 def automatic_order(activation: ir.Activation) -> int:
-    """The smallest order that meets `_GOALS`, 1024 at most; with a kink away from 0, `_GOAL`.
+    """The smallest order that meets `_GOALS`; if none does, one that serves |rho| <= 9/10.
 
-    The error of dual at rho = 1 is its relative L2 tail, and that of dual_dot the tail of phi'.
+    The error of dual at rho = 1 is its relative L2 tail, that of dual_dot the tail of phi'.
     """
-    high = float(_law(activation, -4).high)
-    variances = sorted({min(q, high / 2) for q, _ in _GOALS})
+    high = _law(activation, -4).high
     slope = not _has_jump(activation)
+    goals = [goal for goal in _GOALS if goal.variance <= high]
+    variances = [goal.variance for goal in goals]
     order = 0
     for highest in _ORDERS:
-        found = shared_expansions(activation, variances, highest, _SHARED_DIGITS)
+        found = shared_expansions(activation, variances, highest, _SHARED_DIGITS, up_to=float(high))
         if found is None:
-            far = expansion(activation, 1, _HIGHEST, 24)
-            return _order_of(Expansions((arb(1),), (far,)), (_GOAL,), slope=False)
-        order = _order_of(found, [goal for _, goal in _GOALS], slope)
+            found = expansions(activation, variances, _FAR, _SHARED_DIGITS)
+            return _order_of(found, goals, slope)
+        order = _order_of(found, goals, slope)
         if order < highest:
-            break
-    return order
+            return order
+    return _ENOUGH if activation.kinks else order
 
 
-def _order_of(found: Expansions, goals: Sequence[float], slope: bool) -> int:
+def _order_of(found: Expansions, goals: Sequence[_Goal], slope: bool) -> int:
     """The smallest order at which all tails are at most the goals, or all there is."""
     reached = 0
     with ctx.workdps(60):
-        for q, entry, goal in zip(found.variances, found.entries, goals, strict=False):
-            parts = [(entry.square, 0)] + ([(entry.slope_square * q, 1)] if slope else [])
-            for whole, power in parts:
-                tail = whole
+        for q, entry, goal in zip(found.variances, found.entries, goals, strict=True):
+            parts = [(entry.square, 0, goal.dual)]
+            if slope:
+                parts.append((entry.slope_square * q, 1, goal.dual_dot))
+            for whole, power, most in parts:
+                tail, n = whole, 0
                 for n, a in enumerate(entry.coefficients):
                     tail -= n**power * a * a
-                    if (tail / whole).abs_upper() <= goal:
+                    if (tail / whole).abs_upper() <= most:
                         break
                 reached = max(reached, n)
     return reached
@@ -197,7 +211,7 @@ def _without(found: tuple[Jump, ...], whole: bool, q: Any, entry: Expansion, top
 
 
 def _rounded(rows: Any, eta: Float) -> tuple[tuple[float, ...], ...]:
-    """Rows as short decimals, wrong by eta/32 an entry, trailing zeros dropped.
+    """Rows as short decimals, wrong by eta/16 an entry, trailing zeros dropped.
 
     Never finer than 2**-62 of the largest entry, far below what float64 keeps of their sum.
     """
@@ -206,7 +220,7 @@ def _rounded(rows: Any, eta: Float) -> tuple[tuple[float, ...], ...]:
     finest = math.floor(-math.log10(largest * 2.0**-_BITS)) if largest else 0
     result = []
     for row, tolerance in zip(table, eta, strict=True):
-        digits = min(finest, math.ceil(-math.log10(tolerance / 32)))
+        digits = min(finest, math.ceil(-math.log10(tolerance / 8)))
         unit = Fraction(10) ** digits
         kept = [float(round(value * unit) / unit) for value in row]
         while len(kept) > 1 and abs(kept[-1]) <= (16 / unit if digits == finest else 0):
@@ -239,7 +253,7 @@ def series_table(activation: ir.Activation, order: int | None) -> ir.SeriesTable
     highest = automatic_order(activation) if order is None else order
     best: tuple[float, ir.SeriesTable] | None = None
     flat = any(kink != "0" for kink in activation.kinks)  # exp(-c^2/(2 q)) defeats the first trial
-    for nodes, log_scale in _TRIALS[flat:]:
+    for nodes, log_scale in _TRIALS[2 * flat :]:
         worst, table = _trial(activation, highest, nodes, _law(activation, log_scale))
         if best is None or worst < best[0]:
             best = worst, table
@@ -259,7 +273,9 @@ def _trial(
     with ctx.workprec(200):
         both = [arb.pi() * k / (2 * nodes) for k in range(1, 2 * nodes + 1)]
         variances = law.variances(both)
-    found = shared_expansions(activation, variances, order + 2 + _BEYOND, _SHARED_DIGITS)
+    found = shared_expansions(
+        activation, variances, order + 2 + _BEYOND, _SHARED_DIGITS, up_to=float(law.high)
+    )
     precision = 160
     if found is None:
         found = expansions(activation, variances, order + 2, _DIGITS)
