@@ -428,6 +428,10 @@ _RULE = {
 }
 
 
+# The table holds for c >= -1/2: points may fall down to here along two edges at once.
+_LOWEST = -0.3
+
+
 def _lengths(beta: Array, sharp: Array) -> Array:
     """The positive root L of sharp L^2 + beta L = 1: how far exp(-beta r - sharp r^2) reaches."""
     return 2 / (beta + jnp.sqrt(beta * beta + 4 * sharp))
@@ -842,7 +846,7 @@ def _half_line(power: int, n: int, rates: tuple[Any, ...], line: _Line) -> Array
     low, high = _extremes(points)
     whole = _whole_line(power, n, rates, line, low)
     flipped = beyond(tuple(-c for c in points))
-    inward = whole + flipped if (n + power + order) % 2 else whole - flipped
+    inward = _plus(whole, flipped if (n + power + order) % 2 else -flipped)
     if order == 0:
         return jnp.where(low >= 0, direct, inward)
     ends = _half_line(power, n, rates[1:], line) - _half_line(power, n, rates[:-1], line)
@@ -954,56 +958,83 @@ def corner(f: Any, g: Any, q12: Array, q11: Array, q22: Array, d: Array) -> Arra
         [[_Piece(c, p, (rate,)) for c, p in members] for rate, members in _groups(rows)]
         for rows in (f_rows, g_rows)
     ]
-    total = jnp.zeros(shape, q12.dtype)
-    for left in groups[0]:
-        for right in groups[1]:
-            total = total + _corner_flipped(left, right, s, t, plane, all(outward))
-    if max(map(len, groups)) > 1:
-        c1, c2 = plane.edges()
-        low1 = c1 + _decay(f_pieces, plane.roots[0]) * plane.sine
-        low2 = c2 + _decay(g_pieces, plane.roots[1]) * plane.sine
-        inside = (low1 >= -0.4) & (low2 >= -0.4) & (plane.sum >= 0)
-        safe = _inside(plane, inside)
-        together = jnp.exp(safe.exponent()) * _quadrant(f_pieces, g_pieces, safe)
-        total = jnp.where(inside, together, total)
-    return total
 
+    def total(lefts: list[list[_Piece]], rights: list[list[_Piece]]) -> Array:
+        value = jnp.zeros(shape, q12.dtype)
+        for left in lefts:
+            for right in rights:
+                value = value + _corner_flipped(left, right, s, t, plane, all(outward))
+        return value
 
-def _inside(plane: _Plane, inside: Array) -> _Plane:
-    """The plane where `inside` holds, elsewhere one at whose apex nothing grows."""
-    return plane._replace(
-        sum=jnp.where(inside, plane.sum, 1.0), difference=jnp.where(inside, plane.difference, 0.0)
+    if max(map(len, groups)) <= 1:
+        return total(*groups)
+    # Rows that cancel stay together wherever their variable need not be reflected; of two outward
+    # tails at most one need be.
+    stays_u, stays_v = (
+        ~_is_beyond(f_pieces, g_pieces, plane),
+        ~_is_beyond(g_pieces, f_pieces, _swap(plane)),
     )
+    value = total([f_pieces], groups[1])
+    apart = total(groups[0], [g_pieces])
+    if not all(outward):
+        apart = jnp.where(stays_v, apart, total(*groups))
+    value = jnp.where(stays_u, value, apart)
+    return jnp.where(stays_u & stays_v, total([f_pieces], [g_pieces]), value)
 
 
 def _corner_flipped(
     f: list[_Piece], g: list[_Piece], s: Any, t: Any, plane: _Plane, outward: bool
 ) -> Array:
-    """E[f(u) g(v)] of two one-rate tails: a variable whose edge is beyond the apex is reflected."""
-    flip_u = _is_beyond(f, g, plane)
-    line_u = _line(f, g, s, plane, flip_u, outward)
-    turned, f = _flip_first(plane, flip_u), _reflected(f, flip_u)
+    """E[f(u) g(v)]: a variable whose edge is beyond the apex is reflected if it has one rate."""
+    flip_u = _is_beyond(f, g, plane) & _has_one_rate(f)
+    line_u = _line(f, g, (s, t), plane, flip_u, outward) if _has_one_rate(f) else 0.0
+    turned, f, s = _flip_first(plane, flip_u), _reflected(f, flip_u), jnp.where(flip_u, -s, s)
     back = _swap(turned)
-    flip_v = _is_beyond(g, f, back)
-    line_v = _line(g, f, t, back, flip_v, outward)
+    flip_v = _is_beyond(g, f, back) & _has_one_rate(g)
+    line_v = _line(g, f, (t, s), back, flip_v, outward) if _has_one_rate(g) else 0.0
     last, g = _swap(_flip_first(back, flip_v)), _reflected(g, flip_v)
+    if not (_has_one_rate(f) and _has_one_rate(g)):
+        last = _tame(last, _is_beyond(f, g, last) | _is_beyond(g, f, _swap(last)))
     rest = jnp.exp(last.exponent()) * _quadrant(f, g, last)
-    rest = line_v + jnp.where(flip_v, -rest, rest)
-    return line_u + jnp.where(flip_u, -rest, rest)
+    rest = _plus(line_v, jnp.where(flip_v, -rest, rest))
+    return _plus(line_u, jnp.where(flip_u, -rest, rest))
+
+
+def _tame(plane: _Plane, wild: Array) -> _Plane:
+    """The plane, but a harmless one where integrals over the quadrant are not to be used."""
+    roots = [jnp.where(wild, 0.0, deviation) for deviation in plane.roots]
+    return plane._replace(
+        roots=(roots[0], roots[1]),
+        sum=jnp.where(wild, 1.0, plane.sum),
+        difference=jnp.where(wild, 0.0, plane.difference),
+    )
+
+
+def _plus(large: Any, small: Array) -> Array:
+    """The sum, where both may overflow and the first is known to be larger."""
+    return jnp.where(jnp.isinf(large), large, large + small)
+
+
+def _has_one_rate(pieces: list[_Piece]) -> bool:
+    return all(len(piece.rates) == 1 for piece in pieces)
 
 
 def _is_beyond(f: list[_Piece], g: list[_Piece], plane: _Plane) -> Array:
-    """Whether the linear form of one-rate tails is negative along the edge y = 0.
+    """Whether u is to be reflected: the linear form is well below 0 along the edge y = 0.
 
-    At rho = 1 both edges are one line, and what decides is the form along it.
+    Or along the cut between the halves, but not along x = 0: near rho = 1.
     """
     first, second = (_decay(p, r) for p, r in zip((f, g), plane.roots, strict=True))
-    edge = plane.edges()[0] + first * plane.sine
-    return (edge < 0) | ((edge == 0) & (plane.sum + (first + second) * plane.c < 0))
+    edge, other = plane.edges()
+    edge, other = edge + first * plane.sine, other + second * plane.sine
+    cut = plane.sum + (first + second) * plane.c
+    return (edge < _LOWEST) | ((cut < _LOWEST) & (other >= _LOWEST))
 
 
 def _reflected(pieces: list[_Piece], flip: Array) -> list[_Piece]:
-    """One-rate pieces as functions of -y where `flip` holds."""
+    """One-rate pieces as functions of -y where `flip` holds; others as they are."""
+    if not _has_one_rate(pieces):
+        return pieces
 
     def signed(x: Any) -> Any:
         return x if _is_zero(x) else jnp.where(flip, -x, x)
@@ -1015,7 +1046,12 @@ def _reflected(pieces: list[_Piece], flip: Array) -> list[_Piece]:
 
 
 def _line(
-    f: list[_Piece], g: list[_Piece], s: Any, plane: _Plane, wanted: Array, outward: bool
+    f: list[_Piece],
+    g: list[_Piece],
+    places: tuple[Any, Any],
+    plane: _Plane,
+    wanted: Array,
+    outward: bool,
 ) -> Array:
     """E[f(u) g(v)] with f continued to the whole line, f of one rate; 0 where not `wanted`.
 
@@ -1026,15 +1062,17 @@ def _line(
     rate = f[0].rates[0]
     deviation, k = plane.roots[0], plane.apex[1]
     slope, noise = plane.rho * deviation, deviation * plane.sine
-    mean, threshold, exponent = slope * k - s, k, -0.5 * k * k
+    mean, threshold, exponent = slope * k - places[0], k, -0.5 * k * k
+    start = -places[1] + jnp.zeros_like(mean)
     if not _is_zero(rate):
         tilt = -rate * noise
         threshold = k - plane.rho * rate * deviation
         exponent = exponent + tilt * (plane.edges()[0] + 0.5 * tilt)
         mean = mean - tilt * noise
+        start = start + rate * slope * plane.roots[1]
     apex = jnp.where(wanted, exponent, 0.0)
     threshold = jnp.where(wanted, threshold, 0.0)
-    start = jnp.where(wanted, -threshold * plane.roots[1], 0.0)
+    start = jnp.where(wanted, start, 0.0)
     line = _Line(start, plane.roots[1], threshold, apex + 0.5 * threshold**2, apex, outward)
     powers = [_expectation(g, i, line) for i in range(1 + max(piece.power for piece in f))]
     total = jnp.zeros_like(apex)
