@@ -449,6 +449,8 @@ def _radial(j: int, lengths: tuple[Array, ...], sharp: Array) -> Array:
     if top == 0:
         value = _horner(table, sharp * lengths[0] * lengths[0])
         return value * lax.integer_pow(lengths[0], j + 1)
+    if top <= 2:
+        return _short_difference(j, table, lengths, sharp)
     length = _length_differences(lengths, sharp)
     square = {
         (a, b): sharp * sum(length[a, i] * length[i, b] for i in range(a, b + 1)) for a, b in length
@@ -460,6 +462,44 @@ def _radial(j: int, lengths: tuple[Array, ...], sharp: Array) -> Array:
     for _ in range(j + 1):
         row = _times_triangle(row, length)
     return row[top]
+
+
+def _short_difference(
+    j: int, table: tuple[float, ...], lengths: tuple[Array, ...], sharp: Array
+) -> Array:
+    """The case of two or three points, written out: half the work of the triangles."""
+    squares = [sharp * length * length for length in lengths]
+    value = [jnp.full_like(squares[0], table[-1])] + [jnp.zeros_like(squares[0])] * (
+        len(lengths) - 1
+    )
+    for q in reversed(table[:-1]):  # Q and its divided differences by one Horner scheme
+        for i in range(len(lengths) - 1, 0, -1):
+            value[i] = value[i] * squares[i] + value[i - 1]
+        value[0] = value[0] * squares[0] + q
+    first, second, last = lengths[0], lengths[1], lengths[-1]
+    slope = sharp * (first + second) * value[1]
+    outer = value[0] * _complete(j, (first, second)) + slope * lax.integer_pow(second, j + 1)
+    pair = 1 / (1 + sharp * first * second)
+    if len(lengths) == 2:
+        return outer * (first * second) * pair
+    bend = last * last + first * last + first * second + second * last
+    curve = sharp * (value[1] + sharp * bend * value[2])
+    inner = value[0] * _complete(j - 1, lengths) + slope * _complete(j, (second, last))
+    inner = inner + curve * lax.integer_pow(last, j + 1)
+    across = first * second * last / ((1 + sharp * first * last) * (1 + sharp * second * last))
+    return across * (outer * pair + inner * last)
+
+
+def _complete(degree: int, x: tuple[Array, ...]) -> Array:
+    """The complete homogeneous symmetric polynomial, the divided difference of x^(degree + k)."""
+    if degree < 0:
+        return jnp.zeros_like(x[0])
+    if len(x) == 1:
+        return lax.integer_pow(x[0], degree)
+    total = _complete(0, x[:1])
+    for d in range(1, degree + 1):
+        total = total * x[-1] + _complete(d, x[:-1])
+    return total
 
 
 def _length_differences(lengths: tuple[Array, ...], sharp: Array) -> dict[tuple[int, int], Array]:
