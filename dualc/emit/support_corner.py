@@ -853,10 +853,11 @@ class _Line(NamedTuple):
     log_weight: Array
     log_apex: Array
     outward: bool  # k - rate * deviation is known to be nonnegative for all rates
+    centre: bool = False  # whether powers are of Z, not of Z - k
 
 
 def _expectation(pieces: list[_Piece], n: int, line: _Line) -> Array:
-    """The weighted E[(Z - k)^n g(y)] of a tail g at y = 0."""
+    """The weighted E[(Z - k)^n g(y)], or E[Z^n g(y)], of a tail g."""
     total = jnp.zeros_like(line.k * line.deviation * line.log_apex)
     for piece in pieces:
         total = total + piece.coefficient * _half_line(piece.power, n, piece.rates, line)
@@ -864,7 +865,7 @@ def _expectation(pieces: list[_Piece], n: int, line: _Line) -> Array:
 
 
 def _half_line(power: int, n: int, rates: tuple[Any, ...], line: _Line) -> Array:
-    """The weighted E[(Z - k)^n y^power exp[rates](y); y > 0].
+    """The weighted E[(Z - k)^n y^power exp[rates](y); y > 0], or with Z^n.
 
     From a negative point k - rate * deviation on as that over the whole line less the other half.
     """
@@ -875,17 +876,20 @@ def _half_line(power: int, n: int, rates: tuple[Any, ...], line: _Line) -> Array
     density = jnp.exp(line.log_apex) / math.sqrt(2 * math.pi)
     sharp = jnp.full_like(density, _SHARPNESS[_format(density.dtype)[0]])
 
-    def beyond(signed: tuple[Array, ...]) -> Array:
+    def beyond(signed: tuple[Array, ...], k: Array) -> Array:
         lengths = tuple(_lengths(jnp.maximum(c, -0.5) + 0 * sharp, sharp) for c in signed)
-        size = density * lax.integer_pow(line.deviation, power + order)
-        return size * _radial(n + power, lengths, sharp)
+        value = _radial(n + power, lengths, sharp)
+        for i in range(n if line.centre else 0):
+            weight = math.comb(n, i) * lax.integer_pow(k, n - i)
+            value = value + weight * _radial(i + power, lengths, sharp)
+        return density * lax.integer_pow(line.deviation, power + order) * value
 
-    direct = beyond(points)
+    direct = beyond(points, line.k)
     if line.outward:
         return direct
     low, high = _extremes(points)
     whole = _whole_line(power, n, rates, line, low)
-    flipped = beyond(tuple(-c for c in points))
+    flipped = beyond(tuple(-c for c in points), -line.k)
     inward = _plus(whole, flipped if (n + power + order) % 2 else -flipped)
     if order == 0:
         return jnp.where(low >= 0, direct, inward)
@@ -922,8 +926,9 @@ def _whole_line(power: int, n: int, rates: tuple[Any, ...], line: _Line, low: Ar
     if len(rates) == 1:
         mean, factor = weight(rates[0])
         total = jnp.zeros_like(factor)
-        for i in range(n + 1):  # (Z - k)^n through y: powers of y/deviation would divide by 0
-            rest = (-line.k + rates[0] * line.deviation) ** (n - i) * math.comb(n, i)
+        shift = rates[0] * line.deviation - (0 if line.centre else line.k)
+        for i in range(n + 1):
+            rest = math.comb(n, i) * lax.integer_pow(shift, n - i)
             total = total + rest * _mixed_moment(power, i, mean, line.deviation)
         return factor * total
     if len(rates) == 2 and n == 0 and power == 0:
@@ -1128,6 +1133,7 @@ def ray(polynomial: Any, g: Any, q12: Array, q11: Array, q22: Array, d: Array) -
     side, t, rows = _prepared(g, q12.dtype)
     plane = _plane(0.0, t, side * q12, q11, q22, d)
     line, pieces = _own_line(t, plane.apex[1], plane.roots[1], rows), _pieces(rows)
+    line = line._replace(centre=True)
     powers = [_expectation(pieces, i, line) for i in range(len(polynomial))]
     slope, noise = plane.rho * plane.roots[0], plane.sine * plane.roots[0]
     shape = jnp.broadcast_shapes(q12.shape, q11.shape, q22.shape, d.shape)
@@ -1136,12 +1142,9 @@ def ray(polynomial: Any, g: Any, q12: Array, q11: Array, q22: Array, d: Array) -
         if _is_zero(coefficient):
             continue
         for i in range(m % 2, m + 1, 2):  # E[u^m | v]: powers of slope Z beside those of the noise
-            inner = [
-                math.comb(i, j) * lax.integer_pow(line.k, i - j) * powers[j] for j in range(i + 1)
-            ]
             odd = math.prod(range(m - i - 1, 0, -2)) * math.comb(m, i)
             scale = lax.integer_pow(slope, i) * lax.integer_pow(noise, m - i)
-            total = total + coefficient * (odd * scale * sum(inner[1:], inner[0]))
+            total = total + coefficient * (odd * scale * powers[i])
     return total
 
 
