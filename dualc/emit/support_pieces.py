@@ -15,6 +15,7 @@ from collections.abc import Callable
 from functools import lru_cache, reduce
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jax import lax
 
@@ -30,13 +31,15 @@ class Pieces(NamedTuple):
     """A function with one polynomial between every two of its places, in rising order.
 
     places: t_1 < ... < t_k; polynomials: k + 1 tuples of coefficients (c_0, c_1, ...). Numbers or
-    traced scalars. orders: for every place the orders a for which f^(a) may jump there (all that
-    the numbers do not exclude if None); what is known to be continuous costs less.
+    traced scalars. What numbers do not tell may be said: orders, for every place the orders a for
+    which f^(a) jumps there (None: all that is possible); parity, 1 if f is even (places and
+    polynomials mirrored at 0), -1 if odd. Both save work, parity digits too.
     """
 
     places: tuple[Any, ...]
     polynomials: tuple[tuple[Any, ...], ...]
     orders: tuple[tuple[int, ...], ...] | None = None
+    parity: int | None = None
 
 
 def _known(*numbers: Any) -> bool:
@@ -77,8 +80,8 @@ def _degree(f: Pieces) -> int:
     return max(powers, default=0)
 
 
-def _jumps(f: Pieces) -> list[tuple[Any, int, Any]]:
-    """(place, a, jump of f^(a) there), those left out that are known to be 0."""
+def _jumps(f: Pieces) -> list[tuple[int, int, Any]]:
+    """(i, a, jump of f^(a) at the i-th place), those left out that are known to be 0."""
     found = []
     for i, place in enumerate(f.places):
         left, right = (_shifted(p, place) for p in f.polynomials[i : i + 2])
@@ -89,7 +92,7 @@ def _jumps(f: Pieces) -> list[tuple[Any, int, Any]]:
             sides += [-left[a]] if a < len(left) else []
             jump = _plus(sides)
             if not (_known(jump) and jump == 0):
-                found.append((place, a, math.factorial(a) * jump))
+                found.append((i, a, math.factorial(a) * jump))
     return found
 
 
@@ -115,24 +118,24 @@ def _legendre_rule(n: int) -> tuple[tuple[float, float], ...]:
     return tuple(rule)
 
 
-def _total(term: Any, nodes: int, start: tuple[Array, ...]) -> tuple[Array, ...]:
-    """The sums over a Gauss rule on [0, 1] of weight * term(node), one for each start.
+def _integral(integrand: Callable[[Array], Array], nodes: int, dtype: Any) -> Array:
+    """The integral over [0, 1] by a Gauss rule.
 
     Unrolled where nodes are few: one loop over the entries, and what two moments share is computed
     once. A scan otherwise.
     """
     rule = _legendre_rule(nodes)
     if nodes <= 24:
-        total = start
+        total = 0.0
         for node, weight in rule:
-            total = tuple(t + weight * x for t, x in zip(total, term(node), strict=True))
+            total = total + weight * integrand(jnp.asarray(node, dtype))
         return total
+    shape = jax.eval_shape(integrand, jnp.zeros((), dtype)).shape
 
-    def add(total: tuple[Array, ...], row: Array) -> tuple[tuple[Array, ...], None]:
-        terms = term(row[0])
-        return tuple(t + row[1] * x for t, x in zip(total, terms, strict=True)), None
+    def add(total: Array, row: Array) -> tuple[Array, None]:
+        return total + row[1] * integrand(row[0]), None
 
-    return lax.scan(add, start, jnp.asarray(rule, start[0].dtype))[0]
+    return lax.scan(add, jnp.zeros(shape, dtype), jnp.asarray(rule, dtype))[0]
 
 
 # ---- one variable
@@ -192,20 +195,17 @@ def _half_cell(
     if outer is not None:
         length = jnp.minimum(length, jnp.maximum(outer - inner, 0.0))
 
-    def term(node: Array) -> tuple[Array]:
+    def integrand(node: Array) -> Array:
         z = length * node
         value = jnp.exp(-z * (inner + 0.5 * z))
         if weight is not None:
             value = value * weight(z)
         for coefficients, scale, start in factors:
             value = value * _polynomial(coefficients, start + scale * z)
-        return (value,)
+        return value
 
-    nodes = 14 if inner.dtype == jnp.float32 else 30
-    shapes = (jnp.shape(x) for x in (density, length, *(x for _, *pair in factors for x in pair)))
-    zero = jnp.zeros(jnp.broadcast_shapes(*shapes), inner.dtype)
-    (total,) = _total(term, nodes, (zero,))
-    return total * length * density
+    nodes = 16 if inner.dtype == jnp.float32 else 30
+    return _integral(integrand, nodes, inner.dtype) * length * density
 
 
 def _polynomial(coefficients: tuple[Any, ...], y: Array) -> Array:
@@ -219,7 +219,7 @@ def _mirrored(f: Pieces) -> Pieces:
     """The function x -> f(-x)."""
     polynomials = tuple(tuple((-1) ** n * c for n, c in enumerate(p)) for p in f.polynomials)
     orders = None if f.orders is None else f.orders[::-1]
-    return Pieces(tuple(-t for t in f.places[::-1]), polynomials[::-1], orders)
+    return Pieces(tuple(-t for t in f.places[::-1]), polynomials[::-1], orders, f.parity)
 
 
 class _Cell(NamedTuple):
@@ -257,45 +257,52 @@ def _cell(low: Any, high: Any, polynomial: tuple[Any, ...], q: Array) -> _Cell:
 
 def _smooth_mean(f: Pieces, r: int, q: Array) -> Array:
     """E[f^(r)(u)], f^(r) taken almost everywhere."""
+    halves = _halves(f)
+    if halves is None:
+        sides: list[tuple[Pieces | None, int]] = [(f, 1), (_mirrored(f), (-1) ** r)]
+    else:
+        sides = [(halves[r % 2], 2)]
     total = jnp.zeros_like(q)
-    core, sides = _central(f)
-    cells = [
-        (cell, (-1) ** (r * turned)) for turned, g in enumerate(sides) for cell in _cells(g, r, q)
-    ]
-    if core is not None:
-        polynomial, half_width = core
-        even = tuple(0.0 if n % 2 else 2 * c for n, c in enumerate(_derivative(polynomial, r)))
-        if not _absent(even):
-            cells.append((_cell(None, half_width, even, q), 1))
-    for cell, sign in cells:
-        factors = [(cell.coefficients, root(q), 0.0)]
-        total = total + sign * _half_cell(factors, cell.low, cell.high, cell.density)
+    for side, factor in sides:
+        for cell in [] if side is None else _cells(side, r, q):
+            factors = [(cell.coefficients, root(q), 0.0)]
+            total = total + factor * _half_cell(factors, cell.low, cell.high, cell.density)
     return total
 
 
-def _central(f: Pieces) -> tuple[tuple[tuple[Any, ...], Any] | None, tuple[Pieces, Pieces]]:
-    """((P, c), (f, x -> f(-x))): f = P on [-c, c], which is cut out of the other two.
+def _halves(f: Pieces) -> tuple[Pieces | None, Pieces | None] | None:
+    """The even and the odd part of f on x > 0, None for 0; None if the places do not tell.
 
-    Put together at x and -x, the odd part of P leaves no rounding errors in a mean. None if the
-    places do not say which piece holds 0.
+    Put together before anything is rounded, what cancels between x and -x leaves no error.
     """
-    if not _known(*f.places) or 0 in f.places:
-        return None, (f, _mirrored(f))
-    index = sum(t < 0 for t in f.places)
-    ends = [-t for t in f.places[index - 1 : index] if index > 0] + list(
-        f.places[index : index + 1]
+    count, parity = len(f.places), _parity(f)
+    if parity:
+        first = (count + 1) // 2  # a place in the middle is 0
+        half = Pieces((0.0, *f.places[first:]), ((0.0,), *f.polynomials[first:]))
+        return (half, None) if parity == 1 else (None, half)
+    sides = _sides(f)
+    if sides is None:
+        return None
+    parts = []
+    for sign in (0.5, -0.5):
+        rows = [
+            tuple(_plus([0.5 * a, sign * b]) for a, b in _paired(here, there))
+            for here, there in zip(sides[0].polynomials, sides[1].polynomials, strict=True)
+        ]
+        parts.append(Pieces(sides[0].places, tuple(rows)))
+    return parts[0], parts[1]
+
+
+def _sides(f: Pieces) -> tuple[Pieces, Pieces] | None:
+    """The functions f(x) and f(-x) on x > 0, with common places; None if their order is unknown."""
+    if not _known(*f.places):
+        return None
+    ends = (0.0, *sorted({abs(t) for t in f.places if t != 0}))
+    here, there = (
+        tuple(g.polynomials[sum(t <= end for t in g.places)] for end in ends)
+        for g in (f, _mirrored(f))
     )
-    half_width = min(ends) if ends else None
-    sides = []
-    for g, i in ((f, index), (_mirrored(f), len(f.places) - index)):
-        rest = [t for t in g.places[i:] if t != half_width]
-        if half_width is None:
-            sides.append(Pieces((), ((0.0,),)))
-        elif len(rest) == len(g.places[i:]):  # the piece goes on
-            sides.append(Pieces((half_width, *rest), ((0.0,), *g.polynomials[i:])))
-        else:
-            sides.append(Pieces((half_width, *rest), ((0.0,), *g.polynomials[i + 1 :])))
-    return (f.polynomials[index], half_width), (sides[0], sides[1])
+    return Pieces(ends, ((0.0,), *here)), Pieces(ends, ((0.0,), *there))
 
 
 def pieces_mean(f: Pieces, q: Array) -> Array:
@@ -314,8 +321,9 @@ def _hermite(n: int, z: Array) -> Array:
 def _mass_mean(f: Pieces, r: int, q: Array) -> Array | None:
     """q^(r/2) times the mean of the Dirac masses in f^(r); None if there are none."""
     total = None
-    for place, a, jump in _jumps(f):
+    for i, a, jump in _jumps(f):
         if a < r:
+            place = f.places[i]
             h = _standardised(place, q)
             value = _hermite(r - 1 - a, h) * _density_of(place, q) * _half_power(q, a) * jump
             total = value if total is None else total + value
@@ -331,9 +339,10 @@ def _half_power(q: Array, a: int) -> Array:
 
 
 class _Mass(NamedTuple):
-    """A jump of f^(a): where (as given, and in standard deviations), a, the jump times sd^a."""
+    """A jump of f^(a): its place over the sd, a, the jump times sd^a."""
 
-    place: Any
+    number: int  # of the place
+    size: Any  # equal where |place| is
     h: Array
     order: int
     jump: Array
@@ -345,6 +354,7 @@ class _Kinks(NamedTuple):
     left: tuple[_Mass, ...]
     right: tuple[_Mass, ...]
     whole: tuple[tuple[int, bool], ...]  # orders whose jumps cancel; whether pairwise, t and -t
+    mirrored: bool  # whether all places come with their images, on both sides
 
 
 def pieces_moment(f: Pieces, g: Pieces, q12: Array, q11: Array, q22: Array, d: Array) -> Array:
@@ -382,35 +392,59 @@ def _half_tangent(q12: Array, scale: Array, d: Array) -> Array:
 
 def _kinks(f: Pieces, g: Pieces, q11: Array, q22: Array, sign: Array) -> _Kinks:
     """The kinks of f(u) and of g(sign v)."""
-    left = tuple(
-        _Mass(t, _standardised(t, q11), a, j * _half_power(q11, a)) for t, a, j in _jumps(f)
-    )
+    left = [
+        _Mass(i, _size(f, i), _standardised(f.places[i], q11), a, j * _half_power(q11, a))
+        for i, a, j in _jumps(f)
+    ]
     right = []
-    for t, a, j in _jumps(g):
+    for i, a, j in _jumps(g):
         turned = sign * j if a % 2 == 0 else jnp.full_like(sign, j)
-        right.append(_Mass(t, sign * _standardised(t, q22), a, turned * _half_power(q22, a)))
+        h = sign * _standardised(g.places[i], q22)
+        right.append(_Mass(i, _size(g, i), h, a, turned * _half_power(q22, a)))
     whole = tuple(
         (a, _cancels_in_pairs(f, a) or _cancels_in_pairs(g, a))
         for a in range(_degree(f) + 1)
         if _cancels(f, a) and _cancels(g, a)
     )
-    return _Kinks(left, tuple(right), whole)
+    return _Kinks(tuple(left), tuple(right), whole, bool(_parity(f) and _parity(g)))
+
+
+def _size(f: Pieces, i: int) -> Any:
+    """What stands for the size of the i-th place."""
+    if _known(f.places[i]):
+        return abs(f.places[i])
+    return f"{min(i, len(f.places) - 1 - i) if _parity(f) else i}"
 
 
 def _cancels(f: Pieces, a: int) -> bool:
     """Whether the jumps of f^(a) are known to add up to 0."""
     jumps = [j for _, order, j in _jumps(f) if order == a]
-    return bool(jumps) and _known(*jumps) and _plus(jumps) == 0
+    return bool(jumps) and (_mirror_images(f, a) or (_known(*jumps) and _plus(jumps) == 0))
+
+
+def _mirror_images(f: Pieces, a: int) -> bool:
+    """Whether parity says that the jumps of f^(a) at t and -t are opposite."""
+    middle = (len(f.places) - 1) / 2
+    on_zero = any(i == middle and order == a for i, order, _ in _jumps(f))
+    return _parity(f) == (-1) ** a and not on_zero
+
+
+def _fades(f: Pieces) -> bool:
+    """Whether the jumps of the lowest derivative that has any add up to 0: a step from afar."""
+    orders = [a for _, a, _ in _jumps(f)]
+    return bool(orders) and _cancels(f, min(orders))
 
 
 def _cancels_in_pairs(f: Pieces, a: int) -> bool:
     """Whether they do already at every t and -t."""
+    if _mirror_images(f, a):
+        return True
     sizes: dict[float, list[float]] = {}
-    for t, order, j in _jumps(f):
+    for i, order, j in _jumps(f):
         if order == a:
-            if not _known(t, j):
+            if not _known(f.places[i], j):
                 return False
-            sizes.setdefault(abs(t), []).append(j)
+            sizes.setdefault(abs(f.places[i]), []).append(j)
     return all(_plus(js) == 0 for js in sizes.values())
 
 
@@ -427,6 +461,8 @@ def _reach(kinks: _Kinks) -> Array:
 
 def _parity(f: Pieces) -> int:
     """1 if f is known to be even, -1 if odd, else 0."""
+    if f.parity is not None:
+        return f.parity
     numbers = [*f.places, *(c for p in f.polynomials for c in p)]
     if not _known(*numbers):
         return 0
@@ -457,13 +493,15 @@ def _switch(f: Pieces, g: Pieces, kinks: _Kinks, q12: Array) -> Array:
     sides = [[jnp.abs(mass.h) for mass in side] for side in (kinks.left, kinks.right)]
     furthest = [reduce(jnp.maximum, side) for side in sides]
     nearest = [reduce(jnp.minimum, side) for side in sides]
-    layer = jnp.minimum(furthest[0] + furthest[1], 1.0)
+    widest = furthest[0] + furthest[1]
+    layer = jnp.where(widest > 0, jnp.minimum(widest, 1.0), 1.0)
     positive = math.exp(-2.0) * layer / jnp.maximum(nearest[0] + nearest[1], 1.0)
     if _parity(f) and _parity(g):
         return positive
     layer = jnp.minimum(jnp.minimum(furthest[0], furthest[1]), 1.0)
-    if not kinks.whole and len({mass.order for mass in (*kinks.left, *kinks.right)}) == 1:
-        layer = jnp.ones_like(layer)  # the kernel has one sign
+    orders = {mass.order for mass in (*kinks.left, *kinks.right)}
+    if len(orders) == 1 and not _fades(f) and not _fades(g):  # the kernel has one sign
+        layer = jnp.ones_like(layer)
     return jnp.where(q12 < 0, layer, positive)
 
 
@@ -503,11 +541,7 @@ def _taylor_at_pole(
     step = -2 * scale * square / (1 + square)  # |q12| - sqrt(q11 q22)
     total = jnp.zeros_like(q12)
     for r in range(depth + 1):
-        value = _joint_mean(f, g, r, q11, q22)
-        if _parity(g):
-            value = value * jnp.where(sign > 0, 1, _parity(g)).astype(value.dtype)
-        else:
-            value = jnp.where(sign > 0, value, _joint_mean(f, _mirrored(g), r, q11, q22))
+        value = _joint_mean(f, g, r, q11, q22, sign)
         total = total + lax.integer_pow(step, r) / math.factorial(r) * value
         if r > 0:
             relative = lax.integer_pow(-2 * square / (1 + square), r) / math.factorial(r)
@@ -516,37 +550,106 @@ def _taylor_at_pole(
     return total
 
 
-def _joint_mean(f: Pieces, g: Pieces, r: int, q11: Array, q22: Array) -> Array:
-    """E[f^(r)(sqrt(q11) z) g^(r)(sqrt(q22) z)], the derivatives taken almost everywhere."""
-    parity = _parity(f) * _parity(g)
+def _joint_mean(f: Pieces, g: Pieces, r: int, q11: Array, q22: Array, sign: Array) -> Array:
+    """E[f^(r)(sqrt(q11) z) h^(r)(sqrt(q22) z)], h(x) = g(sign x), derivatives almost everywhere."""
+    if _parity(f) and _parity(g):
+        left, right = (_halves(h) or (None, None) for h in (f, g))
+        odd = _parity(f) == -1
+        one, two = left[odd], right[odd]
+        if one is None or two is None:
+            return jnp.zeros_like(q11 * q22)
+        total = _joint_half((one, None), (two, None), r, q11, q22, None)
+        return 2 * (sign * total if odd else total)
+    lefts, rights = _sides(f), _sides(g)
+    if lefts is not None and rights is not None:
+        return _joint_half(lefts, rights, r, q11, q22, sign)
+    turned, mirror = _mirrored(f), _mirrored(g)
     total = jnp.zeros_like(q11 * q22)
-    if parity == -1:
-        return total
-    for one, two in ((f, g),) if parity else ((f, g), (_mirrored(f), _mirrored(g))):
-        for left in _cells(one, r, q11):
-            for right in _cells(two, r, q22):
-                total = total + _joint_cell(left, right, q11, q22)
-    return (1 + parity) * total
+    for one, two, way in ((f, g, 1), (turned, mirror, 1), (f, mirror, -1), (turned, g, -1)):
+        value = _joint_half((one, None), (two, None), r, q11, q22, None)
+        total = total + jnp.where(sign == way, value, 0.0)
+    return total
 
 
-def _joint_cell(left: _Cell, right: _Cell, q11: Array, q22: Array) -> Array:
-    """The mean of both polynomials where the cells overlap."""
-    highs = [high for high in (left.high, right.high) if high is not None]
+def _joint_half(
+    f: tuple[Pieces, Pieces | None],
+    g: tuple[Pieces, Pieces | None],
+    r: int,
+    q11: Array,
+    q22: Array,
+    sign: Array | None,
+) -> Array:
+    """The integral over z > 0 of f[0] g[0] + f[1] g[1]; of f[0] g[1] + f[1] g[0] where sign < 0.
+
+    Each pair has its places in common. sign None: without second functions, f[0] g[0].
+    """
+    total = jnp.zeros_like(q11 * q22)
+    for left in _common_cells(f, r, q11):
+        for right in _common_cells(g, r, q22):
+            products = [(0, 0), (1, 1), (0, 1), (1, 0)]
+            present = [(i, j) for i, j in products if left[i] is not None and right[j] is not None]
+            if present:
+                total = total + _joint_cell(left, right, present, q11, q22, sign)
+    return total
+
+
+def _common_cells(
+    f: tuple[Pieces, Pieces | None], r: int, q: Array
+) -> list[tuple[_Cell | None, _Cell | None]]:
+    """The cells of both, one under the other; None where the function is 0 (or there is none)."""
+    first = f[0]
+    if f[1] is None:
+        return [(cell, None) for cell in _cells(first, r, q)]
+    rows = []
+    ends = (*first.places, None)
+    for low, high, *pair in zip(
+        ends[:-1], ends[1:], first.polynomials[1:], f[1].polynomials[1:], strict=True
+    ):
+        rates = [_derivative(p, r) for p in pair]
+        here, there = (None if _absent(p) else _cell(low, high, p, q) for p in rates)
+        rows.append((here, there))
+    return rows
+
+
+def _joint_cell(
+    left: tuple[_Cell | None, _Cell | None],
+    right: tuple[_Cell | None, _Cell | None],
+    present: list[tuple[int, int]],
+    q11: Array,
+    q22: Array,
+    sign: Array | None,
+) -> Array:
+    """The mean of the products `present` on the overlap: i = j where sign > 0, else i != j."""
+    one = left[0] or left[1]
+    two = right[0] or right[1]
+    if one is None or two is None:
+        return jnp.zeros_like(q11 * q22)
+    highs = [high for high in (one.high, two.high) if high is not None]
     outer = reduce(jnp.minimum, highs) if highs else None
-    inner = jnp.maximum(left.low, right.low)
-    density = jnp.minimum(left.density, right.density)
-    factors = [
-        (left.coefficients, root(q11), root(q11) * (inner - left.low)),
-        (right.coefficients, root(q22), root(q22) * (inner - right.low)),
-    ]
-    return _half_cell(factors, inner, outer, density)
+    inner = jnp.maximum(one.low, two.low)
+    scales = root(q11), root(q22)
+    starts = scales[0] * (inner - one.low), scales[1] * (inner - two.low)
+
+    def product(z: Array) -> Array:
+        value = jnp.zeros_like(z * (starts[0] + starts[1]))
+        for i, j in present:
+            p, t = left[i], right[j]
+            if p is not None and t is not None:
+                term = _polynomial(p.coefficients, starts[0] + scales[0] * z)
+                term = term * _polynomial(t.coefficients, starts[1] + scales[1] * z)
+                chosen = True if sign is None else (sign > 0) == (i == j)
+                value = value + jnp.where(chosen, term, 0.0)
+        return value
+
+    return _half_cell([], inner, outer, jnp.minimum(one.density, two.density), product)
 
 
 def _joint_masses(f: Pieces, g: Pieces, r: int, q11: Array, q22: Array, sign: Array) -> Array:
     """(q11 q22)^(r/2) times the mean of the masses in f^(r)(u) times g^(r)(v) turned by sign."""
     total = jnp.zeros_like(q11 * q22)
-    for place, a, jump in _jumps(f):
+    for i, a, jump in _jumps(f):
         if a == r - 1:
+            place = f.places[i]
             h = _standardised(place, q11)
             value = _at(g, r, sign * h, q22) * (sign if r % 2 else 1)
             size = jump * _half_power(q11, a) * _half_power(q22, r)
@@ -580,12 +683,13 @@ def _window(kinks: _Kinks, low: Array, high: Array) -> tuple[Array, Array, Array
     seen = set()
     for a in kinks.left:
         for b in kinks.right:
-            key = (_key(a.place), _key(b.place))
+            key = (a.size, b.size) if kinks.mirrored else (a.number, b.number)
             if key in seen:
                 continue
             seen.add(key)
-            plus, minus = jnp.abs(a.h + b.h), jnp.abs(a.h - b.h)
-            base = (a.h * a.h + b.h * b.h) / 4
+            h, k = (jnp.abs(a.h), jnp.abs(b.h)) if kinks.mirrored else (a.h, b.h)
+            plus, minus = jnp.abs(h + k), jnp.abs(h - k)  # of two images the nearer pair
+            base = (h * h + k * k) / 4
             best = root(minus / jnp.maximum(plus, tiny))
             best = jnp.clip(best, low, high)
             best = jnp.maximum(best, math.sqrt(tiny))
@@ -605,10 +709,6 @@ def _window(kinks: _Kinks, low: Array, high: Array) -> tuple[Array, Array, Array
         first = jnp.where(inside, jnp.minimum(first, jnp.maximum(bottom, low)), first)
         last = jnp.where(inside, jnp.maximum(last, jnp.minimum(top, high)), last)
     return first, jnp.maximum(first, last), least
-
-
-def _key(place: Any) -> Any:
-    return place if _known(place) else id(place)
 
 
 def _remainder(
@@ -635,17 +735,17 @@ def _remainder(
     # What all share is put back at the end: the parts of a tiny result are not to underflow.
     held = lax.stop_gradient(jnp.minimum(least, 0.6 * _farthest(tau.dtype) ** 2 / 2))
 
-    def term(node: Array) -> tuple[Array]:
+    def integrand(node: Array) -> Array:
         cubed = node * node * node
         at = jnp.where(steep, low + width * cubed, jnp.exp(log_high + logarithm * node))
         at = jnp.maximum(at, tiny)
         rate = jnp.where(steep, width * (3 * node * node), -logarithm * at)
         z = at * at
         ahead = 2 * (at - tau) * (at + tau) / ((1 + z) * (1 + square_tau))
-        return (rate / (1 + z) * _kernel(kinks, held, z, ahead),)
+        return rate / (1 + z) * _kernel(kinks, held, z, ahead)
 
     nodes = 24 if tau.dtype == jnp.float32 else 96
-    (total,) = _total(term, nodes, (jnp.zeros_like(low * tau),))
+    total = _integral(integrand, nodes, tau.dtype)
     return jnp.where(positive, total / math.pi * jnp.exp(-held), 0.0)
 
 
@@ -712,7 +812,7 @@ def _equal_orders(
     shared: dict[Any, tuple[Array, Array]] = {}
     for a in lefts:
         for b in rights:
-            key = (_size(a.place), _size(b.place))
+            key = (a.size, b.size)
             if any(_known(x) and x == 0 for x in key):  # exp(0) - 1
                 continue
             h, k = jnp.abs(a.h), jnp.abs(b.h)
@@ -732,10 +832,6 @@ def _equal_orders(
 def _exponent_of(h: Array, k: Array, z: Array) -> Array:
     """The exponent alpha (h^2 + k^2) - gamma h k as a sum of what is positive."""
     return (h * h + k * k) / 4 + jnp.square(h + k) * z / 8 + jnp.square(h - k) / (8 * z)
-
-
-def _size(place: Any) -> Any:
-    return abs(place) if _known(place) else id(place)
 
 
 def _largest_square(masses: list[_Mass]) -> Array:
