@@ -84,7 +84,8 @@ class _Rewriter(ast.NodeTransformer):
             return node
         self.found = True
         body = ast.parse(_LOGISTIC[function], mode="eval").body
-        return _Argument(node.args[0]).visit(body)
+        replaced: ast.AST = _Argument(node.args[0]).visit(body)
+        return replaced
 
 
 class _Argument(ast.NodeTransformer):

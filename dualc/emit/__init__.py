@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections import defaultdict
 from collections.abc import Iterable
 from functools import cache
@@ -25,13 +26,36 @@ _PARTS = (
 
 @cache
 def support_text() -> str:
-    """The text of generated/_support.py, the same for every module: the parts in one file."""
+    """The text of generated/_support.py, the same for every module: the parts in one file.
+
+    A private name that an earlier part has too is given the part's: _plus becomes _pieces_plus.
+    """
     folder = Path(__file__).parent
     texts = [(folder / name).read_text(encoding="utf-8") for name in _PARTS]
-    head, *bodies = [_split(text) for text in texts]
+    parts, taken = [], set[str]()
+    for name, text in zip(_PARTS, texts, strict=True):
+        docstring, body = _split(text)
+        own = _defined(text)
+        for clash in sorted(own & taken):
+            apart = f"_{name.removesuffix('.py').removeprefix('support_')}{clash}"
+            body = re.sub(rf"(?<![.\w]){clash}\b", apart, body)
+        taken |= own
+        parts.append((docstring, body))
+    (first, head), *rest = parts
+    tail = "".join(f"\n\n\n# ---- {_title(d)}\n\n\n{body}" for d, body in rest)
     imports = _imports(ast.parse(text) for text in texts)
-    rest = "".join(f"\n\n\n# ---- {_title(d)}\n\n\n{body}" for d, body in bodies)
-    return f"{head[0]}\n\n{imports}\n\n{head[1]}{rest}\n"
+    return f"{first}\n\n{imports}\n\n{head}{tail}\n"
+
+
+def _defined(text: str) -> set[str]:
+    """The names that a part defines at its top level."""
+    names = set[str]()
+    for node in ast.parse(text).body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            names.add(node.name)
+        elif isinstance(node, ast.Assign):
+            names |= {t.id for t in node.targets if isinstance(t, ast.Name)}
+    return names
 
 
 def _split(text: str) -> tuple[str, str]:
@@ -48,7 +72,8 @@ def _title(docstring: str) -> str:
 
 def _imports(trees: Iterable[ast.Module]) -> str:
     """The imports of all parts, less those of one another: the standard library's, then JAX's."""
-    plain, named = set(), defaultdict(set)
+    plain = set[str]()
+    named = defaultdict[str, set[str]](set)
     for node in (node for tree in trees for node in tree.body):
         if isinstance(node, ast.Import):
             plain |= {ast.unparse(node)}

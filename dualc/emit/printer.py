@@ -177,15 +177,15 @@ class _Printer:
             + ")"
             for t in item.tails
         ]
-        parts = (
+        parts = [
             ("places", row(item.places)),
             ("polynomials", _tuple([row(p) for p in item.polynomials])),
             ("tails: side, place, rows (coefficient, power, rate)", _tuple(tails)),
             ("masses", _tuple([row(m) for m in item.masses])),
             ("dipoles", _tuple([row(m) for m in item.dipoles])),
-        )
+        ]
         while parts[-1][1] == "()":
-            parts = parts[:-1]
+            parts.pop()
         inner = "".join(f"        # {what}\n        {text},\n" for what, text in parts)
         signature = ", ".join(self.spelled.values())
         head = f"def _{item.name}_pieces({signature}):\n    return {self.prefix}Piecewise(\n"
@@ -286,8 +286,8 @@ class _Printer:
         """The public functions, and the kernels they call."""
         rates = [f"_{f.name}" for f in self.plan.functions if f.name not in ("dual", "hermite")]
         if self.record.form.pieces:
-            given = [item.name for item in self.record.form.pieces[3:]]
-            rates = ["_dual_dot", "_dual_dq11", *(f"_dual_{name}" for name in given)]
+            parameters = [item.name for item in self.record.form.pieces[3:]]
+            rates = ["_dual_dot", "_dual_dq11", *(f"_dual_{name}" for name in parameters)]
         domain = self._domain()
         given = f"({', '.join(rates)}), "
         p = self.prefix

@@ -58,4 +58,4 @@ def mixture_mean(node: Callable[..., Array], rules: Rules) -> Callable[..., Arra
 
 
 def _rows(rules: Rules, dtype: Any) -> tuple[tuple[float, float], ...]:
-    return rules.double if jnp.finfo(dtype).bits > 32 else rules.single
+    return rules.single if dtype == jnp.float32 else rules.double

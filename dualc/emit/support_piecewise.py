@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 from jax import lax
 
-from dualc.emit.support import Array, gap, normal_pdf, ratio, regression, root
+from dualc.emit.support import Array, _zero_or, gap, normal_pdf, ratio, regression, root
 from dualc.emit.support_corner import corner, mass_tail, ray, tail_mean
 from dualc.emit.support_pieces import (
     Pieces,
@@ -39,15 +39,51 @@ class Piecewise(NamedTuple):
 
 
 def piecewise_moment(f: Piecewise, g: Piecewise, q12: Array, q11: Array, q22: Array) -> Array:
-    """E[f(u) g(v)], masses included, dipoles not."""
+    """E[f(u) g(v)], masses included, dipoles not; at q11 = q22 = 0 the limit along rho = 1."""
+    nowhere = (q11 == 0) & (q22 == 0)
+    at_zero = _moment_at_zero(f, g, q12.dtype)
+    q12, q11, q22 = (jnp.where(nowhere, jnp.ones_like(q), q) for q in (q12, q11, q22))
     d = gap(q12, q11, q22)
     total = _smooth_moment(f, g, q12, q11, q22, d)
     for place, height in f.masses:
-        total = total + height * _mass_moment(place, g, q12, q11, q22, d)
+        total = total + _zero_or(height, _mass_moment(place, g, q12, q11, q22, d))
         for other, depth in g.masses:
-            total = total + height * depth * mass_mass(place, other, q12, q11, q22, d)
+            both = mass_mass(place, other, q12, q11, q22, d)
+            total = total + _zero_or(height * depth, both)
     for place, height in g.masses:
-        total = total + height * _mass_moment(place, f, q12, q22, q11, d)
+        total = total + _zero_or(height, _mass_moment(place, f, q12, q22, q11, d))
+    return jnp.where(nowhere, at_zero, total)
+
+
+def _moment_at_zero(f: Piecewise, g: Piecewise, dtype: Any) -> Array:
+    """The mean of f g on both sides of 0, infinite where a mass at 0 meets what is not 0 there."""
+    sides = [(_value_beside(f, side, dtype), _value_beside(g, side, dtype)) for side in (1, -1)]
+    total = sum(left * right for left, right in sides) / 2
+    for here, at, other in ((f, 1, g), (g, 0, f)):
+        mean = (sides[0][at] + sides[1][at]) / 2
+        for place, height in here.masses:
+            weight = jnp.where(jnp.asarray(place, dtype) == 0, height * mean, 0.0)
+            for where, depth in other.masses:
+                same = (jnp.asarray(place, dtype) == 0) & (jnp.asarray(where, dtype) == 0)
+                weight = weight + jnp.where(same, height * depth / 2, 0.0)
+            infinite = jnp.sign(weight) * jnp.inf
+            total = total + jnp.where(weight == 0, 0.0, infinite).astype(dtype)
+    return jnp.asarray(total, dtype)
+
+
+def _value_beside(f: Piecewise, side: int, dtype: Any) -> Array:
+    """The function's limit at 0 from the right (side 1) or the left (-1)."""
+    bounds = (-jnp.inf, *f.places, jnp.inf)
+    total = jnp.zeros((), dtype)
+    for row, (low, high) in zip(f.polynomials, pairwise(bounds), strict=True):
+        low, high = jnp.asarray(low, dtype), jnp.asarray(high, dtype)
+        held = (low <= 0) & (high > 0) if side > 0 else (low < 0) & (high >= 0)
+        total = total + jnp.where(held, jnp.asarray(row[0] if row else 0.0, dtype), 0.0)
+    for direction, place, rows in f.tails:
+        y = jnp.asarray(-direction * place, dtype)
+        held = (y > 0) | ((y == 0) & (direction == side))
+        value = sum(c * lax.integer_pow(y, k) * jnp.exp(rate * y) for c, k, rate in rows)
+        total = total + jnp.where(held, jnp.asarray(value, dtype), 0.0)
     return total
 
 
@@ -91,13 +127,15 @@ def _smooth_moment(
 
 
 def _mass_moment(place: Any, g: Piecewise, q12: Array, q11: Array, q22: Array, d: Array) -> Array:
-    """E[delta(u - place) g(v)] without the masses of g."""
+    """E[delta(u - place) g(v)] without the masses of g; infinite at q11 = 0 = place."""
+    sharp = (q11 == 0) & (jnp.asarray(place, q12.dtype) == 0)
+    q11, d = jnp.where(sharp, jnp.ones_like(q11), q11), jnp.where(sharp, q22, d)
     total = jnp.zeros(jnp.broadcast_shapes(q12.shape, q11.shape, q22.shape), q12.dtype)
     if not all(_is_null(p) for p in g.polynomials):
         total = mass_pieces(place, Pieces(g.places, g.polynomials), q12, q11, q22, d)
     for tail in g.tails:
         total = total + mass_tail(place, tail, q12, q11, q22, d)
-    return total
+    return jnp.where(sharp, _zero_or(jnp.sign(total), jnp.full_like(total, jnp.inf)), total)
 
 
 def _is_null(polynomial: tuple[Any, ...]) -> bool:
@@ -154,7 +192,7 @@ def piecewise_hermite(order: int, phi: Piecewise, q: Array) -> Array:
     s = root(q)
     safe = jnp.where(s > 0, s, jnp.ones_like(s))
     length = 13.0 + 2 * math.sqrt(order)  # standard deviations: beyond, h_n times the density is 0
-    nodes, weights = _graded(order, length, q.dtype)
+    nodes, weights = _panels(order, length, q.dtype)
     ends = [jnp.clip(t / safe, -length, length) for t in (0.0, *_places(phi))]
     total = jnp.zeros((order + 1, *q.shape), q.dtype)
     marks = jnp.sort(jnp.stack([jnp.full_like(s, -length), *ends, jnp.full_like(s, length)]), 0)
@@ -190,7 +228,7 @@ def _value(phi: Piecewise, x: Array) -> Array:
     return total
 
 
-def _graded(order: int, length: float, dtype: Any) -> tuple[Array, Array]:
+def _panels(order: int, length: float, dtype: Any) -> tuple[Array, Array]:
     """Nodes and weights on [0, 1]: panels that resolve h_n, and halve towards both ends."""
     count = math.ceil(length * max(2.0, math.sqrt(order)) / 6)
     near = [2.0**-k for k in range(2, 10)]
