@@ -513,3 +513,13 @@ def test_a_summary_never_becomes_code(standalone: bool) -> None:
     text = emit_record(compile_record(activation), standalone=standalone).text
     assert hostile in (ast.get_docstring(ast.parse(text), clean=False) or "")
     load_text(text, None if standalone else support_text(), "k")  # 1/0 would raise
+
+
+def test_no_name_of_the_support_file_is_defined_twice() -> None:
+    body = ast.parse(support_text()).body
+    names = [n.name for n in body if isinstance(n, ast.FunctionDef | ast.ClassDef)]
+    for node in body:
+        if isinstance(node, ast.Assign):
+            names += [t.id for t in node.targets if isinstance(t, ast.Name)]
+    assert len(names) == len(set(names))
+    assert not any("dualc" in line for line in support_text().splitlines() if "import" in line)
