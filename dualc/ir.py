@@ -190,7 +190,8 @@ class Piecewise:
 
     `polynomials` holds coefficients by power, one tuple for each interval that the ascending
     `places` cut. Where there are tails there is one polynomial and no place. `masses` holds
-    (place, height): height * delta(x - place); `dipoles` the same of delta'.
+    (place, height): height * delta(x - place); `dipoles` the same of delta'. `orders`: for every
+    place the orders of the derivatives that jump there; `parity`: 1 even, -1 odd, 0 neither.
     """
 
     name: str  # "phi" | "slope" | "half_second" | "dPARAMETER"
@@ -199,6 +200,8 @@ class Piecewise:
     tails: tuple[Tail, ...] = ()
     masses: tuple[tuple[str, str], ...] = ()
     dipoles: tuple[tuple[str, str], ...] = ()
+    orders: tuple[tuple[int, ...], ...] = ()
+    parity: int = 0
 
 
 @dataclass(frozen=True)

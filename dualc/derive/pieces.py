@@ -104,7 +104,37 @@ def _is_exponential(f: Function) -> bool:
 def _polynomials(name: str, f: Function, _: Mapping[Constant, Constant]) -> Piecewise:
     rows = tuple(_coefficients(branch) for branch in f.branches)
     places = tuple(map(algebra.text, f.places))
-    return Piecewise(name, places, rows, (), _texts(f.masses), _texts(f.dipoles))
+    masses, dipoles = _texts(f.masses), _texts(f.dipoles)
+    return Piecewise(name, places, rows, (), masses, dipoles, _orders(f), _parity(f))
+
+
+def _orders(f: Function) -> tuple[tuple[int, ...], ...]:
+    """For every place the orders of the derivatives of the branches that jump there."""
+    found: list[list[int]] = [[] for _ in f.places]
+    bare = Function(f.places, f.branches)
+    for order in range(_DEGREE + 1):
+        jumps = bare.jumps()
+        for place, orders in zip(f.places, found, strict=True):
+            if place in jumps:
+                orders.append(order)
+        branches = tuple(atoms.derivative(branch)[0] for branch in bare.branches)
+        bare = Function(f.places, branches)
+    return tuple(map(tuple, found))
+
+
+def _parity(f: Function) -> int:
+    """1 if the branches are an even function's, -1 an odd one's, 0 else."""
+    if tuple(algebra.tidy(-place) for place in reversed(f.places)) != f.places:
+        return 0
+    rows = [next(iter(branch.values()), {}) for branch in f.branches]
+    for sign in (1, -1):
+        mirrored = [
+            {i: algebra.tidy(sign * (-1) ** i * c) for i, c in row.items()}
+            for row in reversed(rows)
+        ]
+        if mirrored == rows:
+            return sign
+    return 0
 
 
 def _coefficients(branch: Sum) -> tuple[str, ...]:

@@ -186,6 +186,9 @@ class _Printer:
         ]
         while parts[-1][1] == "()":
             parts.pop()
+        if item.places:
+            parts.append(("orders of the derivatives that jump", f"orders={item.orders}"))
+            parts.append(("1 even, -1 odd", f"parity={item.parity}"))
         inner = "".join(f"        # {what}\n        {text},\n" for what, text in parts)
         signature = ", ".join(self.spelled.values())
         head = f"def _{item.name}_pieces({signature}):\n    return {self.prefix}Piecewise(\n"

@@ -28,7 +28,8 @@ class Piecewise(NamedTuple):
     """Polynomials between ascending places, plus tails (side, place, rows), plus masses.
 
     A row is (coefficient, power, rate). Where there are tails there is one polynomial and no place.
-    `masses` are (place, height) of height * delta(x - place), `dipoles` of delta'.
+    `masses` are (place, height) of height * delta(x - place), `dipoles` of delta'; `orders` and
+    `parity` are those of Pieces.
     """
 
     places: tuple[Any, ...]
@@ -36,6 +37,12 @@ class Piecewise(NamedTuple):
     tails: tuple[Any, ...] = ()
     masses: tuple[tuple[Any, Any], ...] = ()
     dipoles: tuple[tuple[Any, Any], ...] = ()
+    orders: tuple[tuple[int, ...], ...] | None = None
+    parity: int | None = None
+
+    def pieces(self) -> Pieces:
+        """What there is without tails and masses."""
+        return Pieces(self.places, self.polynomials, self.orders, self.parity)
 
 
 def piecewise_moment(f: Piecewise, g: Piecewise, q12: Array, q11: Array, q22: Array) -> Array:
@@ -112,8 +119,7 @@ def _smooth_moment(
 ) -> Array:
     """The same without masses."""
     if not f.tails and not g.tails and (f.places or g.places):
-        one, two = Pieces(f.places, f.polynomials), Pieces(g.places, g.polynomials)
-        return pieces_moment(one, two, q12, q11, q22, d)
+        return pieces_moment(f.pieces(), g.pieces(), q12, q11, q22, d)
     p, r = f.polynomials[0], g.polynomials[0]
     total = _polynomial_moment(p, r, q12, q11, q22)
     for tail in f.tails:
@@ -132,7 +138,7 @@ def _mass_moment(place: Any, g: Piecewise, q12: Array, q11: Array, q22: Array, d
     q11, d = jnp.where(sharp, jnp.ones_like(q11), q11), jnp.where(sharp, q22, d)
     total = jnp.zeros(jnp.broadcast_shapes(q12.shape, q11.shape, q22.shape), q12.dtype)
     if not all(_is_null(p) for p in g.polynomials):
-        total = mass_pieces(place, Pieces(g.places, g.polynomials), q12, q11, q22, d)
+        total = mass_pieces(place, g.pieces(), q12, q11, q22, d)
     for tail in g.tails:
         total = total + mass_tail(place, tail, q12, q11, q22, d)
     return jnp.where(sharp, _zero_or(jnp.sign(total), jnp.full_like(total, jnp.inf)), total)
@@ -173,7 +179,7 @@ def _polynomial_mean(p: tuple[Any, ...], q: Array) -> Array:
 def piecewise_mean(f: Piecewise, q: Array) -> Array:
     """E[f(u)] at variance q, masses not included."""
     if not f.tails:
-        return pieces_mean(Pieces(f.places, f.polynomials), q)
+        return pieces_mean(f.pieces(), q)
     total = _polynomial_mean(f.polynomials[0], q)
     for tail in f.tails:
         total = total + tail_mean(tail, q)
