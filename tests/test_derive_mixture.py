@@ -37,7 +37,7 @@ def _mean(activation: ir.Activation, x: float) -> mpf:
 
 @pytest.mark.parametrize(
     "expression",
-    ["tanh(x)", "x*sigmoid(beta*x)", "softplus(x)", "x - tanh(x)", "-softplus(-x)", "x*tanh(x)",
+    ["tanh(x)", "x*sigmoid(beta*x)", "softplus(x)", "x/2 - tanh(x)", "-softplus(-x)", "x*tanh(x)",
      "tanh(2*x) + 3*x*sigmoid(x) + x**2", "tanh(x) + max(x, 0)", "1.7159*tanh(2*x/3)"],
 )  # fmt: skip
 @pytest.mark.parametrize("x", [-7.5, -0.3, 1e-3, 1.25])
@@ -57,6 +57,11 @@ def test_the_mean_over_the_slope_is_the_activation(expression: str, x: float) ->
      "where(tanh(x) > x/2, x, 0)", "tanh(x)*max(x, 0)"],
 )  # fmt: skip
 def test_what_is_not_linear_in_logistic_functions_at_0_is_a_series(expression: str) -> None:
+    assert derive(parse_expression(expression, "probe", {})).tier == "series"
+
+
+@pytest.mark.parametrize("expression", ["x - tanh(x)", "softplus(x) - log(2)"])
+def test_what_vanishes_at_zero_only_on_the_mean_is_a_series(expression: str) -> None:
     assert derive(parse_expression(expression, "probe", {})).tier == "series"
 
 

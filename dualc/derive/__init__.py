@@ -60,11 +60,42 @@ def _piecewise(activation: Activation) -> DualForm:
 def _mixture(activation: Activation) -> DualForm:
     """The forms of one pair of slopes, over which the emitted code sums."""
     mean_of = mixed(activation)
+    if _cancels_at_zero(activation, mean_of):
+        raise NoClosedForm("what vanishes at 0 is a difference of logistic and other terms")
     phi = read(mean_of)
     sides = [at_slope(mean_of, name) for name in SLOPES]
     jump, formulas = _formulas(activation.parameters, *((a, read(a)) for a in sides))
     form = _form(formulas, _atoms(phi), ("0",) if jump != 0 else ())
     return replace(form, tier="mixture", mixed=mean_of.expression)
+
+
+def _cancels_at_zero(activation: Activation, mean_of: Activation) -> bool:
+    """Whether phi or phi' vanishes at 0 only on the mean: x - tanh(x), softplus(x) - log(2).
+
+    At small variances such a mean would be a difference of much larger numbers.
+    """
+    step = algebra.ONE / 10**12
+
+    def value(of: Activation, x: algebra.Constant) -> float:
+        found = {algebra.symbol(p.name, p.domain): algebra.exact(p.default) for p in of.parameters}
+        names = {s.name: s for s in found} | {"x": x}
+        return algebra.real_value(algebra.value(of.expression or "", names), found)
+
+    for order in (0, 1):
+        true, other = (
+            value(of, algebra.ZERO)
+            if order == 0
+            else (value(of, step) - value(of, -step)) / (2 * float(step))
+            for of in (activation, mean_of)
+        )
+        if abs(true) < _TINY < abs(other):
+            return True
+        if abs(true) > _TINY:
+            return False
+    return False
+
+
+_TINY = 1e-6  # far above rounding in a difference quotient, far below a value that is there
 
 
 def _formulas(
