@@ -22,7 +22,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "fc217ab186c83a4eee658732ce8c1db4dc0669ed8e99600e7ca823f0dcb7d25f"
+FINGERPRINT = "7c0d371d036050c5b822c43d03ae0e4b5dd91410c8c7346b30207f0b742635de"
 PARAMETERS = ()
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0,

@@ -21,7 +21,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "440072ca0dbce32d001188f33f92e850161581516ea068634cdd6241a15feaae"
+FINGERPRINT = "354d21950d5782f130cb6d510599582eb3e6269edb3086944bc78e2e853774b2"
 PARAMETERS = ()
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0,

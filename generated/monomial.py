@@ -19,7 +19,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "0972a92021bc67a9bc0ced213ec8a52acf6af308995e075a768066313e2556fb"
+FINGERPRINT = "12655a7dc95570e93efc8f239cd56f33ba9db5f2b0ff5025ec01150f9232dac7"
 PARAMETERS = ()
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     1.0, 0.0, 1.4142135623730951, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0,

@@ -1,0 +1,147 @@
+"""bipolar_sigmoid: tanh(x/2)
+
+The logistic function stretched to (-1, 1): 2 sigmoid(x) - 1.
+
+Tier mixture. (u, v) ~ N(0, [[q11, q12], [q12, q22]]), D = q11 q22 - q12^2.
+
+    dual = 2/pi*atan2(q12*slope1*slope2, sqrt(D*slope1**2*slope2**2 + q11*slope1**2 +
+        q22*slope2**2 + 1))
+    dual_dot = 2*slope1*slope2/pi/sqrt(D*slope1**2*slope2**2 + q11*slope1**2 + q22*slope2**2 +
+        1)
+
+Emitted by dualc from bipolar_sigmoid.json; not meant to be edited.
+"""
+
+import math
+import jax.numpy as jnp
+
+from . import _support as s
+
+
+NAME = "bipolar_sigmoid"
+EXPRESSION = "tanh(x/2)"
+TIER = "mixture"
+ORDER = 12
+DOMAIN = (0.0, 10000.0)
+INTERFACE = 1
+FINGERPRINT = "5c8e924c9fb0d90d3ba06d46592fd0f3195a574831fea98e04f0811ff8702056"
+PARAMETERS = ()
+HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
+    0.0, 0.41324192828381406, 0.0, -0.050946515814646834, 0.0, 0.011754121200026875, 0.0,
+    -0.0034533125751363336, 0.0, 0.0011755783357568902, 0.0, -0.0004439791215790541, 0.0,
+)
+TAIL = 4.083218444127256e-08  # E[phi^2] - sum of a_n^2
+
+
+def _phi(x):
+    return jnp.tanh(x/2)
+
+
+def _dual_pair(q12, q11, q22, slope1, slope2):
+    d = s.gap(q12, q11, q22)
+    w = d*slope1**2*slope2**2 + q11*slope1**2 + q22*slope2**2 + 1
+    r = s.root(w)
+    return 2*s.odd_angle(q12*slope1*slope2, r)/math.pi
+
+
+def _dual_dot_pair(q12, q11, q22, slope1, slope2):
+    d = s.gap(q12, q11, q22)
+    w = d*slope1**2*slope2**2 + q11*slope1**2 + q22*slope2**2 + 1
+    r = s.root(w)
+    return 2*slope1*slope2/(math.pi*r)
+
+
+def _dual_dq11_pair(q12, q11, q22, slope1, slope2):
+    d = s.gap(q12, q11, q22)
+    w = d*slope1**2*slope2**2 + q11*slope1**2 + q22*slope2**2 + 1
+    r = s.root(w)
+    return -q12*slope2*slope1**3/(math.pi*(q11*slope1**2 + 1)*r)
+
+
+def _hermite_node(q, slope):
+    atoms = (
+        (2, 0, 0, 0, 0, slope, 1),
+        (-1, 0, 0, 0, 0, None, 0),
+    )
+    return s.hermite_atoms(ORDER, q, atoms)
+
+
+# (slope, weight): phi is the mean of a function of a random slope.
+_RULES = s.Rules(
+    (  # float32
+        (0.25725602644740125, 0.005260043125614423),
+        (0.356333770503344, 0.10042087022320553),
+        (0.4971475147095849, 0.35767481797947936),
+        (0.694727705931571, 0.3978567237942512),
+        (0.9561819855978091, 0.13130282973515148),
+        (1.302909604506262, 0.007484715142298019),
+    ),
+    (  # float64
+        (0.15813890252521956, 3.059085195261699e-08),
+        (0.18773796105169896, 6.438922382967544e-06),
+        (0.22089924385607798, 0.00023605828971208902),
+        (0.2602249947885098, 0.0030446579707806578),
+        (0.3080662358746203, 0.01865656541402728),
+        (0.3670232632981076, 0.06468896052291473),
+        (0.4399149629205692, 0.1430279188356736),
+        (0.5293566584358146, 0.218579294518147),
+        (0.6372051597728171, 0.23878398298103587),
+        (0.7645538301578364, 0.18350968799971928),
+        (0.9121788181264354, 0.09412325783753724),
+        (1.081041892786913, 0.02973853923137923),
+        (1.2729679183337745, 0.005173854709438648),
+        (1.4918722552781605, 0.0004189446051003257),
+        (1.7467939085139232, 1.1750853675536822e-05),
+        (2.0637985009807265, 5.671762360601965e-08),
+    ),
+)
+
+
+_dual = s.mixture_pairs(_dual_pair, _RULES)
+_dual_dot = s.mixture_pairs(_dual_dot_pair, _RULES)
+_dual_dq11 = s.mixture_pairs(_dual_dq11_pair, _RULES)
+_hermite = s.mixture_mean(_hermite_node, _RULES)
+
+
+_phi_kernel = s.pointwise(_phi)
+_phi_dot_kernel = s.pointwise(s.slope(_phi))
+_dual_kernel = s.kernel(_dual, (_dual_dot, _dual_dq11), domain=DOMAIN)
+_dual_dot_kernel = s.kernel(_dual_dot, domain=DOMAIN)
+_dual_diag_kernel = s.pointwise(s.diagonal(_dual), domain=DOMAIN)
+_dual_dot_diag_kernel = s.pointwise(s.diagonal(_dual_dot), domain=DOMAIN)
+_hermite_kernel = s.pointwise(_hermite, domain=DOMAIN)
+
+
+def phi(x):
+    """The activation, elementwise."""
+    return _phi_kernel(x)
+
+
+def phi_dot(x):
+    """Its almost-everywhere derivative."""
+    return _phi_dot_kernel(x)
+
+
+def dual(q12, q11, q22):
+    """E[phi(u) phi(v)]; its gradient in q12 is dual_dot."""
+    return _dual_kernel(q12, q11, q22)
+
+
+def dual_dot(q12, q11, q22):
+    """E[phi'(u) phi'(v)]."""
+    return _dual_dot_kernel(q12, q11, q22)
+
+
+def dual_diag(q):
+    """E[phi(u)^2] at variance q."""
+    return _dual_diag_kernel(q)
+
+
+def dual_dot_diag(q):
+    """E[phi'(u)^2] at variance q."""
+    return _dual_dot_diag_kernel(q)
+
+
+def hermite(q):
+    """Normalised Hermite coefficients of phi(sqrt(q) z), shape (..., ORDER + 1)."""
+    return _hermite_kernel(q)

@@ -1,0 +1,109 @@
+"""gcu: x*cos(x)
+
+The growing cosine unit.
+
+Tier closed. (u, v) ~ N(0, [[q11, q12], [q12, q22]]), D = q11 q22 - q12^2.
+
+    dual = -(q11 + q22 - 1)*q12*exp(-((q11 + q22)/2))*cosh(q12) + (D + 2*q12**2)*exp(-((q11 +
+        q22)/2))*sinh(q12)
+    dual_dot = (D - q11 + 2*q12**2 - q22 + 1)*exp(-((q11 + q22)/2))*cosh(q12) - (q11 + q22 -
+        3)*q12*exp(-((q11 + q22)/2))*sinh(q12)
+
+Emitted by dualc from gcu.json; not meant to be edited.
+"""
+
+import jax.numpy as jnp
+
+from . import _support as s
+
+
+NAME = "gcu"
+EXPRESSION = "x*cos(x)"
+TIER = "closed"
+ORDER = 12
+DOMAIN = (0.0, 10000.0)
+INTERFACE = 1
+FINGERPRINT = "6ae617dcd94019307e5e6aa253fcdc06de8254332965286a759b7dfdf53f97da"
+PARAMETERS = ()
+HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
+    0.0, -0.0, -0.0, -0.49523020988320327, -0.0, 0.22147368276206614, 0.0, -0.05126119676794262,
+    -0.0, 0.00805491996585559, 0.0, -0.0009600081058513362, 0.0,
+)
+TAIL = 8.562625734709885e-09  # E[phi^2] - sum of a_n^2
+
+
+def _phi(x):
+    return x*jnp.cos(x)
+
+
+def _dual(q12, q11, q22):
+    d = s.gap(q12, q11, q22)
+    a = (q11 + q22)/2
+    c = q12
+    return q12*(-q11 - q22 + 1)*s.exp_cosh(a, c) + (d + 2*q12**2)*s.exp_sinh(a, c)
+
+
+def _dual_dot(q12, q11, q22):
+    d = s.gap(q12, q11, q22)
+    a = (q11 + q22)/2
+    c = q12
+    return (d - q11 + 2*q12**2 - q22 + 1)*s.exp_cosh(a, c) + q12*(-q11 - q22 + 3)*s.exp_sinh(a, c)
+
+
+def _dual_dq11(q12, q11, q22):
+    d = s.gap(q12, q11, q22)
+    a = (q11 + q22)/2
+    c = q12
+    return q12*(q11 + q22 - 3)*s.exp_cosh(a, c)/2 + (-d - 2*q12**2 + 2*q22)*s.exp_sinh(a, c)/2
+
+
+def _hermite(q):
+    atoms = (
+        (1/2, 1, 0, 0, -1, None, 0),
+        (1/2, 1, 0, 0, 1, None, 0),
+    )
+    return s.hermite_atoms(ORDER, q, atoms)
+
+
+_phi_kernel = s.pointwise(_phi)
+_phi_dot_kernel = s.pointwise(s.slope(_phi))
+_dual_kernel = s.kernel(_dual, (_dual_dot, _dual_dq11), domain=DOMAIN)
+_dual_dot_kernel = s.kernel(_dual_dot, domain=DOMAIN)
+_dual_diag_kernel = s.pointwise(s.diagonal(_dual), domain=DOMAIN)
+_dual_dot_diag_kernel = s.pointwise(s.diagonal(_dual_dot), domain=DOMAIN)
+_hermite_kernel = s.pointwise(_hermite, domain=DOMAIN)
+
+
+def phi(x):
+    """The activation, elementwise."""
+    return _phi_kernel(x)
+
+
+def phi_dot(x):
+    """Its almost-everywhere derivative."""
+    return _phi_dot_kernel(x)
+
+
+def dual(q12, q11, q22):
+    """E[phi(u) phi(v)]; its gradient in q12 is dual_dot."""
+    return _dual_kernel(q12, q11, q22)
+
+
+def dual_dot(q12, q11, q22):
+    """E[phi'(u) phi'(v)]."""
+    return _dual_dot_kernel(q12, q11, q22)
+
+
+def dual_diag(q):
+    """E[phi(u)^2] at variance q."""
+    return _dual_diag_kernel(q)
+
+
+def dual_dot_diag(q):
+    """E[phi'(u)^2] at variance q."""
+    return _dual_dot_diag_kernel(q)
+
+
+def hermite(q):
+    """Normalised Hermite coefficients of phi(sqrt(q) z), shape (..., ORDER + 1)."""
+    return _hermite_kernel(q)

@@ -1,0 +1,147 @@
+"""lecun_tanh: 17159/10000*tanh(2*x/3)
+
+The scaled tanh whose value at 1 is nearly 1.
+
+Tier mixture. (u, v) ~ N(0, [[q11, q12], [q12, q22]]), D = q11 q22 - q12^2.
+
+    dual = 294431281/(50000000*pi)*atan2(16*q12*slope1*slope2, sqrt(256*D*slope1**2*slope2**2 +
+        144*q11*slope1**2 + 144*q22*slope2**2 + 81))
+    dual_dot = 294431281*slope1*slope2/(3125000*pi)/sqrt(256*D*slope1**2*slope2**2 +
+        144*q11*slope1**2 + 144*q22*slope2**2 + 81)
+
+Emitted by dualc from lecun_tanh.json; not meant to be edited.
+"""
+
+import math
+import jax.numpy as jnp
+
+from . import _support as s
+
+
+NAME = "lecun_tanh"
+EXPRESSION = "17159/10000*tanh(2*x/3)"
+TIER = "mixture"
+ORDER = 12
+DOMAIN = (0.0, 10000.0)
+INTERFACE = 1
+FINGERPRINT = "2e93882d1e4bc904d7d4aa9b1ce7061b70932cf69134c75285218e494a62483c"
+PARAMETERS = ()
+HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
+    0.0, 0.852373888802741, 0.0, -0.14651147657037752, 0.0, 0.04529719723173964, 0.0,
+    -0.017293841256840595, 0.0, 0.007470437511974604, 0.0, -0.003513669632186257, 0.0,
+)
+TAIL = 4.350892152840675e-06  # E[phi^2] - sum of a_n^2
+
+
+def _phi(x):
+    return 17159/10000*jnp.tanh(2*x/3)
+
+
+def _dual_pair(q12, q11, q22, slope1, slope2):
+    d = s.gap(q12, q11, q22)
+    w = 256*d*slope1**2*slope2**2 + 144*q11*slope1**2 + 144*q22*slope2**2 + 81
+    r = s.root(w)
+    return 294431281*s.odd_angle(16*q12*slope1*slope2, r)/(50000000*math.pi)
+
+
+def _dual_dot_pair(q12, q11, q22, slope1, slope2):
+    d = s.gap(q12, q11, q22)
+    w = 256*d*slope1**2*slope2**2 + 144*q11*slope1**2 + 144*q22*slope2**2 + 81
+    r = s.root(w)
+    return 294431281*slope1*slope2/(3125000*math.pi*r)
+
+
+def _dual_dq11_pair(q12, q11, q22, slope1, slope2):
+    d = s.gap(q12, q11, q22)
+    w = 256*d*slope1**2*slope2**2 + 144*q11*slope1**2 + 144*q22*slope2**2 + 81
+    r = s.root(w)
+    return -294431281*q12*slope2*slope1**3/(390625*math.pi*(16*q11*slope1**2 + 9)*r)
+
+
+def _hermite_node(q, slope):
+    atoms = (
+        (17159/5000, 0, 0, 0, 0, 4*slope/3, 1),
+        (-17159/10000, 0, 0, 0, 0, None, 0),
+    )
+    return s.hermite_atoms(ORDER, q, atoms)
+
+
+# (slope, weight): phi is the mean of a function of a random slope.
+_RULES = s.Rules(
+    (  # float32
+        (0.25725602644740125, 0.005260043125614423),
+        (0.356333770503344, 0.10042087022320553),
+        (0.4971475147095849, 0.35767481797947936),
+        (0.694727705931571, 0.3978567237942512),
+        (0.9561819855978091, 0.13130282973515148),
+        (1.302909604506262, 0.007484715142298019),
+    ),
+    (  # float64
+        (0.15813890252521956, 3.059085195261699e-08),
+        (0.18773796105169896, 6.438922382967544e-06),
+        (0.22089924385607798, 0.00023605828971208902),
+        (0.2602249947885098, 0.0030446579707806578),
+        (0.3080662358746203, 0.01865656541402728),
+        (0.3670232632981076, 0.06468896052291473),
+        (0.4399149629205692, 0.1430279188356736),
+        (0.5293566584358146, 0.218579294518147),
+        (0.6372051597728171, 0.23878398298103587),
+        (0.7645538301578364, 0.18350968799971928),
+        (0.9121788181264354, 0.09412325783753724),
+        (1.081041892786913, 0.02973853923137923),
+        (1.2729679183337745, 0.005173854709438648),
+        (1.4918722552781605, 0.0004189446051003257),
+        (1.7467939085139232, 1.1750853675536822e-05),
+        (2.0637985009807265, 5.671762360601965e-08),
+    ),
+)
+
+
+_dual = s.mixture_pairs(_dual_pair, _RULES)
+_dual_dot = s.mixture_pairs(_dual_dot_pair, _RULES)
+_dual_dq11 = s.mixture_pairs(_dual_dq11_pair, _RULES)
+_hermite = s.mixture_mean(_hermite_node, _RULES)
+
+
+_phi_kernel = s.pointwise(_phi)
+_phi_dot_kernel = s.pointwise(s.slope(_phi))
+_dual_kernel = s.kernel(_dual, (_dual_dot, _dual_dq11), domain=DOMAIN)
+_dual_dot_kernel = s.kernel(_dual_dot, domain=DOMAIN)
+_dual_diag_kernel = s.pointwise(s.diagonal(_dual), domain=DOMAIN)
+_dual_dot_diag_kernel = s.pointwise(s.diagonal(_dual_dot), domain=DOMAIN)
+_hermite_kernel = s.pointwise(_hermite, domain=DOMAIN)
+
+
+def phi(x):
+    """The activation, elementwise."""
+    return _phi_kernel(x)
+
+
+def phi_dot(x):
+    """Its almost-everywhere derivative."""
+    return _phi_dot_kernel(x)
+
+
+def dual(q12, q11, q22):
+    """E[phi(u) phi(v)]; its gradient in q12 is dual_dot."""
+    return _dual_kernel(q12, q11, q22)
+
+
+def dual_dot(q12, q11, q22):
+    """E[phi'(u) phi'(v)]."""
+    return _dual_dot_kernel(q12, q11, q22)
+
+
+def dual_diag(q):
+    """E[phi(u)^2] at variance q."""
+    return _dual_diag_kernel(q)
+
+
+def dual_dot_diag(q):
+    """E[phi'(u)^2] at variance q."""
+    return _dual_dot_diag_kernel(q)
+
+
+def hermite(q):
+    """Normalised Hermite coefficients of phi(sqrt(q) z), shape (..., ORDER + 1)."""
+    return _hermite_kernel(q)

@@ -1,0 +1,95 @@
+"""ncu: x - x**3
+
+The non-monotonic cubic unit.
+
+Tier closed. (u, v) ~ N(0, [[q11, q12], [q12, q22]]), D = q11 q22 - q12^2.
+
+    dual = q12*(-(3*q11 - 1))*(-(3*q22 - 1)) + q12**3*-6*-1
+    dual_dot = -(3*q11 - 1)*(-(3*q22 - 1)) + q12**2*-6*-3
+
+Emitted by dualc from ncu.json; not meant to be edited.
+"""
+
+from . import _support as s
+
+
+NAME = "ncu"
+EXPRESSION = "x - x**3"
+TIER = "closed"
+ORDER = 12
+DOMAIN = (0.0, 10000.0)
+INTERFACE = 1
+FINGERPRINT = "81ec457a1ed8778e09b9832fe9ebb01307a3f5e22992172943b29afa8b2aa6ea"
+PARAMETERS = ()
+HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
+    0.0, -2.0, 0.0, -2.449489742783178, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0,
+)
+TAIL = 0.0  # E[phi^2] - sum of a_n^2
+
+
+def _phi(x):
+    return x - x**3
+
+
+def _dual(q12, q11, q22):
+    return q12*(1 - 3*q11)*(1 - 3*q22) + q12**2*-6*q12*-1
+
+
+def _dual_dot(q12, q11, q22):
+    return (1 - 3*q11)*(1 - 3*q22) + q12*-6*q12*-3
+
+
+def _dual_dq11(q12, q11, q22):
+    return q12*-3*(1 - 3*q22)
+
+
+def _hermite(q):
+    atoms = (
+        (1, 1, 0, 0, 0, None, 0),
+        (-1, 3, 0, 0, 0, None, 0),
+    )
+    return s.hermite_atoms(ORDER, q, atoms)
+
+
+_phi_kernel = s.pointwise(_phi)
+_phi_dot_kernel = s.pointwise(s.slope(_phi))
+_dual_kernel = s.kernel(_dual, (_dual_dot, _dual_dq11), domain=DOMAIN)
+_dual_dot_kernel = s.kernel(_dual_dot, domain=DOMAIN)
+_dual_diag_kernel = s.pointwise(s.diagonal(_dual), domain=DOMAIN)
+_dual_dot_diag_kernel = s.pointwise(s.diagonal(_dual_dot), domain=DOMAIN)
+_hermite_kernel = s.pointwise(_hermite, domain=DOMAIN)
+
+
+def phi(x):
+    """The activation, elementwise."""
+    return _phi_kernel(x)
+
+
+def phi_dot(x):
+    """Its almost-everywhere derivative."""
+    return _phi_dot_kernel(x)
+
+
+def dual(q12, q11, q22):
+    """E[phi(u) phi(v)]; its gradient in q12 is dual_dot."""
+    return _dual_kernel(q12, q11, q22)
+
+
+def dual_dot(q12, q11, q22):
+    """E[phi'(u) phi'(v)]."""
+    return _dual_dot_kernel(q12, q11, q22)
+
+
+def dual_diag(q):
+    """E[phi(u)^2] at variance q."""
+    return _dual_diag_kernel(q)
+
+
+def dual_dot_diag(q):
+    """E[phi'(u)^2] at variance q."""
+    return _dual_dot_diag_kernel(q)
+
+
+def hermite(q):
+    """Normalised Hermite coefficients of phi(sqrt(q) z), shape (..., ORDER + 1)."""
+    return _hermite_kernel(q)

@@ -1,0 +1,176 @@
+"""softplus_beta: softplus(beta*x)/beta
+
+The smooth rectifier with a sharpness beta.
+
+Tier mixture. (u, v) ~ N(0, [[q11, q12], [q12, q22]]), D = q11 q22 - q12^2.
+
+    dual = q12/(2*pi)*atan2(sqrt(D*beta**4*slope1**2*slope2**2 + beta**2*q11*slope1**2 +
+        beta**2*q22*slope2**2 + 1), -(beta**2*q12*slope1*slope2)) +
+        1/(2*pi*beta**2*slope1*slope2)*sqrt(D*beta**4*slope1**2*slope2**2 +
+        beta**2*q11*slope1**2 + beta**2*q22*slope2**2 + 1)
+    dual_dot = 1/(2*pi)*atan2(sqrt(D*beta**4*slope1**2*slope2**2 + beta**2*q11*slope1**2 +
+        beta**2*q22*slope2**2 + 1), -(beta**2*q12*slope1*slope2))
+
+Emitted by dualc from softplus_beta.json; not meant to be edited.
+"""
+
+import math
+import jax
+import jax.numpy as jnp
+
+from . import _support as s
+
+
+NAME = "softplus_beta"
+EXPRESSION = "softplus(beta*x)/beta"
+TIER = "mixture"
+ORDER = 12
+DOMAIN = (0.0, 10000.0)
+INTERFACE = 1
+FINGERPRINT = "c2149087cfd95ffc5173375c5a583e02d91e9c7143293691c824bd19eb938ec4"
+PARAMETERS = (("beta", 1.0),)
+HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
+    0.8060591833474398, 0.5, 0.14610308488004495, 0.0, -0.012736628953661708, 0.0,
+    0.002399299942908011, 0.0, -0.0006104651848589201, 0.0, 0.0001858752554470968, 0.0,
+    -6.408286633956012e-05,
+)
+TAIL = 7.078075522115087e-10  # E[phi^2] - sum of a_n^2
+
+
+def _phi(x, beta):
+    return jax.nn.softplus(beta*x)/beta
+
+
+def _dual_pair(q12, q11, q22, beta, slope1, slope2):
+    d = s.gap(q12, q11, q22)
+    w = beta**4*d*slope1**2*slope2**2 + beta**2*q11*slope1**2 + beta**2*q22*slope2**2 + 1
+    r = s.root(w)
+    above = (
+        q12*s.angle(r, -q12*slope1*slope2*beta**2, q11, q22)/(2*math.pi) +
+        r/(2*math.pi*beta**2*slope1*slope2)
+    )
+    below = (
+        q12*s.atan_tail(1, r, jnp.abs(q12*slope1*slope2*beta**2))/(2*math.pi) +
+        (2*beta**4*q12**2*slope1**2*slope2**2 + d*(beta**8*d*slope1**4*slope2**4 +
+        2*beta**6*q11*slope1**4*slope2**2 + 2*beta**6*q22*slope1**2*slope2**4 +
+        4*beta**4*slope1**2*slope2**2) + q11*(beta**4*q11*slope1**4 + 2*beta**2*slope1**2) +
+        q22*(beta**4*q22*slope2**4 + 2*beta**2*slope2**2) +
+        1)/(2*math.pi*beta**2*slope1*slope2*(beta**2*q11*slope1**2 + 1)*(beta**2*q22*slope2**2 +
+        1)*r)
+    )
+    return jnp.where(q12 >= 0, above, below)
+
+
+def _dual_dot_pair(q12, q11, q22, beta, slope1, slope2):
+    d = s.gap(q12, q11, q22)
+    w = beta**4*d*slope1**2*slope2**2 + beta**2*q11*slope1**2 + beta**2*q22*slope2**2 + 1
+    r = s.root(w)
+    return s.angle(r, -q12*slope1*slope2*beta**2, q11, q22)/(2*math.pi)
+
+
+def _dual_dq11_pair(q12, q11, q22, beta, slope1, slope2):
+    d = s.gap(q12, q11, q22)
+    w = beta**4*d*slope1**2*slope2**2 + beta**2*q11*slope1**2 + beta**2*q22*slope2**2 + 1
+    r = s.root(w)
+    return slope1*r/(4*math.pi*slope2*(beta**2*q11*slope1**2 + 1))
+
+
+def _dual_dbeta_pair(q12, q11, q22, beta, slope1, slope2):
+    d = s.gap(q12, q11, q22)
+    w = beta**4*d*slope1**2*slope2**2 + beta**2*q11*slope1**2 + beta**2*q22*slope2**2 + 1
+    r = s.root(w)
+    return (
+        (-2*beta**4*q12**2*slope1**2*slope2**2 + d*(-beta**6*q11*slope1**4*slope2**2 -
+        beta**6*q22*slope1**2*slope2**4 - 4*beta**4*slope1**2*slope2**2) +
+        q11*(-beta**4*q11*slope1**4 - 3*beta**2*slope1**2) + q22*(-beta**4*q22*slope2**4 -
+        3*beta**2*slope2**2) - 2)/(2*math.pi*beta**3*slope1*slope2*(beta**2*q11*slope1**2 +
+        1)*(beta**2*q22*slope2**2 + 1)*r)
+    )
+
+
+def _hermite_node(q, beta, slope):
+    atoms = (
+        (math.sqrt(2)/(2*math.sqrt(math.pi)*beta*slope), 0, -beta**2*slope**2/2, 0, 0, None, 0),
+        (1, 1, 0, 0, 0, beta*slope, 1),
+    )
+    return s.hermite_atoms(ORDER, q, atoms)
+
+
+# (slope, weight): phi is the mean of a function of a random slope.
+_RULES = s.Rules(
+    (  # float32
+        (0.28185100175078515, 0.017200567667497176),
+        (0.4063436358824686, 0.216408605526363),
+        (0.5898003722658178, 0.47992235089646035),
+        (0.8469820742718455, 0.26312856106958477),
+        (1.1974874937878859, 0.02333991484009471),
+    ),
+    (  # float64
+        (0.16322936216575873, 1.0192348709510061e-07),
+        (0.19521935333441487, 1.8096687207979013e-05),
+        (0.23152946590635104, 0.0005664251475116658),
+        (0.27514410125623756, 0.006263596464830241),
+        (0.32885854603785625, 0.03300758336204332),
+        (0.3957634689510098, 0.0988265087516852),
+        (0.4790546246768502, 0.189247871531374),
+        (0.5813605079722042, 0.24835433219357103),
+        (0.70429092786128, 0.2256251352390227),
+        (0.8488062017874456, 0.13618259671019203),
+        (1.0158609032851986, 0.0505649395882426),
+        (1.2071659255160638, 0.010328771443407922),
+        (1.4264826223594005, 0.0009814890383718236),
+        (1.682724367062343, 3.236630426172196e-05),
+        (2.001980620145266, 1.856147906784791e-07),
+    ),
+)
+
+
+_dual = s.mixture_pairs(_dual_pair, _RULES)
+_dual_dot = s.mixture_pairs(_dual_dot_pair, _RULES)
+_dual_dq11 = s.mixture_pairs(_dual_dq11_pair, _RULES)
+_dual_dbeta = s.mixture_pairs(_dual_dbeta_pair, _RULES)
+_hermite = s.mixture_mean(_hermite_node, _RULES)
+
+
+_phi_kernel = s.pointwise(_phi, positive=(0,))
+_phi_dot_kernel = s.pointwise(s.slope(_phi), positive=(0,))
+_dual_kernel = s.kernel(_dual, (_dual_dot, _dual_dq11, _dual_dbeta), domain=DOMAIN, positive=(0,))
+_dual_dot_kernel = s.kernel(_dual_dot, domain=DOMAIN, positive=(0,))
+_dual_diag_kernel = s.pointwise(s.diagonal(_dual), domain=DOMAIN, positive=(0,))
+_dual_dot_diag_kernel = s.pointwise(s.diagonal(_dual_dot), domain=DOMAIN, positive=(0,))
+_hermite_kernel = s.pointwise(_hermite, domain=DOMAIN, positive=(0,))
+
+
+def phi(x, *, beta=1.0):
+    """The activation, elementwise."""
+    return _phi_kernel(x, beta)
+
+
+def phi_dot(x, *, beta=1.0):
+    """Its almost-everywhere derivative."""
+    return _phi_dot_kernel(x, beta)
+
+
+def dual(q12, q11, q22, *, beta=1.0):
+    """E[phi(u) phi(v)]; its gradient in q12 is dual_dot."""
+    return _dual_kernel(q12, q11, q22, beta)
+
+
+def dual_dot(q12, q11, q22, *, beta=1.0):
+    """E[phi'(u) phi'(v)]."""
+    return _dual_dot_kernel(q12, q11, q22, beta)
+
+
+def dual_diag(q, *, beta=1.0):
+    """E[phi(u)^2] at variance q."""
+    return _dual_diag_kernel(q, beta)
+
+
+def dual_dot_diag(q, *, beta=1.0):
+    """E[phi'(u)^2] at variance q."""
+    return _dual_dot_diag_kernel(q, beta)
+
+
+def hermite(q, *, beta=1.0):
+    """Normalised Hermite coefficients of phi(sqrt(q) z), shape (..., ORDER + 1)."""
+    return _hermite_kernel(q, beta)

@@ -1,0 +1,136 @@
+"""sparse_plus: min(max(x + 1, 0), 2)**2/4 + max(x - 1, 0)
+
+A rectifier rounded off by a parabola between -1 and 1; SmeLU with beta = 1.
+
+Tier closed. (u, v) ~ N(0, [[q11, q12], [q12, q22]]), D = q11 q22 - q12^2.
+
+    dual = E[f(u) f(v)] by integrals of positive terms of Phi2, Phi and phi, f(x) = [(1/4) +
+        (1/2)*x + (1/4)*x**2; -1 < x < 1] + [(1)*x; 1 < x < oo]
+    dual_dot = E[f(u) f(v)] by integrals of positive terms of Phi2, Phi and phi, f(x) = [(1/2) +
+        (1/2)*x; -1 < x < 1] + [(1); 1 < x < oo]
+
+Emitted by dualc from sparse_plus.json; not meant to be edited.
+"""
+
+import jax.numpy as jnp
+
+from . import _support as s
+
+
+NAME = "sparse_plus"
+EXPRESSION = "min(max(x + 1, 0), 2)**2/4 + max(x - 1, 0)"
+TIER = "closed"
+ORDER = 12
+DOMAIN = (0.0, 10000.0)
+INTERFACE = 1
+FINGERPRINT = "6f473452833ee67cdc03c6f02671f95fde959d8796fcea38d96ff43c04dfd2d0"
+PARAMETERS = ()
+HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
+    0.4623301083281146, 0.5, 0.24136718466746682, 0.0, -0.04939206731362131, 0.0,
+    0.01803543295298932, 0.0, -0.007230258314166284, 0.0, 0.00254045381601497, 0.0,
+    -0.00030956537174891554,
+)
+TAIL = 1.2578959449330366e-05  # E[phi^2] - sum of a_n^2
+
+
+def _phi(x):
+    return jnp.minimum(jnp.maximum(x + 1, 0), 2)**2/4 + jnp.maximum(x - 1, 0)
+
+
+def _phi_pieces():
+    return s.Piecewise(
+        # places
+        (-1, 1),
+        # polynomials
+        ((0,), (1/4, 1/2, 1/4), (0, 1)),
+        # orders of the derivatives that jump
+        orders=((2,), (2,)),
+        # 1 even, -1 odd
+        parity=0,
+    )
+
+
+def _slope_pieces():
+    return s.Piecewise(
+        # places
+        (-1, 1),
+        # polynomials
+        ((0,), (1/2, 1/2), (1,)),
+        # orders of the derivatives that jump
+        orders=((1,), (1,)),
+        # 1 even, -1 odd
+        parity=0,
+    )
+
+
+def _half_second_pieces():
+    return s.Piecewise(
+        # places
+        (-1, 1),
+        # polynomials
+        ((0,), (1/4,), (0,)),
+        # orders of the derivatives that jump
+        orders=((0,), (0,)),
+        # 1 even, -1 odd
+        parity=1,
+    )
+
+
+def _dual(q12, q11, q22):
+    return s.piecewise_moment(_phi_pieces(), _phi_pieces(), q12, q11, q22)
+
+
+def _dual_dot(q12, q11, q22):
+    return s.piecewise_moment(_slope_pieces(), _slope_pieces(), q12, q11, q22)
+
+
+def _dual_dq11(q12, q11, q22):
+    return s.piecewise_moment(_half_second_pieces(), _phi_pieces(), q12, q11, q22)
+
+
+def _hermite(q):
+    return s.piecewise_hermite(ORDER, _phi_pieces(), q)
+
+
+_phi_kernel = s.pointwise(_phi)
+_phi_dot_kernel = s.pointwise(s.slope(_phi))
+_dual_kernel = s.kernel(_dual, (_dual_dot, _dual_dq11), domain=DOMAIN)
+_dual_dot_kernel = s.kernel(_dual_dot, domain=DOMAIN)
+_dual_diag_kernel = s.pointwise(s.diagonal(_dual), domain=DOMAIN)
+_dual_dot_diag_kernel = s.pointwise(s.diagonal(_dual_dot), domain=DOMAIN)
+_hermite_kernel = s.pointwise(_hermite, domain=DOMAIN)
+
+
+def phi(x):
+    """The activation, elementwise."""
+    return _phi_kernel(x)
+
+
+def phi_dot(x):
+    """Its almost-everywhere derivative."""
+    return _phi_dot_kernel(x)
+
+
+def dual(q12, q11, q22):
+    """E[phi(u) phi(v)]; its gradient in q12 is dual_dot."""
+    return _dual_kernel(q12, q11, q22)
+
+
+def dual_dot(q12, q11, q22):
+    """E[phi'(u) phi'(v)]."""
+    return _dual_dot_kernel(q12, q11, q22)
+
+
+def dual_diag(q):
+    """E[phi(u)^2] at variance q."""
+    return _dual_diag_kernel(q)
+
+
+def dual_dot_diag(q):
+    """E[phi'(u)^2] at variance q."""
+    return _dual_dot_diag_kernel(q)
+
+
+def hermite(q):
+    """Normalised Hermite coefficients of phi(sqrt(q) z), shape (..., ORDER + 1)."""
+    return _hermite_kernel(q)

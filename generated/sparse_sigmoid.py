@@ -1,0 +1,139 @@
+"""sparse_sigmoid: min(max((x + 1)/2, 0), 1)
+
+The sigmoid in three straight pieces, linear from -1 to 1; the derivative of sparse_plus.
+
+Tier closed. (u, v) ~ N(0, [[q11, q12], [q12, q22]]), D = q11 q22 - q12^2.
+
+    dual = E[f(u) f(v)] by integrals of positive terms of Phi2, Phi and phi, f(x) = [(1/2) +
+        (1/2)*x; -1 < x < 1] + [(1); 1 < x < oo]
+    dual_dot = E[f(u) f(v)] by integrals of positive terms of Phi2, Phi and phi, f(x) = [(1/2);
+        -1 < x < 1]
+
+Emitted by dualc from sparse_sigmoid.json; not meant to be edited.
+"""
+
+import jax.numpy as jnp
+
+from . import _support as s
+
+
+NAME = "sparse_sigmoid"
+EXPRESSION = "min(max((x + 1)/2, 0), 1)"
+TIER = "closed"
+ORDER = 12
+DOMAIN = (0.0, 10000.0)
+INTERFACE = 1
+FINGERPRINT = "9722b6c40644ddee1b681a90be1f57fcf9945edf0ede0abd55efdeac1dffaaf2"
+PARAMETERS = ()
+HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
+    0.5, 0.3413447460685429, 0.0, -0.09878413462724261, 0.0, 0.044177608025001064, 0.0,
+    -0.02045025873470958, 0.0, 0.008033620349073648, 0.0, -0.0010723659042661377, 0.0,
+)
+TAIL = 0.00030453366010417803  # E[phi^2] - sum of a_n^2
+
+
+def _phi(x):
+    return jnp.minimum(jnp.maximum((x + 1)/2, 0), 1)
+
+
+def _phi_pieces():
+    return s.Piecewise(
+        # places
+        (-1, 1),
+        # polynomials
+        ((0,), (1/2, 1/2), (1,)),
+        # orders of the derivatives that jump
+        orders=((1,), (1,)),
+        # 1 even, -1 odd
+        parity=0,
+    )
+
+
+def _slope_pieces():
+    return s.Piecewise(
+        # places
+        (-1, 1),
+        # polynomials
+        ((0,), (1/2,), (0,)),
+        # orders of the derivatives that jump
+        orders=((0,), (0,)),
+        # 1 even, -1 odd
+        parity=1,
+    )
+
+
+def _half_second_pieces():
+    return s.Piecewise(
+        # places
+        (-1, 1),
+        # polynomials
+        ((0,), (0,), (0,)),
+        # tails: side, place, rows (coefficient, power, rate)
+        (),
+        # masses
+        ((-1, 1/4), (1, -1/4)),
+        # orders of the derivatives that jump
+        orders=((), ()),
+        # 1 even, -1 odd
+        parity=1,
+    )
+
+
+def _dual(q12, q11, q22):
+    return s.piecewise_moment(_phi_pieces(), _phi_pieces(), q12, q11, q22)
+
+
+def _dual_dot(q12, q11, q22):
+    return s.piecewise_moment(_slope_pieces(), _slope_pieces(), q12, q11, q22)
+
+
+def _dual_dq11(q12, q11, q22):
+    return s.piecewise_moment(_half_second_pieces(), _phi_pieces(), q12, q11, q22)
+
+
+def _hermite(q):
+    return s.piecewise_hermite(ORDER, _phi_pieces(), q)
+
+
+_phi_kernel = s.pointwise(_phi)
+_phi_dot_kernel = s.pointwise(s.slope(_phi))
+_dual_kernel = s.kernel(_dual, (_dual_dot, _dual_dq11), domain=DOMAIN)
+_dual_dot_kernel = s.kernel(_dual_dot, domain=DOMAIN)
+_dual_diag_kernel = s.pointwise(s.diagonal(_dual), domain=DOMAIN)
+_dual_dot_diag_kernel = s.pointwise(s.diagonal(_dual_dot), domain=DOMAIN)
+_hermite_kernel = s.pointwise(_hermite, domain=DOMAIN)
+
+
+def phi(x):
+    """The activation, elementwise."""
+    return _phi_kernel(x)
+
+
+def phi_dot(x):
+    """Its almost-everywhere derivative."""
+    return _phi_dot_kernel(x)
+
+
+def dual(q12, q11, q22):
+    """E[phi(u) phi(v)]; its gradient in q12 is dual_dot."""
+    return _dual_kernel(q12, q11, q22)
+
+
+def dual_dot(q12, q11, q22):
+    """E[phi'(u) phi'(v)]."""
+    return _dual_dot_kernel(q12, q11, q22)
+
+
+def dual_diag(q):
+    """E[phi(u)^2] at variance q."""
+    return _dual_diag_kernel(q)
+
+
+def dual_dot_diag(q):
+    """E[phi'(u)^2] at variance q."""
+    return _dual_dot_diag_kernel(q)
+
+
+def hermite(q):
+    """Normalised Hermite coefficients of phi(sqrt(q) z), shape (..., ORDER + 1)."""
+    return _hermite_kernel(q)

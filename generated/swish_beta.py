@@ -1,0 +1,237 @@
+"""swish_beta: x*sigmoid(beta*x)
+
+Swish with a slope beta; silu at beta = 1.
+
+Tier mixture. (u, v) ~ N(0, [[q11, q12], [q12, q22]]), D = q11 q22 - q12^2.
+
+    dual = q12/(2*pi)*atan2(sqrt(D*beta**4*slope1**2*slope2**2 + beta**2*q11*slope1**2 +
+        beta**2*q22*slope2**2 + 1), -(beta**2*q12*slope1*slope2)) +
+        slope1*slope2*beta**2*(D**2*beta**4*slope1**2*slope2**2 +
+        D*beta**4*q12**2*slope1**2*slope2**2 + D*beta**2*q11*slope1**2 + D*beta**2*q22*slope2**2
+        + D + beta**2*q11*q12**2*slope1**2 + beta**2*q12**2*q22*slope2**2 +
+        2*q12**2)/(2*pi*(beta**2*q11*slope1**2 + 1)*(beta**2*q22*slope2**2 +
+        1))/sqrt(D*beta**4*slope1**2*slope2**2 + beta**2*q11*slope1**2 + beta**2*q22*slope2**2 +
+        1)
+    dual_dot = 1/(2*pi)*atan2(sqrt(D*beta**4*slope1**2*slope2**2 + beta**2*q11*slope1**2 +
+        beta**2*q22*slope2**2 + 1), -(beta**2*q12*slope1*slope2)) +
+        slope1*slope2*beta**2*q12*(D*beta**6*q11*slope1**4*slope2**2 +
+        D*beta**6*q22*slope1**2*slope2**4 + 5*D*beta**4*slope1**2*slope2**2 +
+        beta**4*q11**2*slope1**4 + 3*beta**4*q12**2*slope1**2*slope2**2 +
+        beta**4*q22**2*slope2**4 + 4*beta**2*q11*slope1**2 + 4*beta**2*q22*slope2**2 +
+        3)/(2*pi*(beta**2*q11*slope1**2 + 1)*(D*beta**4*slope1**2*slope2**2 +
+        beta**2*q11*slope1**2 + beta**2*q22*slope2**2 + 1)*(beta**2*q22*slope2**2 +
+        1))/sqrt(D*beta**4*slope1**2*slope2**2 + beta**2*q11*slope1**2 + beta**2*q22*slope2**2 +
+        1)
+
+Emitted by dualc from swish_beta.json; not meant to be edited.
+"""
+
+import math
+import jax
+import jax.numpy as jnp
+
+from . import _support as s
+
+
+NAME = "swish_beta"
+EXPRESSION = "x*sigmoid(beta*x)"
+TIER = "mixture"
+ORDER = 12
+DOMAIN = (0.0, 10000.0)
+INTERFACE = 1
+FINGERPRINT = "8723b5fde983ee19ef3ab42e6b6f5e575bce4dd05e37a98af86497f119139970"
+PARAMETERS = (("beta", 1.0),)
+HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
+    0.20662096414190703, 0.5, 0.24808519283030006, 0.0, -0.03780500880513109, 0.0,
+    0.009827496520856668, 0.0, -0.003120353975236026, 0.0, 0.0011224964739563156, 0.0,
+    -0.0004419618318932193,
+)
+TAIL = 4.37766245982425e-08  # E[phi^2] - sum of a_n^2
+
+
+def _phi(x, beta):
+    return x*jax.nn.sigmoid(beta*x)
+
+
+def _dual_pair(q12, q11, q22, beta, slope1, slope2):
+    d = s.gap(q12, q11, q22)
+    w = beta**4*d*slope1**2*slope2**2 + beta**2*q11*slope1**2 + beta**2*q22*slope2**2 + 1
+    r = s.root(w)
+    above = (
+        q12*s.angle(r, -q12*slope1*slope2*beta**2, q11, q22)/(2*math.pi) +
+        slope1*slope2*beta**2*(q12**2 + w*(d + q12**2))/(2*math.pi*(beta**2*q11*slope1**2 +
+        1)*(beta**2*q22*slope2**2 + 1)*r)
+    )
+    below = (
+        q12*s.atan_tail(2, r, jnp.abs(q12*slope1*slope2*beta**2))/(2*math.pi) +
+        slope1*slope2*beta**2*(d*(d*(6*beta**6*q22*slope1**2*slope2**4 +
+        6*beta**4*slope1**2*slope2**2) + q12**2*(-4*beta**6*q22*slope1**2*slope2**4 +
+        2*beta**4*slope1**2*slope2**2) + q22*(6*beta**4*q22*slope2**4 + 6*beta**2*slope2**2)) +
+        q12**2*(-beta**4*q12**2*slope1**2*slope2**2 + q22*(-4*beta**4*q22*slope2**4 -
+        4*beta**2*slope2**2)) + w*(3*beta**4*d*q12**2*slope1**2*slope2**2 -
+        6*beta**2*d*q22*slope2**2 + 4*beta**2*q12**2*q22*slope2**2 + 3*q12**2 + w*(3*d -
+        2*q12**2)))/(6*math.pi*(beta**2*q11*slope1**2 + 1)**2*(beta**2*q22*slope2**2 + 1)**2*r)
+    )
+    return jnp.where(q12 >= 0, above, below)
+
+
+def _dual_dot_pair(q12, q11, q22, beta, slope1, slope2):
+    d = s.gap(q12, q11, q22)
+    w = beta**4*d*slope1**2*slope2**2 + beta**2*q11*slope1**2 + beta**2*q22*slope2**2 + 1
+    r = s.root(w)
+    above = (
+        s.angle(r, -q12*slope1*slope2*beta**2, q11, q22)/(2*math.pi) +
+        q12*slope1*slope2*beta**2*(3*beta**4*q12**2*slope1**2*slope2**2 +
+        d*(beta**6*q11*slope1**4*slope2**2 + beta**6*q22*slope1**2*slope2**4 +
+        5*beta**4*slope1**2*slope2**2) + q11*(beta**4*q11*slope1**4 + 4*beta**2*slope1**2) +
+        q22*(beta**4*q22*slope2**4 + 4*beta**2*slope2**2) + 3)/(2*math.pi*(beta**2*q11*slope1**2 +
+        1)*(beta**2*q22*slope2**2 + 1)*w*r)
+    )
+    below = (
+        s.atan_tail(2, r, jnp.abs(q12*slope1*slope2*beta**2))/(2*math.pi) +
+        q12*slope1*slope2*beta**2*(d*(3*beta**4*slope1**2*slope2**2 +
+        d*(-5*beta**12*d*slope1**6*slope2**6 - 3*beta**12*q12**2*slope1**6*slope2**6 -
+        12*beta**10*q11*slope1**6*slope2**4 - 12*beta**10*q22*slope1**4*slope2**6 -
+        24*beta**8*slope1**4*slope2**4) + q11*(-9*beta**8*q11*slope1**6*slope2**2 -
+        12*beta**6*slope1**4*slope2**2) + q12**2*(-3*beta**10*q11*slope1**6*slope2**4 -
+        3*beta**10*q22*slope1**4*slope2**6 - 12*beta**8*slope1**4*slope2**4) +
+        q22*(-9*beta**8*q22*slope1**2*slope2**6 - 12*beta**6*slope1**2*slope2**4)) +
+        q11*(-2*beta**6*q11**2*slope1**6 + 6*beta**2*slope1**2) +
+        q12**2*(3*beta**8*q12**2*slope1**4*slope2**4 + 3*beta**6*q11*slope1**4*slope2**2 +
+        3*beta**6*q22*slope1**2*slope2**4 + 9*beta**4*slope1**2*slope2**2) +
+        q22*(-2*beta**6*q22**2*slope2**6 + 6*beta**2*slope2**2) +
+        4)/(6*math.pi*w*(q11*(2*beta**2*slope1**2 + q11*(beta**4*slope1**4 +
+        q22*(beta**8*q22*slope1**4*slope2**4 + 2*beta**6*slope1**4*slope2**2)) +
+        q22*(2*beta**6*q22*slope1**2*slope2**4 + 4*beta**4*slope1**2*slope2**2)) +
+        q22*(beta**4*q22*slope2**4 + 2*beta**2*slope2**2) + 1)*r)
+    )
+    return jnp.where(q12 >= 0, above, below)
+
+
+def _dual_dq11_pair(q12, q11, q22, beta, slope1, slope2):
+    d = s.gap(q12, q11, q22)
+    w = beta**4*d*slope1**2*slope2**2 + beta**2*q11*slope1**2 + beta**2*q22*slope2**2 + 1
+    r = s.root(w)
+    return (
+        -slope1*slope2*beta**2*(d*(-beta**6*q12**2*slope1**4*slope2**2 -
+        5*beta**4*q22*slope1**2*slope2**2 - 5*beta**2*slope1**2 +
+        d*(-beta**8*q11*slope1**6*slope2**2 - 4*beta**6*slope1**4*slope2**2) +
+        q11*(-beta**6*q11*slope1**6 - 4*beta**4*slope1**4)) + q12**2*(beta**4*q11*slope1**4 -
+        beta**2*slope1**2) + q22*(-2*beta**2*q22*slope2**2 - 2))/(4*math.pi*(beta**2*q11*slope1**2 +
+        1)**2*w*r)
+    )
+
+
+def _dual_dbeta_pair(q12, q11, q22, beta, slope1, slope2):
+    d = s.gap(q12, q11, q22)
+    w = beta**4*d*slope1**2*slope2**2 + beta**2*q11*slope1**2 + beta**2*q22*slope2**2 + 1
+    r = s.root(w)
+    return (
+        beta*slope1*slope2*(d*(d*(12*beta**4*slope1**2*slope2**2 +
+        d*(beta**10*q11*slope1**6*slope2**4 + beta**10*q22*slope1**4*slope2**6 +
+        6*beta**8*slope1**4*slope2**4) + q11*(2*beta**8*q11*slope1**6*slope2**2 +
+        9*beta**6*slope1**4*slope2**2) + q12**2*(beta**10*q11*slope1**6*slope2**4 +
+        beta**10*q22*slope1**4*slope2**6 + 8*beta**8*slope1**4*slope2**4) +
+        q22*(2*beta**8*q22*slope1**2*slope2**6 + 9*beta**6*slope1**2*slope2**4)) +
+        q11*(5*beta**2*slope1**2 + q11*(beta**6*q11*slope1**6 + 4*beta**4*slope1**4)) +
+        q12**2*(2*beta**8*q12**2*slope1**4*slope2**4 + 26*beta**4*slope1**2*slope2**2 +
+        q11*(3*beta**8*q11*slope1**6*slope2**2 + 13*beta**6*slope1**4*slope2**2) +
+        q22*(3*beta**8*q22*slope1**2*slope2**6 + 13*beta**6*slope1**2*slope2**4)) +
+        q22*(5*beta**2*slope2**2 + q22*(beta**6*q22*slope2**6 + 4*beta**4*slope2**4)) + 2) +
+        q12**2*(q11*(11*beta**2*slope1**2 + q11*(2*beta**6*q11*slope1**6 + 7*beta**4*slope1**4)) +
+        q12**2*(3*beta**6*q11*slope1**4*slope2**2 + 3*beta**6*q22*slope1**2*slope2**4 +
+        12*beta**4*slope1**2*slope2**2) + q22*(11*beta**2*slope2**2 + q22*(2*beta**6*q22*slope2**6 +
+        7*beta**4*slope2**4)) + 6))/(2*math.pi*w*(q11*(2*beta**2*slope1**2 + q11*(beta**4*slope1**4
+        + q22*(beta**8*q22*slope1**4*slope2**4 + 2*beta**6*slope1**4*slope2**2)) +
+        q22*(2*beta**6*q22*slope1**2*slope2**4 + 4*beta**4*slope1**2*slope2**2)) +
+        q22*(beta**4*q22*slope2**4 + 2*beta**2*slope2**2) + 1)*r)
+    )
+
+
+def _hermite_node(q, beta, slope):
+    atoms = (
+        (1, 1, 0, 0, 0, beta*slope, 1),
+    )
+    return s.hermite_atoms(ORDER, q, atoms)
+
+
+# (slope, weight): phi is the mean of a function of a random slope.
+_RULES = s.Rules(
+    (  # float32
+        (0.25725602644740125, 0.005260043125614423),
+        (0.356333770503344, 0.10042087022320553),
+        (0.4971475147095849, 0.35767481797947936),
+        (0.694727705931571, 0.3978567237942512),
+        (0.9561819855978091, 0.13130282973515148),
+        (1.302909604506262, 0.007484715142298019),
+    ),
+    (  # float64
+        (0.15813890252521956, 3.059085195261699e-08),
+        (0.18773796105169896, 6.438922382967544e-06),
+        (0.22089924385607798, 0.00023605828971208902),
+        (0.2602249947885098, 0.0030446579707806578),
+        (0.3080662358746203, 0.01865656541402728),
+        (0.3670232632981076, 0.06468896052291473),
+        (0.4399149629205692, 0.1430279188356736),
+        (0.5293566584358146, 0.218579294518147),
+        (0.6372051597728171, 0.23878398298103587),
+        (0.7645538301578364, 0.18350968799971928),
+        (0.9121788181264354, 0.09412325783753724),
+        (1.081041892786913, 0.02973853923137923),
+        (1.2729679183337745, 0.005173854709438648),
+        (1.4918722552781605, 0.0004189446051003257),
+        (1.7467939085139232, 1.1750853675536822e-05),
+        (2.0637985009807265, 5.671762360601965e-08),
+    ),
+)
+
+
+_dual = s.mixture_pairs(_dual_pair, _RULES)
+_dual_dot = s.mixture_pairs(_dual_dot_pair, _RULES)
+_dual_dq11 = s.mixture_pairs(_dual_dq11_pair, _RULES)
+_dual_dbeta = s.mixture_pairs(_dual_dbeta_pair, _RULES)
+_hermite = s.mixture_mean(_hermite_node, _RULES)
+
+
+_phi_kernel = s.pointwise(_phi, positive=(0,))
+_phi_dot_kernel = s.pointwise(s.slope(_phi), positive=(0,))
+_dual_kernel = s.kernel(_dual, (_dual_dot, _dual_dq11, _dual_dbeta), domain=DOMAIN, positive=(0,))
+_dual_dot_kernel = s.kernel(_dual_dot, domain=DOMAIN, positive=(0,))
+_dual_diag_kernel = s.pointwise(s.diagonal(_dual), domain=DOMAIN, positive=(0,))
+_dual_dot_diag_kernel = s.pointwise(s.diagonal(_dual_dot), domain=DOMAIN, positive=(0,))
+_hermite_kernel = s.pointwise(_hermite, domain=DOMAIN, positive=(0,))
+
+
+def phi(x, *, beta=1.0):
+    """The activation, elementwise."""
+    return _phi_kernel(x, beta)
+
+
+def phi_dot(x, *, beta=1.0):
+    """Its almost-everywhere derivative."""
+    return _phi_dot_kernel(x, beta)
+
+
+def dual(q12, q11, q22, *, beta=1.0):
+    """E[phi(u) phi(v)]; its gradient in q12 is dual_dot."""
+    return _dual_kernel(q12, q11, q22, beta)
+
+
+def dual_dot(q12, q11, q22, *, beta=1.0):
+    """E[phi'(u) phi'(v)]."""
+    return _dual_dot_kernel(q12, q11, q22, beta)
+
+
+def dual_diag(q, *, beta=1.0):
+    """E[phi(u)^2] at variance q."""
+    return _dual_diag_kernel(q, beta)
+
+
+def dual_dot_diag(q, *, beta=1.0):
+    """E[phi'(u)^2] at variance q."""
+    return _dual_dot_diag_kernel(q, beta)
+
+
+def hermite(q, *, beta=1.0):
+    """Normalised Hermite coefficients of phi(sqrt(q) z), shape (..., ORDER + 1)."""
+    return _hermite_kernel(q, beta)
