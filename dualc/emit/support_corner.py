@@ -455,12 +455,16 @@ def _radial(j: int, lengths: tuple[Array, ...], sharp: Array) -> Array:
     square = {
         (a, b): sharp * sum(length[a, i] * length[i, b] for i in range(a, b + 1)) for a, b in length
     }
-    row: list[Any] = [jnp.full_like(sharp * lengths[0], table[-1])] + [None] * top
-    for q in reversed(table[:-1]):
-        row = _times_triangle(row, square)
-        row[0] = row[0] + q
+
+    def horner(row: tuple[Array, ...], q: Array) -> tuple[tuple[Array, ...], None]:
+        first, *rest = _times_triangle(row, square)
+        return (first + q, *rest), None
+
+    zero = jnp.zeros_like(sharp * lengths[0])
+    # A scan: written out, the triangles of a large difference take minutes to compile.
+    row, _ = lax.scan(horner, (zero,) * (top + 1), jnp.asarray(table[::-1], sharp.dtype))
     for _ in range(j + 1):
-        row = _times_triangle(row, length)
+        row = tuple(_times_triangle(row, length))
     return row[top]
 
 
@@ -514,13 +518,10 @@ def _length_differences(lengths: tuple[Array, ...], sharp: Array) -> dict[tuple[
     return length
 
 
-def _times_triangle(row: list[Any], triangle: dict[tuple[int, int], Array]) -> list[Any]:
-    """A row vector (None: 0) times an upper triangle."""
-    product: list[Any] = []
-    for b in range(len(row)):
-        terms = [row[a] * triangle[a, b] for a in range(b + 1) if row[a] is not None]
-        product.append(sum(terms[1:], terms[0]) if terms else None)
-    return product
+def _times_triangle(row: tuple[Array, ...], triangle: dict[tuple[int, int], Array]) -> list[Array]:
+    """A row vector times an upper triangle."""
+    columns = range(len(row))
+    return [sum(row[a] * triangle[a, b] for a in range(b + 1)) for b in columns]
 
 
 # ---- rows as divided differences
@@ -627,13 +628,13 @@ def _standard(place: Any, deviation: Array) -> Array:
     """The place in deviations, within +-16 (float32), +-45 (float64): beyond, a tail is 0."""
     if _is_zero(place):
         return jnp.zeros_like(deviation)
-    limit = _farthest(deviation.dtype)
+    limit = _tail_end(deviation.dtype)
     present = deviation * limit > jnp.abs(place)
     quotient = place / jnp.where(present, deviation, 1.0)
     return jnp.where(present, quotient, limit * jnp.sign(place) + jnp.zeros_like(deviation))
 
 
-def _farthest(dtype: Any) -> float:
+def _tail_end(dtype: Any) -> float:
     return 16.0 if dtype == jnp.float32 else 45.0
 
 
@@ -888,9 +889,9 @@ def _half_line(power: int, n: int, rates: tuple[Any, ...], line: _Line) -> Array
     if line.outward:
         return direct
     low, high = _extremes(points)
-    whole = _whole_line(power, n, rates, line, low)
+    whole = _whole_line(power, n, rates, line, high <= 0.5)
     flipped = beyond(tuple(-c for c in points), -line.k)
-    inward = _plus(whole, flipped if (n + power + order) % 2 else -flipped)
+    inward = _sum_led(whole, flipped if (n + power + order) % 2 else -flipped)
     if order == 0:
         return jnp.where(low >= 0, direct, inward)
     ends = _half_line(power, n, rates[1:], line) - _half_line(power, n, rates[:-1], line)
@@ -914,9 +915,8 @@ def _divided(ends: Array, rates: tuple[Any, ...]) -> Array:
     return jnp.where(spread != 0, ends / jnp.where(spread != 0, spread, 1.0), 0.0)
 
 
-def _whole_line(power: int, n: int, rates: tuple[Any, ...], line: _Line, low: Array) -> Array:
-    """The weighted E[(Z - k)^n y^power exp[rates](y)], 0 where the half line holds less of it."""
-    used = low <= 0
+def _whole_line(power: int, n: int, rates: tuple[Any, ...], line: _Line, used: Array) -> Array:
+    """The weighted E[(Z - k)^n y^power exp[rates](y)], or with Z^n; 0 where not `used`."""
 
     def weight(rate: Any) -> tuple[Array, Array]:
         mean = line.mean + rate * line.deviation * line.deviation
@@ -939,8 +939,8 @@ def _whole_line(power: int, n: int, rates: tuple[Any, ...], line: _Line, low: Ar
         safe = jnp.where(x != 0, x, 1.0)
         return factor * middle * jnp.where(x != 0, jnp.expm1(safe) / safe, 1.0)
     # Loses a factor 1/spread: rows that cancel twice, or beside a power of the other variable.
-    ends = _whole_line(power, n, rates[1:], line, low) - _whole_line(
-        power, n, rates[:-1], line, low
+    ends = _whole_line(power, n, rates[1:], line, used) - _whole_line(
+        power, n, rates[:-1], line, used
     )
     return _divided(ends, rates)
 
@@ -1041,8 +1041,8 @@ def _corner_flipped(
     if not (_has_one_rate(f) and _has_one_rate(g)):
         last = _tame(last, _is_beyond(f, g, last) | _is_beyond(g, f, _swap(last)))
     rest = jnp.exp(last.exponent()) * _quadrant(f, g, last)
-    rest = _plus(line_v, jnp.where(flip_v, -rest, rest))
-    return _plus(line_u, jnp.where(flip_u, -rest, rest))
+    rest = _sum_led(line_v, jnp.where(flip_v, -rest, rest))
+    return _sum_led(line_u, jnp.where(flip_u, -rest, rest))
 
 
 def _tame(plane: _Plane, wild: Array) -> _Plane:
@@ -1055,7 +1055,7 @@ def _tame(plane: _Plane, wild: Array) -> _Plane:
     )
 
 
-def _plus(large: Any, small: Array) -> Array:
+def _sum_led(large: Any, small: Array) -> Array:
     """The sum, where both may overflow and the first is known to be larger."""
     return jnp.where(jnp.isinf(large), large, large + small)
 
@@ -1199,7 +1199,7 @@ def _standard_plane(h: Array, k: Array, r: Array, s: Array) -> _Plane:
     """The plane of unit variances."""
     h, k = jnp.broadcast_arrays(h, k)
     one = jnp.ones_like(h + r)
-    limit = _farthest(one.dtype)
+    limit = _tail_end(one.dtype)
     return _turned((one, one), (jnp.clip(h, -limit, limit), jnp.clip(k, -limit, limit)), r, s)
 
 
