@@ -378,8 +378,61 @@ class _Kinks(NamedTuple):
 def pieces_moment(f: Pieces, g: Pieces, q12: Array, q11: Array, q22: Array, d: Array) -> Array:
     """E[f(u) g(v)], d = gap(q12, q11, q22).
 
-    The anchor is rho = 0, and beyond `_switch` the nearer of rho = 1 and -1.
+    Functions that vanish outside their places are integrated as they are where the density is
+    smooth on them: there the terms of Price's theorem cancel.
     """
+    if max(_degree(f), _degree(g)) == 0 or not (_is_compact(f) and _is_compact(g)):
+        return _by_price(f, g, q12, q11, q22, d)
+    total = jnp.zeros_like(q12 * q11 * q22)
+    wide = root(d)
+    flat_u = _extent(f, q12.dtype) * root(q22) <= 1.5 * wide
+    flat_v = _extent(g, q12.dtype) * root(q11) <= 1.5 * wide
+    flat_v = flat_v & (
+        ~flat_u | (q11 * _extent(g, q12.dtype) ** 2 < q22 * _extent(f, q12.dtype) ** 2)
+    )
+    flat_u = flat_u & ~flat_v
+    left = _by_price(f, g, q12, q11, q22, d)
+    for flat, one, two, swapped in ((flat_u, f, g, False), (flat_v, g, f, True)):
+        q, other = (q22, q11) if swapped else (q11, q22)
+        safe = [jnp.where(flat, x, y) for x, y in ((q12, 0.0), (q, 1.0), (other, 1.0), (d, 1.0))]
+        total = total + jnp.where(flat, _over_places(one, two, *safe), 0.0)
+    return jnp.where(flat_u | flat_v, total, left)
+
+
+def _is_compact(f: Pieces) -> bool:
+    """Whether f is known to vanish outside its places."""
+    return len(f.places) > 1 and _absent(f.polynomials[0]) and _absent(f.polynomials[-1])
+
+
+def _extent(f: Pieces, dtype: Any) -> Array:
+    """The largest |x| at which f is not 0."""
+    return jnp.maximum(*(jnp.abs(jnp.asarray(f.places[i], dtype)) for i in (0, -1)))
+
+
+def _over_places(f: Pieces, g: Pieces, q12: Array, q11: Array, q22: Array, d: Array) -> Array:
+    """The integral over x of f(x), the density of u at x and E[g(v)] given u = x."""
+    slope, spread = q12 / q11, root(d / q11)
+    cells = []
+    for low, high, polynomial in zip(f.places[:-1], f.places[1:], f.polynomials[1:-1], strict=True):
+        low, high = (jnp.asarray(x, q12.dtype) for x in (low, high))
+        if not _absent(polynomial):
+            cells.append((low, high - low, polynomial))
+
+    def integrand(node: Array) -> tuple[Array]:
+        total = jnp.zeros_like(slope)
+        for low, width, polynomial in cells:
+            x = low + width * node
+            value = (width * _polynomial(polynomial, x)) * jnp.exp(-x * x / (2 * q11))
+            total = total + value * _shifted_mean(g, slope * x, spread)
+        return (total,)
+
+    nodes = 12 if q12.dtype == jnp.float32 else 22
+    (total,) = _integral(integrand, nodes, 1, q12.dtype)
+    return total / (math.sqrt(2 * math.pi) * root(q11))
+
+
+def _by_price(f: Pieces, g: Pieces, q12: Array, q11: Array, q22: Array, d: Array) -> Array:
+    """E[f(u) g(v)]; the anchor is rho = 0, and beyond `_switch` the nearer of rho = 1 and -1."""
     depth = max(_degree(f), _degree(g))
     sign = jnp.where(q12 < 0, -1.0, 1.0).astype(q12.dtype)
     scale = root(q11) * root(q22)
