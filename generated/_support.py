@@ -1884,12 +1884,16 @@ def _radial(j: int, lengths: tuple[Array, ...], sharp: Array) -> Array:
     square = {
         (a, b): sharp * sum(length[a, i] * length[i, b] for i in range(a, b + 1)) for a, b in length
     }
-    row: list[Any] = [jnp.full_like(sharp * lengths[0], table[-1])] + [None] * top
-    for q in reversed(table[:-1]):
-        row = _times_triangle(row, square)
-        row[0] = row[0] + q
+
+    def horner(row: tuple[Array, ...], q: Array) -> tuple[tuple[Array, ...], None]:
+        first, *rest = _times_triangle(row, square)
+        return (first + q, *rest), None
+
+    zero = jnp.zeros_like(sharp * lengths[0])
+    # A scan: written out, the triangles of a large difference take minutes to compile.
+    row, _ = lax.scan(horner, (zero,) * (top + 1), jnp.asarray(table[::-1], sharp.dtype))
     for _ in range(j + 1):
-        row = _times_triangle(row, length)
+        row = tuple(_times_triangle(row, length))
     return row[top]
 
 
@@ -1943,13 +1947,10 @@ def _length_differences(lengths: tuple[Array, ...], sharp: Array) -> dict[tuple[
     return length
 
 
-def _times_triangle(row: list[Any], triangle: dict[tuple[int, int], Array]) -> list[Any]:
-    """A row vector (None: 0) times an upper triangle."""
-    product: list[Any] = []
-    for b in range(len(row)):
-        terms = [row[a] * triangle[a, b] for a in range(b + 1) if row[a] is not None]
-        product.append(sum(terms[1:], terms[0]) if terms else None)
-    return product
+def _times_triangle(row: tuple[Array, ...], triangle: dict[tuple[int, int], Array]) -> list[Array]:
+    """A row vector times an upper triangle."""
+    columns = range(len(row))
+    return [sum(row[a] * triangle[a, b] for a in range(b + 1)) for b in columns]
 
 
 # ---- rows as divided differences
@@ -2056,13 +2057,13 @@ def _standard(place: Any, deviation: Array) -> Array:
     """The place in deviations, within +-16 (float32), +-45 (float64): beyond, a tail is 0."""
     if _is_zero(place):
         return jnp.zeros_like(deviation)
-    limit = _farthest(deviation.dtype)
+    limit = _tail_end(deviation.dtype)
     present = deviation * limit > jnp.abs(place)
     quotient = place / jnp.where(present, deviation, 1.0)
     return jnp.where(present, quotient, limit * jnp.sign(place) + jnp.zeros_like(deviation))
 
 
-def _farthest(dtype: Any) -> float:
+def _tail_end(dtype: Any) -> float:
     return 16.0 if dtype == jnp.float32 else 45.0
 
 
@@ -2317,9 +2318,9 @@ def _half_line(power: int, n: int, rates: tuple[Any, ...], line: _Line) -> Array
     if line.outward:
         return direct
     low, high = _extremes(points)
-    whole = _whole_line(power, n, rates, line, low)
+    whole = _whole_line(power, n, rates, line, high <= 0.5)
     flipped = beyond(tuple(-c for c in points), -line.k)
-    inward = _plus(whole, flipped if (n + power + order) % 2 else -flipped)
+    inward = _sum_led(whole, flipped if (n + power + order) % 2 else -flipped)
     if order == 0:
         return jnp.where(low >= 0, direct, inward)
     ends = _half_line(power, n, rates[1:], line) - _half_line(power, n, rates[:-1], line)
@@ -2343,9 +2344,8 @@ def _divided(ends: Array, rates: tuple[Any, ...]) -> Array:
     return jnp.where(spread != 0, ends / jnp.where(spread != 0, spread, 1.0), 0.0)
 
 
-def _whole_line(power: int, n: int, rates: tuple[Any, ...], line: _Line, low: Array) -> Array:
-    """The weighted E[(Z - k)^n y^power exp[rates](y)], 0 where the half line holds less of it."""
-    used = low <= 0
+def _whole_line(power: int, n: int, rates: tuple[Any, ...], line: _Line, used: Array) -> Array:
+    """The weighted E[(Z - k)^n y^power exp[rates](y)], or with Z^n; 0 where not `used`."""
 
     def weight(rate: Any) -> tuple[Array, Array]:
         mean = line.mean + rate * line.deviation * line.deviation
@@ -2368,8 +2368,8 @@ def _whole_line(power: int, n: int, rates: tuple[Any, ...], line: _Line, low: Ar
         safe = jnp.where(x != 0, x, 1.0)
         return factor * middle * jnp.where(x != 0, jnp.expm1(safe) / safe, 1.0)
     # Loses a factor 1/spread: rows that cancel twice, or beside a power of the other variable.
-    ends = _whole_line(power, n, rates[1:], line, low) - _whole_line(
-        power, n, rates[:-1], line, low
+    ends = _whole_line(power, n, rates[1:], line, used) - _whole_line(
+        power, n, rates[:-1], line, used
     )
     return _divided(ends, rates)
 
@@ -2470,8 +2470,8 @@ def _corner_flipped(
     if not (_has_one_rate(f) and _has_one_rate(g)):
         last = _tame(last, _is_beyond(f, g, last) | _is_beyond(g, f, _swap(last)))
     rest = jnp.exp(last.exponent()) * _quadrant(f, g, last)
-    rest = _plus(line_v, jnp.where(flip_v, -rest, rest))
-    return _plus(line_u, jnp.where(flip_u, -rest, rest))
+    rest = _sum_led(line_v, jnp.where(flip_v, -rest, rest))
+    return _sum_led(line_u, jnp.where(flip_u, -rest, rest))
 
 
 def _tame(plane: _Plane, wild: Array) -> _Plane:
@@ -2484,7 +2484,7 @@ def _tame(plane: _Plane, wild: Array) -> _Plane:
     )
 
 
-def _plus(large: Any, small: Array) -> Array:
+def _sum_led(large: Any, small: Array) -> Array:
     """The sum, where both may overflow and the first is known to be larger."""
     return jnp.where(jnp.isinf(large), large, large + small)
 
@@ -2628,7 +2628,7 @@ def _standard_plane(h: Array, k: Array, r: Array, s: Array) -> _Plane:
     """The plane of unit variances."""
     h, k = jnp.broadcast_arrays(h, k)
     one = jnp.ones_like(h + r)
-    limit = _farthest(one.dtype)
+    limit = _tail_end(one.dtype)
     return _turned((one, one), (jnp.clip(h, -limit, limit), jnp.clip(k, -limit, limit)), r, s)
 
 
@@ -2677,7 +2677,7 @@ def _known(*numbers: Any) -> bool:
     return all(isinstance(x, (int, float)) for x in numbers)
 
 
-def _pieces_plus(terms: list[Any]) -> Any:
+def _plus(terms: list[Any]) -> Any:
     """The sum; exactly 0 if the terms are numbers that cancel to rounding."""
     if _known(*terms):
         total = math.fsum(terms)
@@ -2696,7 +2696,7 @@ def _shifted(polynomial: tuple[Any, ...], at: Any) -> tuple[Any, ...]:
         return polynomial
     size = len(polynomial)
     return tuple(
-        _pieces_plus([math.comb(n, j) * polynomial[n] * at ** (n - j) for n in range(j, size)])
+        _plus([math.comb(n, j) * polynomial[n] * at ** (n - j) for n in range(j, size)])
         for j in range(size)
     )
 
@@ -2721,7 +2721,7 @@ def _jumps(f: Pieces) -> list[tuple[int, int, Any]]:
                 continue
             sides = [right[a]] if a < len(right) else []
             sides += [-left[a]] if a < len(left) else []
-            jump = _pieces_plus(sides)
+            jump = _plus(sides)
             if not (_known(jump) and jump == 0):
                 found.append((i, a, math.factorial(a) * jump))
     return found
@@ -2780,14 +2780,14 @@ def _nats(dtype: Any) -> float:
 def _standardised(place: Any, q: _piecesArray) -> _piecesArray:
     """The quotient place / sqrt(q), held where the normal density is 0 anyway."""
     place = jnp.asarray(place, q.dtype)
-    reach = jnp.abs(place) / _pieces_farthest(q.dtype) + math.sqrt(_tiny(q.dtype))
+    reach = jnp.abs(place) / _farthest(q.dtype) + math.sqrt(_tiny(q.dtype))
     return place / jnp.maximum(root(q), reach)
 
 
 def _density_of(place: Any, q: _piecesArray) -> _piecesArray:
     """The normal density at place/sqrt(q), the rounding of the exponent put right."""
     place = jnp.asarray(place, q.dtype)
-    highest = _pieces_farthest(q.dtype)
+    highest = _farthest(q.dtype)
     reach = jnp.square(place / highest)
     safe = jnp.maximum(q, jnp.maximum(reach, math.sqrt(_tiny(q.dtype))))
     exponent = 0.5 * (place * place / safe)
@@ -2799,7 +2799,7 @@ def _density_of(place: Any, q: _piecesArray) -> _piecesArray:
     return value / math.sqrt(2 * math.pi)
 
 
-def _pieces_farthest(dtype: Any) -> float:
+def _farthest(dtype: Any) -> float:
     return 16.0 if dtype == jnp.float32 else 45.0
 
 
@@ -2934,7 +2934,7 @@ def _halves(f: Pieces) -> tuple[Pieces | None, Pieces | None] | None:
     parts = []
     for sign in (0.5, -0.5):
         rows = [
-            tuple(_pieces_plus([0.5 * a, sign * b]) for a, b in _paired(here, there))
+            tuple(_plus([0.5 * a, sign * b]) for a, b in _paired(here, there))
             for here, there in zip(sides[0].polynomials, sides[1].polynomials, strict=True)
         ]
         parts.append(Pieces(sides[0].places, tuple(rows)))
@@ -3009,8 +3009,61 @@ class _Kinks(NamedTuple):
 def pieces_moment(f: Pieces, g: Pieces, q12: _piecesArray, q11: _piecesArray, q22: _piecesArray, d: _piecesArray) -> _piecesArray:
     """E[f(u) g(v)], d = gap(q12, q11, q22).
 
-    The anchor is rho = 0, and beyond `_switch` the nearer of rho = 1 and -1.
+    Functions that vanish outside their places are integrated as they are where the density is
+    smooth on them: there the terms of Price's theorem cancel.
     """
+    if max(_degree(f), _degree(g)) == 0 or not (_is_compact(f) and _is_compact(g)):
+        return _by_price(f, g, q12, q11, q22, d)
+    total = jnp.zeros_like(q12 * q11 * q22)
+    wide = root(d)
+    flat_u = _extent(f, q12.dtype) * root(q22) <= 1.5 * wide
+    flat_v = _extent(g, q12.dtype) * root(q11) <= 1.5 * wide
+    flat_v = flat_v & (
+        ~flat_u | (q11 * _extent(g, q12.dtype) ** 2 < q22 * _extent(f, q12.dtype) ** 2)
+    )
+    flat_u = flat_u & ~flat_v
+    left = _by_price(f, g, q12, q11, q22, d)
+    for flat, one, two, swapped in ((flat_u, f, g, False), (flat_v, g, f, True)):
+        q, other = (q22, q11) if swapped else (q11, q22)
+        safe = [jnp.where(flat, x, y) for x, y in ((q12, 0.0), (q, 1.0), (other, 1.0), (d, 1.0))]
+        total = total + jnp.where(flat, _over_places(one, two, *safe), 0.0)
+    return jnp.where(flat_u | flat_v, total, left)
+
+
+def _is_compact(f: Pieces) -> bool:
+    """Whether f is known to vanish outside its places."""
+    return len(f.places) > 1 and _absent(f.polynomials[0]) and _absent(f.polynomials[-1])
+
+
+def _extent(f: Pieces, dtype: Any) -> _piecesArray:
+    """The largest |x| at which f is not 0."""
+    return jnp.maximum(*(jnp.abs(jnp.asarray(f.places[i], dtype)) for i in (0, -1)))
+
+
+def _over_places(f: Pieces, g: Pieces, q12: _piecesArray, q11: _piecesArray, q22: _piecesArray, d: _piecesArray) -> _piecesArray:
+    """The integral over x of f(x), the density of u at x and E[g(v)] given u = x."""
+    slope, spread = q12 / q11, root(d / q11)
+    cells = []
+    for low, high, polynomial in zip(f.places[:-1], f.places[1:], f.polynomials[1:-1], strict=True):
+        low, high = (jnp.asarray(x, q12.dtype) for x in (low, high))
+        if not _absent(polynomial):
+            cells.append((low, high - low, polynomial))
+
+    def integrand(node: _piecesArray) -> tuple[_piecesArray]:
+        total = jnp.zeros_like(slope)
+        for low, width, polynomial in cells:
+            x = low + width * node
+            value = (width * _pieces_polynomial(polynomial, x)) * jnp.exp(-x * x / (2 * q11))
+            total = total + value * _shifted_mean(g, slope * x, spread)
+        return (total,)
+
+    nodes = 12 if q12.dtype == jnp.float32 else 22
+    (total,) = _integral(integrand, nodes, 1, q12.dtype)
+    return total / (math.sqrt(2 * math.pi) * root(q11))
+
+
+def _by_price(f: Pieces, g: Pieces, q12: _piecesArray, q11: _piecesArray, q22: _piecesArray, d: _piecesArray) -> _piecesArray:
+    """E[f(u) g(v)]; the anchor is rho = 0, and beyond `_switch` the nearer of rho = 1 and -1."""
     depth = max(_degree(f), _degree(g))
     sign = jnp.where(q12 < 0, -1.0, 1.0).astype(q12.dtype)
     scale = root(q11) * root(q22)
@@ -3068,7 +3121,7 @@ def _size(f: Pieces, i: int) -> Any:
 def _cancels(f: Pieces, a: int) -> bool:
     """Whether the jumps of f^(a) are known to add up to 0."""
     jumps = [j for _, order, j in _jumps(f) if order == a]
-    return bool(jumps) and (_mirror_images(f, a) or (_known(*jumps) and _pieces_plus(jumps) == 0))
+    return bool(jumps) and (_mirror_images(f, a) or (_known(*jumps) and _plus(jumps) == 0))
 
 
 def _mirror_images(f: Pieces, a: int) -> bool:
@@ -3094,7 +3147,7 @@ def _cancels_in_pairs(f: Pieces, a: int) -> bool:
             if not _known(f.places[i], j):
                 return False
             sizes.setdefault(abs(f.places[i]), []).append(j)
-    return all(_pieces_plus(js) == 0 for js in sizes.values())
+    return all(_plus(js) == 0 for js in sizes.values())
 
 
 def _has_pole(f: Pieces, depth: int) -> bool:
@@ -3118,7 +3171,7 @@ def _parity(f: Pieces) -> int:
     mirror = _mirrored(f)
     for sign in (1, -1):
         same = mirror.places == tuple(float(t) for t in f.places) and all(
-            _absent(tuple(_pieces_plus([a, -sign * b]) for a, b in _paired(p, m)))
+            _absent(tuple(_plus([a, -sign * b]) for a, b in _paired(p, m)))
             for p, m in zip(f.polynomials, mirror.polynomials, strict=True)
         )
         if same:
@@ -3395,7 +3448,7 @@ def _remainder(
     width = high - low
     square_tau = tau * tau
     # What all share is put back at the end: the parts of a tiny result are not to underflow.
-    held = lax.stop_gradient(jnp.minimum(least, 0.6 * _pieces_farthest(tau.dtype) ** 2 / 2))
+    held = lax.stop_gradient(jnp.minimum(least, 0.6 * _farthest(tau.dtype) ** 2 / 2))
 
     def integrand(node: _piecesArray) -> _piecesArray:
         cubed = node * node * node
@@ -3539,7 +3592,7 @@ def mass_mass(s: Any, t: Any, q12: _piecesArray, q11: _piecesArray, q22: _pieces
     spread = root(d)
     present = spread > 0
     value = jnp.exp(-exponent) / (2 * math.pi * jnp.where(present, spread, 1.0))
-    met = jnp.where((h == k) & (jnp.abs(h) < _pieces_farthest(h.dtype)), jnp.inf, 0.0)
+    met = jnp.where((h == k) & (jnp.abs(h) < _farthest(h.dtype)), jnp.inf, 0.0)
     return jnp.where(regular & present, value, met)
 
 
@@ -3586,7 +3639,7 @@ def _upper_parts(
 
     def end(place: Any) -> _piecesArray:
         away = jnp.asarray(place, mean.dtype) - mean
-        least = jnp.abs(away) / _pieces_farthest(mean.dtype) + _tiny(mean.dtype)
+        least = jnp.abs(away) / _farthest(mean.dtype) + _tiny(mean.dtype)
         return jnp.maximum(away / jnp.maximum(spread, least), 0.0)
 
     ends = (None, *g.places, None)

@@ -23,7 +23,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "01b24891e8fa9bb232bd3a52b092c9d9fd0e25fe27a6adda9bb779b9bc32e2e3"
+FINGERPRINT = "479b6b018931c0a8c293e01614e6520dcfa5209f0aca95beed27b8f48ca4f7d1"
 PARAMETERS = (("a", 1.0), ("b", 1.0), ("c", 0.0))
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     0.6065306597126334, 0.0, -0.4288819424803534, 0.0, 0.12380755247080082, 0.0,

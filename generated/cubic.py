@@ -19,7 +19,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "27a3abda0e2379a71887f83f072a6922972a3223572a5b609edb84340fcdcc4d"
+FINGERPRINT = "592d5b50e22a1b47a5a7b02679b72bdf3c2d0b9b9812de1a7e50781dab205b56"
 PARAMETERS = ()
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     0.0, 3.0, 0.0, 2.449489742783178, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0,

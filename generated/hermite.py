@@ -22,7 +22,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "7c0d371d036050c5b822c43d03ae0e4b5dd91410c8c7346b30207f0b742635de"
+FINGERPRINT = "dbe8cfefe6697ef70fbe28e07bc72e34e3fd0c6a385344658b147345900df793"
 PARAMETERS = ()
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0,

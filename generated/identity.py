@@ -21,7 +21,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "354d21950d5782f130cb6d510599582eb3e6269edb3086944bc78e2e853774b2"
+FINGERPRINT = "d336d31d8157f908633ea8afa9a2c748e816261fc8cd72e346e10bf5b0effa6c"
 PARAMETERS = ()
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0,

@@ -19,7 +19,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "12655a7dc95570e93efc8f239cd56f33ba9db5f2b0ff5025ec01150f9232dac7"
+FINGERPRINT = "40b003ab4880b5ae7b282f3f3a82c00e9dab0a7ecafe0001d5e08870eda88093"
 PARAMETERS = ()
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     1.0, 0.0, 1.4142135623730951, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0,

@@ -19,7 +19,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "81ec457a1ed8778e09b9832fe9ebb01307a3f5e22992172943b29afa8b2aa6ea"
+FINGERPRINT = "05bf16a0c34e265ba65e2f838e935ae05841616023c43811bfba5e43a96f662f"
 PARAMETERS = ()
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     0.0, -2.0, 0.0, -2.449489742783178, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0,

@@ -20,7 +20,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "6c0dbff5c8fe283a3a868a59bd7698200c2a0c0ff47524c68448994aaf4dde25"
+FINGERPRINT = "44d335ccc3f4869d10b011ec4c024f6aa6f9eda3bf8528d62eefc6a6345a6dd8"
 PARAMETERS = ()
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     1.5, 1.5, 0.7071067811865476, 0.408248290463863, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0,

@@ -19,7 +19,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "340fea78eb9927752d3d68bf859c43840d4c2cd3cf971c204787d990ab1d92f6"
+FINGERPRINT = "4e70755cd165db63190d2035537ced17cbe1807415f7a034a2ef9a0e8a9091da"
 PARAMETERS = (("a", 1.0), ("b", 0.0), ("c", 0.0))
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     1.0, 0.0, 1.4142135623730951, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0,

@@ -23,7 +23,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "9722b6c40644ddee1b681a90be1f57fcf9945edf0ede0abd55efdeac1dffaaf2"
+FINGERPRINT = "933ba0c36e3b52cc8b15ce7548e10416d55ff8992c71ae9fcbc8bcf3db9e23ab"
 PARAMETERS = ()
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     0.5, 0.3413447460685429, 0.0, -0.09878413462724261, 0.0, 0.044177608025001064, 0.0,
