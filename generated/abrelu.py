@@ -22,7 +22,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "ea4012faefde813cd2a086d23edf2326e617122461fcee8f5c5dd026f6a51046"
+FINGERPRINT = "e98c614b0bcd2d22cd394b1418188a0bd93dfbf03f51058d2f471718645b2150"
 PARAMETERS = (("a", -0.5), ("b", 1.0))
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     0.598413420602149, 0.25, 0.42314218766081724, 0.0, -0.12215062797572998, 0.0,
@@ -36,8 +36,7 @@ def _phi(x, a, b):
     return a*jnp.minimum(x, 0) + b*jnp.maximum(x, 0)
 
 
-def _dual(q12, q11, q22, a, b):
-    d = s.gap(q12, q11, q22)
+def _dual(q12, q11, q22, d, a, b):
     r = s.root(d)
     above = q12*(a - b)**2*s.angle(r, -q12, q11, q22)/(2*math.pi) + (a - b)**2*r/(2*math.pi)
     below = (
@@ -47,20 +46,17 @@ def _dual(q12, q11, q22, a, b):
     return a*b*q12 + jnp.where(q12 >= 0, above, below)
 
 
-def _dual_dot(q12, q11, q22, a, b):
-    d = s.gap(q12, q11, q22)
+def _dual_dot(q12, q11, q22, d, a, b):
     r = s.root(d)
     return a*b + (a - b)**2*s.angle(r, -q12, q11, q22)/(2*math.pi)
 
 
-def _dual_dq11(q12, q11, q22, a, b):
-    d = s.gap(q12, q11, q22)
+def _dual_dq11(q12, q11, q22, d, a, b):
     r = s.root(d)
     return (a - b)**2*s.root_ratio(r, q11, q22)/(4*math.pi)
 
 
-def _dual_da(q12, q11, q22, a, b):
-    d = s.gap(q12, q11, q22)
+def _dual_da(q12, q11, q22, d, a, b):
     r = s.root(d)
     above = q12*(-a + b)*s.angle(r, q12, q11, q22, 1)/math.pi + (a - b)*r/math.pi
     below = (
@@ -70,8 +66,7 @@ def _dual_da(q12, q11, q22, a, b):
     return a*q12 + jnp.where(q12 <= 0, above, below)
 
 
-def _dual_db(q12, q11, q22, a, b):
-    d = s.gap(q12, q11, q22)
+def _dual_db(q12, q11, q22, d, a, b):
     r = s.root(d)
     above = q12*(-a + b)*s.angle(r, -q12, q11, q22)/math.pi + (-a + b)*r/math.pi
     below = (
@@ -93,6 +88,7 @@ _phi_kernel = s.pointwise(_phi)
 _phi_dot_kernel = s.pointwise(s.slope(_phi))
 _dual_kernel = s.kernel(_dual, (_dual_dot, _dual_dq11, _dual_da, _dual_db), domain=DOMAIN)
 _dual_dot_kernel = s.kernel(_dual_dot, domain=DOMAIN)
+_deficit_kernel = s.deficit(_dual, _dual_dot, domain=DOMAIN)
 _dual_diag_kernel = s.pointwise(s.diagonal(_dual), domain=DOMAIN)
 _dual_dot_diag_kernel = s.pointwise(s.diagonal(_dual_dot), domain=DOMAIN)
 _hermite_kernel = s.pointwise(_hermite, domain=DOMAIN)
@@ -108,14 +104,19 @@ def phi_dot(x, *, a=-0.5, b=1.0):
     return _phi_dot_kernel(x, a, b)
 
 
-def dual(q12, q11, q22, *, a=-0.5, b=1.0):
-    """E[phi(u) phi(v)]; its gradient in q12 is dual_dot."""
-    return _dual_kernel(q12, q11, q22, a, b)
+def dual(q12, q11, q22, *, a=-0.5, b=1.0, delta=None):
+    """E[phi(u) phi(v)]; its gradient in q12 is dual_dot. delta: 1 - rho."""
+    return _dual_kernel(q12, q11, q22, a, b, delta=delta)
 
 
-def dual_dot(q12, q11, q22, *, a=-0.5, b=1.0):
-    """E[phi'(u) phi'(v)]."""
-    return _dual_dot_kernel(q12, q11, q22, a, b)
+def dual_dot(q12, q11, q22, *, a=-0.5, b=1.0, delta=None):
+    """E[phi'(u) phi'(v)]. delta: 1 - rho."""
+    return _dual_dot_kernel(q12, q11, q22, a, b, delta=delta)
+
+
+def deficit(q11, q22, delta, *, a=-0.5, b=1.0):
+    """1 - k12/sqrt(k11 k22) of the duals at delta = 1 - rho."""
+    return _deficit_kernel(q11, q22, delta, a, b)
 
 
 def dual_diag(q, *, a=-0.5, b=1.0):

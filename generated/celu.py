@@ -25,7 +25,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "067a36cf37df4644f43b9034767ff158f8de3789017a54bf5c816facec37a58b"
+FINGERPRINT = "f15eef209d2141866e82bbdeee74a18db1f4d68471482d4c0e2dd62846f34e87"
 PARAMETERS = (("alpha", 1.0),)
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     0.16052057226655606, 0.7615782918651234, 0.18496378398902266, -0.05607861349124595,
@@ -84,22 +84,22 @@ def _dalpha_pieces(alpha):
     )
 
 
-def _dual(q12, q11, q22, alpha):
-    return s.piecewise_moment(_phi_pieces(alpha), _phi_pieces(alpha), q12, q11, q22)
+def _dual(q12, q11, q22, d, alpha):
+    return s.piecewise_moment(_phi_pieces(alpha), _phi_pieces(alpha), q12, q11, q22, d)
 
 
-def _dual_dot(q12, q11, q22, alpha):
-    return s.piecewise_moment(_slope_pieces(alpha), _slope_pieces(alpha), q12, q11, q22)
+def _dual_dot(q12, q11, q22, d, alpha):
+    return s.piecewise_moment(_slope_pieces(alpha), _slope_pieces(alpha), q12, q11, q22, d)
 
 
-def _dual_dq11(q12, q11, q22, alpha):
-    return s.piecewise_moment(_half_second_pieces(alpha), _phi_pieces(alpha), q12, q11, q22)
+def _dual_dq11(q12, q11, q22, d, alpha):
+    return s.piecewise_moment(_half_second_pieces(alpha), _phi_pieces(alpha), q12, q11, q22, d)
 
 
-def _dual_dalpha(q12, q11, q22, alpha):
+def _dual_dalpha(q12, q11, q22, d, alpha):
     return (
-        s.piecewise_moment(_dalpha_pieces(alpha), _phi_pieces(alpha), q12, q11, q22) +
-        s.piecewise_moment(_phi_pieces(alpha), _dalpha_pieces(alpha), q12, q11, q22)
+        s.piecewise_moment(_dalpha_pieces(alpha), _phi_pieces(alpha), q12, q11, q22, d) +
+        s.piecewise_moment(_phi_pieces(alpha), _dalpha_pieces(alpha), q12, q11, q22, d)
     )
 
 
@@ -111,6 +111,7 @@ _phi_kernel = s.pointwise(_phi, positive=(0,))
 _phi_dot_kernel = s.pointwise(s.slope(_phi), positive=(0,))
 _dual_kernel = s.kernel(_dual, (_dual_dot, _dual_dq11, _dual_dalpha), domain=DOMAIN, positive=(0,))
 _dual_dot_kernel = s.kernel(_dual_dot, domain=DOMAIN, positive=(0,))
+_deficit_kernel = s.deficit(_dual, _dual_dot, domain=DOMAIN, positive=(0,))
 _dual_diag_kernel = s.pointwise(s.diagonal(_dual), domain=DOMAIN, positive=(0,))
 _dual_dot_diag_kernel = s.pointwise(s.diagonal(_dual_dot), domain=DOMAIN, positive=(0,))
 _hermite_kernel = s.pointwise(_hermite, domain=DOMAIN, positive=(0,))
@@ -126,14 +127,19 @@ def phi_dot(x, *, alpha=1.0):
     return _phi_dot_kernel(x, alpha)
 
 
-def dual(q12, q11, q22, *, alpha=1.0):
-    """E[phi(u) phi(v)]; its gradient in q12 is dual_dot."""
-    return _dual_kernel(q12, q11, q22, alpha)
+def dual(q12, q11, q22, *, alpha=1.0, delta=None):
+    """E[phi(u) phi(v)]; its gradient in q12 is dual_dot. delta: 1 - rho."""
+    return _dual_kernel(q12, q11, q22, alpha, delta=delta)
 
 
-def dual_dot(q12, q11, q22, *, alpha=1.0):
-    """E[phi'(u) phi'(v)]."""
-    return _dual_dot_kernel(q12, q11, q22, alpha)
+def dual_dot(q12, q11, q22, *, alpha=1.0, delta=None):
+    """E[phi'(u) phi'(v)]. delta: 1 - rho."""
+    return _dual_dot_kernel(q12, q11, q22, alpha, delta=delta)
+
+
+def deficit(q11, q22, delta, *, alpha=1.0):
+    """1 - k12/sqrt(k11 k22) of the duals at delta = 1 - rho."""
+    return _deficit_kernel(q11, q22, delta, alpha)
 
 
 def dual_diag(q, *, alpha=1.0):

@@ -23,7 +23,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "479b6b018931c0a8c293e01614e6520dcfa5209f0aca95beed27b8f48ca4f7d1"
+FINGERPRINT = "cc8f2406a0254ad46573da985c34ac3d3095abb05366a943fe39bce4c29bff25"
 PARAMETERS = (("a", 1.0), ("b", 1.0), ("c", 0.0))
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     0.6065306597126334, 0.0, -0.4288819424803534, 0.0, 0.12380755247080082, 0.0,
@@ -37,7 +37,7 @@ def _phi(x, a, b, c):
     return a*jnp.cos(b*x + c)
 
 
-def _dual(q12, q11, q22, a, b, c):
+def _dual(q12, q11, q22, d, a, b, c):
     a2 = b**2*(q11 + q22)/2
     c2 = q12*b**2
     return (
@@ -46,7 +46,7 @@ def _dual(q12, q11, q22, a, b, c):
     )
 
 
-def _dual_dot(q12, q11, q22, a, b, c):
+def _dual_dot(q12, q11, q22, d, a, b, c):
     a2 = b**2*(q11 + q22)/2
     c2 = q12*b**2
     return (
@@ -55,7 +55,7 @@ def _dual_dot(q12, q11, q22, a, b, c):
     )
 
 
-def _dual_dq11(q12, q11, q22, a, b, c):
+def _dual_dq11(q12, q11, q22, d, a, b, c):
     a2 = b**2*(q11 + q22)/2
     c2 = q12*b**2
     return (
@@ -64,7 +64,7 @@ def _dual_dq11(q12, q11, q22, a, b, c):
     )
 
 
-def _dual_da(q12, q11, q22, a, b, c):
+def _dual_da(q12, q11, q22, d, a, b, c):
     a2 = b**2*(q11 + q22)/2
     c2 = q12*b**2
     return (
@@ -73,7 +73,7 @@ def _dual_da(q12, q11, q22, a, b, c):
     )
 
 
-def _dual_db(q12, q11, q22, a, b, c):
+def _dual_db(q12, q11, q22, d, a, b, c):
     a2 = b**2*(q11 + q22)/2
     c2 = q12*b**2
     return (
@@ -82,7 +82,7 @@ def _dual_db(q12, q11, q22, a, b, c):
     )
 
 
-def _dual_dc(q12, q11, q22, a, b, c):
+def _dual_dc(q12, q11, q22, d, a, b, c):
     return -2*a**2*jnp.cos(c)*jnp.sin(c)*jnp.exp(b**2*(-q11 - 2*q12 - q22)/2)
 
 
@@ -98,6 +98,7 @@ _phi_kernel = s.pointwise(_phi)
 _phi_dot_kernel = s.pointwise(s.slope(_phi))
 _dual_kernel = s.kernel(_dual, (_dual_dot, _dual_dq11, _dual_da, _dual_db, _dual_dc), domain=DOMAIN)
 _dual_dot_kernel = s.kernel(_dual_dot, domain=DOMAIN)
+_deficit_kernel = s.deficit(_dual, _dual_dot, domain=DOMAIN)
 _dual_diag_kernel = s.pointwise(s.diagonal(_dual), domain=DOMAIN)
 _dual_dot_diag_kernel = s.pointwise(s.diagonal(_dual_dot), domain=DOMAIN)
 _hermite_kernel = s.pointwise(_hermite, domain=DOMAIN)
@@ -113,14 +114,19 @@ def phi_dot(x, *, a=1.0, b=1.0, c=0.0):
     return _phi_dot_kernel(x, a, b, c)
 
 
-def dual(q12, q11, q22, *, a=1.0, b=1.0, c=0.0):
-    """E[phi(u) phi(v)]; its gradient in q12 is dual_dot."""
-    return _dual_kernel(q12, q11, q22, a, b, c)
+def dual(q12, q11, q22, *, a=1.0, b=1.0, c=0.0, delta=None):
+    """E[phi(u) phi(v)]; its gradient in q12 is dual_dot. delta: 1 - rho."""
+    return _dual_kernel(q12, q11, q22, a, b, c, delta=delta)
 
 
-def dual_dot(q12, q11, q22, *, a=1.0, b=1.0, c=0.0):
-    """E[phi'(u) phi'(v)]."""
-    return _dual_dot_kernel(q12, q11, q22, a, b, c)
+def dual_dot(q12, q11, q22, *, a=1.0, b=1.0, c=0.0, delta=None):
+    """E[phi'(u) phi'(v)]. delta: 1 - rho."""
+    return _dual_dot_kernel(q12, q11, q22, a, b, c, delta=delta)
+
+
+def deficit(q11, q22, delta, *, a=1.0, b=1.0, c=0.0):
+    """1 - k12/sqrt(k11 k22) of the duals at delta = 1 - rho."""
+    return _deficit_kernel(q11, q22, delta, a, b, c)
 
 
 def dual_diag(q, *, a=1.0, b=1.0, c=0.0):

@@ -22,7 +22,7 @@ TIER = "series"
 ORDER = 256
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "82cca34c1e7abe4e45e058f3e849ebc28601cba29cd677f108f77351358827f3"
+FINGERPRINT = "087f7f607fa0d041a8d6ae16c995c378f83403b1edcc0336d3b544b7aeeafd82"
 PARAMETERS = ()
 HERMITE = (  # normalised coefficients a_0..a_256 at variance 1
     0.23921673940376914, 0.46101724353953044, 0.2650185871244386, 0.009032660879369148,
@@ -367,8 +367,8 @@ _TABLE = s.Series(
     (),
     False, 1.0,
 )
-_dual = s.series_moment(_TABLE)
-_dual_dot = s.series_moment(_TABLE, 1, 1, 1)
+_dual = s.without_gap(s.series_moment(_TABLE))
+_dual_dot = s.without_gap(s.series_moment(_TABLE, 1, 1, 1))
 _hermite = s.series_coefficients(_TABLE)
 
 
@@ -376,6 +376,7 @@ _phi_kernel = s.pointwise(_phi)
 _phi_dot_kernel = s.pointwise(s.slope(_phi))
 _dual_kernel = s.kernel(_dual, domain=DOMAIN)
 _dual_dot_kernel = s.kernel(_dual_dot, domain=DOMAIN)
+_deficit_kernel = s.deficit(_dual, _dual_dot, domain=DOMAIN)
 _dual_diag_kernel = s.pointwise(s.diagonal(_dual), domain=DOMAIN)
 _dual_dot_diag_kernel = s.pointwise(s.diagonal(_dual_dot), domain=DOMAIN)
 _hermite_kernel = s.pointwise(_hermite, domain=DOMAIN)
@@ -391,14 +392,19 @@ def phi_dot(x):
     return _phi_dot_kernel(x)
 
 
-def dual(q12, q11, q22):
-    """E[phi(u) phi(v)]; its gradient in q12 is dual_dot."""
-    return _dual_kernel(q12, q11, q22)
+def dual(q12, q11, q22, *, delta=None):
+    """E[phi(u) phi(v)]; its gradient in q12 is dual_dot. delta: 1 - rho."""
+    return _dual_kernel(q12, q11, q22, delta=delta)
 
 
-def dual_dot(q12, q11, q22):
-    """E[phi'(u) phi'(v)]."""
-    return _dual_dot_kernel(q12, q11, q22)
+def dual_dot(q12, q11, q22, *, delta=None):
+    """E[phi'(u) phi'(v)]. delta: 1 - rho."""
+    return _dual_dot_kernel(q12, q11, q22, delta=delta)
+
+
+def deficit(q11, q22, delta):
+    """1 - k12/sqrt(k11 k22) of the duals at delta = 1 - rho."""
+    return _deficit_kernel(q11, q22, delta)
 
 
 def dual_diag(q):

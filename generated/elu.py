@@ -25,7 +25,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "6b7785335766bfc9d36dedc70ebcd2cd06a8524eeae561fea784728e9443e0ae"
+FINGERPRINT = "cdc6a867db199536b3a21a79929b2a3ded662b9545b0cc6ad61b32f2ef61a830"
 PARAMETERS = (("alpha", 1.0),)
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     0.16052057226655606, 0.7615782918651234, 0.18496378398902266, -0.05607861349124595,
@@ -86,22 +86,22 @@ def _dalpha_pieces(alpha):
     )
 
 
-def _dual(q12, q11, q22, alpha):
-    return s.piecewise_moment(_phi_pieces(alpha), _phi_pieces(alpha), q12, q11, q22)
+def _dual(q12, q11, q22, d, alpha):
+    return s.piecewise_moment(_phi_pieces(alpha), _phi_pieces(alpha), q12, q11, q22, d)
 
 
-def _dual_dot(q12, q11, q22, alpha):
-    return s.piecewise_moment(_slope_pieces(alpha), _slope_pieces(alpha), q12, q11, q22)
+def _dual_dot(q12, q11, q22, d, alpha):
+    return s.piecewise_moment(_slope_pieces(alpha), _slope_pieces(alpha), q12, q11, q22, d)
 
 
-def _dual_dq11(q12, q11, q22, alpha):
-    return s.piecewise_moment(_half_second_pieces(alpha), _phi_pieces(alpha), q12, q11, q22)
+def _dual_dq11(q12, q11, q22, d, alpha):
+    return s.piecewise_moment(_half_second_pieces(alpha), _phi_pieces(alpha), q12, q11, q22, d)
 
 
-def _dual_dalpha(q12, q11, q22, alpha):
+def _dual_dalpha(q12, q11, q22, d, alpha):
     return (
-        s.piecewise_moment(_dalpha_pieces(alpha), _phi_pieces(alpha), q12, q11, q22) +
-        s.piecewise_moment(_phi_pieces(alpha), _dalpha_pieces(alpha), q12, q11, q22)
+        s.piecewise_moment(_dalpha_pieces(alpha), _phi_pieces(alpha), q12, q11, q22, d) +
+        s.piecewise_moment(_phi_pieces(alpha), _dalpha_pieces(alpha), q12, q11, q22, d)
     )
 
 
@@ -113,6 +113,7 @@ _phi_kernel = s.pointwise(_phi)
 _phi_dot_kernel = s.pointwise(s.slope(_phi))
 _dual_kernel = s.kernel(_dual, (_dual_dot, _dual_dq11, _dual_dalpha), domain=DOMAIN)
 _dual_dot_kernel = s.kernel(_dual_dot, domain=DOMAIN)
+_deficit_kernel = s.deficit(_dual, _dual_dot, domain=DOMAIN)
 _dual_diag_kernel = s.pointwise(s.diagonal(_dual), domain=DOMAIN)
 _dual_dot_diag_kernel = s.pointwise(s.diagonal(_dual_dot), domain=DOMAIN)
 _hermite_kernel = s.pointwise(_hermite, domain=DOMAIN)
@@ -128,14 +129,19 @@ def phi_dot(x, *, alpha=1.0):
     return _phi_dot_kernel(x, alpha)
 
 
-def dual(q12, q11, q22, *, alpha=1.0):
-    """E[phi(u) phi(v)]; its gradient in q12 is dual_dot."""
-    return _dual_kernel(q12, q11, q22, alpha)
+def dual(q12, q11, q22, *, alpha=1.0, delta=None):
+    """E[phi(u) phi(v)]; its gradient in q12 is dual_dot. delta: 1 - rho."""
+    return _dual_kernel(q12, q11, q22, alpha, delta=delta)
 
 
-def dual_dot(q12, q11, q22, *, alpha=1.0):
-    """E[phi'(u) phi'(v)]."""
-    return _dual_dot_kernel(q12, q11, q22, alpha)
+def dual_dot(q12, q11, q22, *, alpha=1.0, delta=None):
+    """E[phi'(u) phi'(v)]. delta: 1 - rho."""
+    return _dual_dot_kernel(q12, q11, q22, alpha, delta=delta)
+
+
+def deficit(q11, q22, delta, *, alpha=1.0):
+    """1 - k12/sqrt(k11 k22) of the duals at delta = 1 - rho."""
+    return _deficit_kernel(q11, q22, delta, alpha)
 
 
 def dual_diag(q, *, alpha=1.0):

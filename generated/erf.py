@@ -22,7 +22,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "34fb3c0214524ac6f1985091762ae04d90a046583b46746fc297e43fae5bf5ad"
+FINGERPRINT = "f7d7a5579af8e5a1843d1fdecc68e49917e8daba3bdc989042b4e29af8785e9e"
 PARAMETERS = (("a", 1.0), ("b", 1.0), ("c", 0.0))
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     0.0, 0.6514700158705599, 0.0, -0.17730768017841453, 0.0, 0.07929440516234539, 0.0,
@@ -35,42 +35,37 @@ def _phi(x, a, b, c):
     return a*jax.lax.erf(b*x) + c
 
 
-def _dual(q12, q11, q22, a, b, c):
-    d = s.gap(q12, q11, q22)
+def _dual(q12, q11, q22, d, a, b, c):
     w = 4*b**4*d + 2*b**2*q11 + 2*b**2*q22 + 1
     r = s.root(w)
     return 2*a**2*s.odd_angle(2*q12*b**2, r)/math.pi + c**2
 
 
-def _dual_dot(q12, q11, q22, a, b, c):
-    d = s.gap(q12, q11, q22)
+def _dual_dot(q12, q11, q22, d, a, b, c):
     w = 4*b**4*d + 2*b**2*q11 + 2*b**2*q22 + 1
     r = s.root(w)
     return 4*a**2*b**2/(math.pi*r)
 
 
-def _dual_dq11(q12, q11, q22, a, b, c):
-    d = s.gap(q12, q11, q22)
+def _dual_dq11(q12, q11, q22, d, a, b, c):
     w = 4*b**4*d + 2*b**2*q11 + 2*b**2*q22 + 1
     r = s.root(w)
     return -4*q12*a**2*b**4/(math.pi*(2*b**2*q11 + 1)*r)
 
 
-def _dual_da(q12, q11, q22, a, b, c):
-    d = s.gap(q12, q11, q22)
+def _dual_da(q12, q11, q22, d, a, b, c):
     w = 4*b**4*d + 2*b**2*q11 + 2*b**2*q22 + 1
     r = s.root(w)
     return 4*a*s.odd_angle(2*q12*b**2, r)/math.pi
 
 
-def _dual_db(q12, q11, q22, a, b, c):
-    d = s.gap(q12, q11, q22)
+def _dual_db(q12, q11, q22, d, a, b, c):
     w = 4*b**4*d + 2*b**2*q11 + 2*b**2*q22 + 1
     r = s.root(w)
     return 8*b*q12*a**2*(b**2*q11 + b**2*q22 + 1)/(math.pi*(2*b**2*q11 + 1)*(2*b**2*q22 + 1)*r)
 
 
-def _dual_dc(q12, q11, q22, a, b, c):
+def _dual_dc(q12, q11, q22, d, a, b, c):
     return 2*c
 
 
@@ -86,6 +81,7 @@ _phi_kernel = s.pointwise(_phi)
 _phi_dot_kernel = s.pointwise(s.slope(_phi))
 _dual_kernel = s.kernel(_dual, (_dual_dot, _dual_dq11, _dual_da, _dual_db, _dual_dc), domain=DOMAIN)
 _dual_dot_kernel = s.kernel(_dual_dot, domain=DOMAIN)
+_deficit_kernel = s.deficit(_dual, _dual_dot, domain=DOMAIN)
 _dual_diag_kernel = s.pointwise(s.diagonal(_dual), domain=DOMAIN)
 _dual_dot_diag_kernel = s.pointwise(s.diagonal(_dual_dot), domain=DOMAIN)
 _hermite_kernel = s.pointwise(_hermite, domain=DOMAIN)
@@ -101,14 +97,19 @@ def phi_dot(x, *, a=1.0, b=1.0, c=0.0):
     return _phi_dot_kernel(x, a, b, c)
 
 
-def dual(q12, q11, q22, *, a=1.0, b=1.0, c=0.0):
-    """E[phi(u) phi(v)]; its gradient in q12 is dual_dot."""
-    return _dual_kernel(q12, q11, q22, a, b, c)
+def dual(q12, q11, q22, *, a=1.0, b=1.0, c=0.0, delta=None):
+    """E[phi(u) phi(v)]; its gradient in q12 is dual_dot. delta: 1 - rho."""
+    return _dual_kernel(q12, q11, q22, a, b, c, delta=delta)
 
 
-def dual_dot(q12, q11, q22, *, a=1.0, b=1.0, c=0.0):
-    """E[phi'(u) phi'(v)]."""
-    return _dual_dot_kernel(q12, q11, q22, a, b, c)
+def dual_dot(q12, q11, q22, *, a=1.0, b=1.0, c=0.0, delta=None):
+    """E[phi'(u) phi'(v)]. delta: 1 - rho."""
+    return _dual_dot_kernel(q12, q11, q22, a, b, c, delta=delta)
+
+
+def deficit(q11, q22, delta, *, a=1.0, b=1.0, c=0.0):
+    """1 - k12/sqrt(k11 k22) of the duals at delta = 1 - rho."""
+    return _deficit_kernel(q11, q22, delta, a, b, c)
 
 
 def dual_diag(q, *, a=1.0, b=1.0, c=0.0):

@@ -21,7 +21,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "f7fca23ceca3aede70952177fb8e2606c8d3be39675a296edf63dc65cc33cdaa"
+FINGERPRINT = "21623d054f45fe1151a8d8c130d8e449ee06f93f35d0b3b7ded84d882323e314"
 PARAMETERS = (("a", 1.0), ("b", 1.0))
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     1.6487212707001282, 1.6487212707001282, 1.165821990798562, 0.6730876402147352,
@@ -36,27 +36,27 @@ def _phi(x, a, b):
     return a*jnp.exp(b*x)
 
 
-def _dual(q12, q11, q22, a, b):
+def _dual(q12, q11, q22, d, a, b):
     e = b**2*(q11 + 2*q12 + q22)/2
     return s.exp_sum(0, e, a**2)
 
 
-def _dual_dot(q12, q11, q22, a, b):
+def _dual_dot(q12, q11, q22, d, a, b):
     e = b**2*(q11 + 2*q12 + q22)/2
     return s.exp_sum(0, e, a**2*b**2)
 
 
-def _dual_dq11(q12, q11, q22, a, b):
+def _dual_dq11(q12, q11, q22, d, a, b):
     e = b**2*(q11 + 2*q12 + q22)/2
     return s.exp_sum(0, e, a**2*b**2/2)
 
 
-def _dual_da(q12, q11, q22, a, b):
+def _dual_da(q12, q11, q22, d, a, b):
     e = b**2*(q11 + 2*q12 + q22)/2
     return s.exp_sum(0, e, 2*a)
 
 
-def _dual_db(q12, q11, q22, a, b):
+def _dual_db(q12, q11, q22, d, a, b):
     e = b**2*(q11 + 2*q12 + q22)/2
     return s.exp_sum(0, e, b*a**2*(q11 + 2*q12 + q22))
 
@@ -72,6 +72,7 @@ _phi_kernel = s.pointwise(_phi)
 _phi_dot_kernel = s.pointwise(s.slope(_phi))
 _dual_kernel = s.kernel(_dual, (_dual_dot, _dual_dq11, _dual_da, _dual_db), domain=DOMAIN)
 _dual_dot_kernel = s.kernel(_dual_dot, domain=DOMAIN)
+_deficit_kernel = s.deficit(_dual, _dual_dot, domain=DOMAIN)
 _dual_diag_kernel = s.pointwise(s.diagonal(_dual), domain=DOMAIN)
 _dual_dot_diag_kernel = s.pointwise(s.diagonal(_dual_dot), domain=DOMAIN)
 _hermite_kernel = s.pointwise(_hermite, domain=DOMAIN)
@@ -87,14 +88,19 @@ def phi_dot(x, *, a=1.0, b=1.0):
     return _phi_dot_kernel(x, a, b)
 
 
-def dual(q12, q11, q22, *, a=1.0, b=1.0):
-    """E[phi(u) phi(v)]; its gradient in q12 is dual_dot."""
-    return _dual_kernel(q12, q11, q22, a, b)
+def dual(q12, q11, q22, *, a=1.0, b=1.0, delta=None):
+    """E[phi(u) phi(v)]; its gradient in q12 is dual_dot. delta: 1 - rho."""
+    return _dual_kernel(q12, q11, q22, a, b, delta=delta)
 
 
-def dual_dot(q12, q11, q22, *, a=1.0, b=1.0):
-    """E[phi'(u) phi'(v)]."""
-    return _dual_dot_kernel(q12, q11, q22, a, b)
+def dual_dot(q12, q11, q22, *, a=1.0, b=1.0, delta=None):
+    """E[phi'(u) phi'(v)]. delta: 1 - rho."""
+    return _dual_dot_kernel(q12, q11, q22, a, b, delta=delta)
+
+
+def deficit(q11, q22, delta, *, a=1.0, b=1.0):
+    """1 - k12/sqrt(k11 k22) of the duals at delta = 1 - rho."""
+    return _deficit_kernel(q11, q22, delta, a, b)
 
 
 def dual_diag(q, *, a=1.0, b=1.0):

@@ -26,7 +26,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "8c1865fc532c5e3325d19c114e6111721f29a507cc02a805f8a8fb91776ce975"
+FINGERPRINT = "16f5b757e088fedc81723e5b31f48ed40aa58cc2ad98e042935913d7ef7cb634"
 PARAMETERS = ()
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     0.0, 0.16290548390989826, 0.0, -0.1404013134394091, 0.0, 0.11034039501137129, 0.0,
@@ -39,8 +39,7 @@ def _phi(x):
     return jnp.exp(-x**2)*jnp.sin(x)
 
 
-def _dual(q12, q11, q22):
-    d = s.gap(q12, q11, q22)
+def _dual(q12, q11, q22, d):
     w = 4*d + 2*q11 + 2*q22 + 1
     r = s.root(w)
     a = (4*d + q11 + q22)/(2*w)
@@ -48,8 +47,7 @@ def _dual(q12, q11, q22):
     return s.exp_sinh(a, c)/r
 
 
-def _dual_dot(q12, q11, q22):
-    d = s.gap(q12, q11, q22)
+def _dual_dot(q12, q11, q22, d):
     w = 4*d + 2*q11 + 2*q22 + 1
     r = s.root(w)
     a = (4*d + q11 + q22)/(2*w)
@@ -60,8 +58,7 @@ def _dual_dot(q12, q11, q22):
     )
 
 
-def _dual_dq11(q12, q11, q22):
-    d = s.gap(q12, q11, q22)
+def _dual_dq11(q12, q11, q22, d):
     w = 4*d + 2*q11 + 2*q22 + 1
     r = s.root(w)
     a = (4*d + q11 + q22)/(2*w)
@@ -84,6 +81,7 @@ _phi_kernel = s.pointwise(_phi)
 _phi_dot_kernel = s.pointwise(s.slope(_phi))
 _dual_kernel = s.kernel(_dual, (_dual_dot, _dual_dq11), domain=DOMAIN)
 _dual_dot_kernel = s.kernel(_dual_dot, domain=DOMAIN)
+_deficit_kernel = s.deficit(_dual, _dual_dot, domain=DOMAIN)
 _dual_diag_kernel = s.pointwise(s.diagonal(_dual), domain=DOMAIN)
 _dual_dot_diag_kernel = s.pointwise(s.diagonal(_dual_dot), domain=DOMAIN)
 _hermite_kernel = s.pointwise(_hermite, domain=DOMAIN)
@@ -99,14 +97,19 @@ def phi_dot(x):
     return _phi_dot_kernel(x)
 
 
-def dual(q12, q11, q22):
-    """E[phi(u) phi(v)]; its gradient in q12 is dual_dot."""
-    return _dual_kernel(q12, q11, q22)
+def dual(q12, q11, q22, *, delta=None):
+    """E[phi(u) phi(v)]; its gradient in q12 is dual_dot. delta: 1 - rho."""
+    return _dual_kernel(q12, q11, q22, delta=delta)
 
 
-def dual_dot(q12, q11, q22):
-    """E[phi'(u) phi'(v)]."""
-    return _dual_dot_kernel(q12, q11, q22)
+def dual_dot(q12, q11, q22, *, delta=None):
+    """E[phi'(u) phi'(v)]. delta: 1 - rho."""
+    return _dual_dot_kernel(q12, q11, q22, delta=delta)
+
+
+def deficit(q11, q22, delta):
+    """1 - k12/sqrt(k11 k22) of the duals at delta = 1 - rho."""
+    return _deficit_kernel(q11, q22, delta)
 
 
 def dual_diag(q):

@@ -23,7 +23,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "f6c80a48040b299d325b4e1e6fcd1dc7d0e7d0bd13d1c3d89e4c24e7519493ff"
+FINGERPRINT = "b84de175e34873c02f90ef915c9f2c740bbcaf590d8c910d58436756dcf2acb4"
 PARAMETERS = (("a", 1.0), ("b", -1.0))
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     0.5773502691896257, 0.0, -0.2721655269759087, 0.0, 0.15713484026367722, 0.0,
@@ -37,36 +37,31 @@ def _phi(x, a, b):
     return a*jnp.exp(b*x**2)
 
 
-def _dual(q12, q11, q22, a, b):
-    d = s.gap(q12, q11, q22)
+def _dual(q12, q11, q22, d, a, b):
     w = 4*b**2*d - 2*b*q11 - 2*b*q22 + 1
     r = s.root(w)
     return a**2/r
 
 
-def _dual_dot(q12, q11, q22, a, b):
-    d = s.gap(q12, q11, q22)
+def _dual_dot(q12, q11, q22, d, a, b):
     w = 4*b**2*d - 2*b*q11 - 2*b*q22 + 1
     r = s.root(w)
     return -4*q12*a**2*b**2/(w*-1*r)
 
 
-def _dual_dq11(q12, q11, q22, a, b):
-    d = s.gap(q12, q11, q22)
+def _dual_dq11(q12, q11, q22, d, a, b):
     w = 4*b**2*d - 2*b*q11 - 2*b*q22 + 1
     r = s.root(w)
     return b*a**2*(2*b*q22 - 1)/(w*-1*r)
 
 
-def _dual_da(q12, q11, q22, a, b):
-    d = s.gap(q12, q11, q22)
+def _dual_da(q12, q11, q22, d, a, b):
     w = 4*b**2*d - 2*b*q11 - 2*b*q22 + 1
     r = s.root(w)
     return 2*a/r
 
 
-def _dual_db(q12, q11, q22, a, b):
-    d = s.gap(q12, q11, q22)
+def _dual_db(q12, q11, q22, d, a, b):
     w = 4*b**2*d - 2*b*q11 - 2*b*q22 + 1
     r = s.root(w)
     return a**2*(4*b*d - q11 - q22)/(w*-1*r)
@@ -83,6 +78,7 @@ _phi_kernel = s.pointwise(_phi)
 _phi_dot_kernel = s.pointwise(s.slope(_phi))
 _dual_kernel = s.kernel(_dual, (_dual_dot, _dual_dq11, _dual_da, _dual_db), domain=DOMAIN)
 _dual_dot_kernel = s.kernel(_dual_dot, domain=DOMAIN)
+_deficit_kernel = s.deficit(_dual, _dual_dot, domain=DOMAIN)
 _dual_diag_kernel = s.pointwise(s.diagonal(_dual), domain=DOMAIN)
 _dual_dot_diag_kernel = s.pointwise(s.diagonal(_dual_dot), domain=DOMAIN)
 _hermite_kernel = s.pointwise(_hermite, domain=DOMAIN)
@@ -98,14 +94,19 @@ def phi_dot(x, *, a=1.0, b=-1.0):
     return _phi_dot_kernel(x, a, b)
 
 
-def dual(q12, q11, q22, *, a=1.0, b=-1.0):
-    """E[phi(u) phi(v)]; its gradient in q12 is dual_dot."""
-    return _dual_kernel(q12, q11, q22, a, b)
+def dual(q12, q11, q22, *, a=1.0, b=-1.0, delta=None):
+    """E[phi(u) phi(v)]; its gradient in q12 is dual_dot. delta: 1 - rho."""
+    return _dual_kernel(q12, q11, q22, a, b, delta=delta)
 
 
-def dual_dot(q12, q11, q22, *, a=1.0, b=-1.0):
-    """E[phi'(u) phi'(v)]."""
-    return _dual_dot_kernel(q12, q11, q22, a, b)
+def dual_dot(q12, q11, q22, *, a=1.0, b=-1.0, delta=None):
+    """E[phi'(u) phi'(v)]. delta: 1 - rho."""
+    return _dual_dot_kernel(q12, q11, q22, a, b, delta=delta)
+
+
+def deficit(q11, q22, delta, *, a=1.0, b=-1.0):
+    """1 - k12/sqrt(k11 k22) of the duals at delta = 1 - rho."""
+    return _deficit_kernel(q11, q22, delta, a, b)
 
 
 def dual_diag(q, *, a=1.0, b=-1.0):

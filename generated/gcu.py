@@ -23,7 +23,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "39cdb3199e6d4f2ea0a38858e6f8d419a7dde6bfe235ef4ebccbfc50d7fd49d6"
+FINGERPRINT = "c2f64f115a538ca04e661cca49fcaf905e0b00a06474dce5f3fbf5e909760eed"
 PARAMETERS = ()
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     0.0, -0.0, -0.0, -0.49523020988320327, -0.0, 0.22147368276206614, 0.0, -0.05126119676794262,
@@ -36,22 +36,19 @@ def _phi(x):
     return x*jnp.cos(x)
 
 
-def _dual(q12, q11, q22):
-    d = s.gap(q12, q11, q22)
+def _dual(q12, q11, q22, d):
     a = (q11 + q22)/2
     c = q12
     return q12*(-q11 - q22 + 1)*s.exp_cosh(a, c) + (d + 2*q12**2)*s.exp_sinh(a, c)
 
 
-def _dual_dot(q12, q11, q22):
-    d = s.gap(q12, q11, q22)
+def _dual_dot(q12, q11, q22, d):
     a = (q11 + q22)/2
     c = q12
     return (d - q11 + 2*q12**2 - q22 + 1)*s.exp_cosh(a, c) + q12*(-q11 - q22 + 3)*s.exp_sinh(a, c)
 
 
-def _dual_dq11(q12, q11, q22):
-    d = s.gap(q12, q11, q22)
+def _dual_dq11(q12, q11, q22, d):
     a = (q11 + q22)/2
     c = q12
     return q12*(q11 + q22 - 3)*s.exp_cosh(a, c)/2 + (-d - 2*q12**2 + 2*q22)*s.exp_sinh(a, c)/2
@@ -69,6 +66,7 @@ _phi_kernel = s.pointwise(_phi)
 _phi_dot_kernel = s.pointwise(s.slope(_phi))
 _dual_kernel = s.kernel(_dual, (_dual_dot, _dual_dq11), domain=DOMAIN)
 _dual_dot_kernel = s.kernel(_dual_dot, domain=DOMAIN)
+_deficit_kernel = s.deficit(_dual, _dual_dot, domain=DOMAIN)
 _dual_diag_kernel = s.pointwise(s.diagonal(_dual), domain=DOMAIN)
 _dual_dot_diag_kernel = s.pointwise(s.diagonal(_dual_dot), domain=DOMAIN)
 _hermite_kernel = s.pointwise(_hermite, domain=DOMAIN)
@@ -84,14 +82,19 @@ def phi_dot(x):
     return _phi_dot_kernel(x)
 
 
-def dual(q12, q11, q22):
-    """E[phi(u) phi(v)]; its gradient in q12 is dual_dot."""
-    return _dual_kernel(q12, q11, q22)
+def dual(q12, q11, q22, *, delta=None):
+    """E[phi(u) phi(v)]; its gradient in q12 is dual_dot. delta: 1 - rho."""
+    return _dual_kernel(q12, q11, q22, delta=delta)
 
 
-def dual_dot(q12, q11, q22):
-    """E[phi'(u) phi'(v)]."""
-    return _dual_dot_kernel(q12, q11, q22)
+def dual_dot(q12, q11, q22, *, delta=None):
+    """E[phi'(u) phi'(v)]. delta: 1 - rho."""
+    return _dual_dot_kernel(q12, q11, q22, delta=delta)
+
+
+def deficit(q11, q22, delta):
+    """1 - k12/sqrt(k11 k22) of the duals at delta = 1 - rho."""
+    return _deficit_kernel(q11, q22, delta)
 
 
 def dual_diag(q):

@@ -29,7 +29,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "f2df49b2bba0a839fa3a7306d5f1f54a671fd9c9c86ef1b01cd8b9a193c246e2"
+FINGERPRINT = "4ddefffdf56f59d52dffe32b43fe9aefda302f15dfc866aff768783dc4792852"
 PARAMETERS = (("sigma", 1.0),)
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     0.28209479177387814, 0.5, 0.2992067103010745, 0.0, -0.07197794780652822, 0.0,
@@ -43,8 +43,7 @@ def _phi(x, sigma):
     return x*s.normal_cdf(x/sigma)
 
 
-def _dual(q12, q11, q22, sigma):
-    d = s.gap(q12, q11, q22)
+def _dual(q12, q11, q22, d, sigma):
     w = d + q11*sigma**2 + q22*sigma**2 + sigma**4
     r = s.root(w)
     above = (
@@ -58,8 +57,7 @@ def _dual(q12, q11, q22, sigma):
     return jnp.where(q12 >= 0, above, below)
 
 
-def _dual_dot(q12, q11, q22, sigma):
-    d = s.gap(q12, q11, q22)
+def _dual_dot(q12, q11, q22, d, sigma):
     w = d + q11*sigma**2 + q22*sigma**2 + sigma**4
     r = s.root(w)
     above = (
@@ -80,8 +78,7 @@ def _dual_dot(q12, q11, q22, sigma):
     return jnp.where(q12 >= 0, above, below)
 
 
-def _dual_dq11(q12, q11, q22, sigma):
-    d = s.gap(q12, q11, q22)
+def _dual_dq11(q12, q11, q22, d, sigma):
     w = d + q11*sigma**2 + q22*sigma**2 + sigma**4
     r = s.root(w)
     return (
@@ -91,8 +88,7 @@ def _dual_dq11(q12, q11, q22, sigma):
     )
 
 
-def _dual_dsigma(q12, q11, q22, sigma):
-    d = s.gap(q12, q11, q22)
+def _dual_dsigma(q12, q11, q22, d, sigma):
     w = d + q11*sigma**2 + q22*sigma**2 + sigma**4
     r = s.root(w)
     return (
@@ -120,6 +116,7 @@ _phi_kernel = s.pointwise(_phi, positive=(0,))
 _phi_dot_kernel = s.pointwise(s.slope(_phi), positive=(0,))
 _dual_kernel = s.kernel(_dual, (_dual_dot, _dual_dq11, _dual_dsigma), domain=DOMAIN, positive=(0,))
 _dual_dot_kernel = s.kernel(_dual_dot, domain=DOMAIN, positive=(0,))
+_deficit_kernel = s.deficit(_dual, _dual_dot, domain=DOMAIN, positive=(0,))
 _dual_diag_kernel = s.pointwise(s.diagonal(_dual), domain=DOMAIN, positive=(0,))
 _dual_dot_diag_kernel = s.pointwise(s.diagonal(_dual_dot), domain=DOMAIN, positive=(0,))
 _hermite_kernel = s.pointwise(_hermite, domain=DOMAIN, positive=(0,))
@@ -135,14 +132,19 @@ def phi_dot(x, *, sigma=1.0):
     return _phi_dot_kernel(x, sigma)
 
 
-def dual(q12, q11, q22, *, sigma=1.0):
-    """E[phi(u) phi(v)]; its gradient in q12 is dual_dot."""
-    return _dual_kernel(q12, q11, q22, sigma)
+def dual(q12, q11, q22, *, sigma=1.0, delta=None):
+    """E[phi(u) phi(v)]; its gradient in q12 is dual_dot. delta: 1 - rho."""
+    return _dual_kernel(q12, q11, q22, sigma, delta=delta)
 
 
-def dual_dot(q12, q11, q22, *, sigma=1.0):
-    """E[phi'(u) phi'(v)]."""
-    return _dual_dot_kernel(q12, q11, q22, sigma)
+def dual_dot(q12, q11, q22, *, sigma=1.0, delta=None):
+    """E[phi'(u) phi'(v)]. delta: 1 - rho."""
+    return _dual_dot_kernel(q12, q11, q22, sigma, delta=delta)
+
+
+def deficit(q11, q22, delta, *, sigma=1.0):
+    """1 - k12/sqrt(k11 k22) of the duals at delta = 1 - rho."""
+    return _deficit_kernel(q11, q22, delta, sigma)
 
 
 def dual_diag(q, *, sigma=1.0):

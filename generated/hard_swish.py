@@ -23,7 +23,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "cd6e4cc40fae724fc89b536c75292d18e005c2fcaa1d0bb68d719c612dc2e529"
+FINGERPRINT = "ce62567ce18e7c7d1cae6a0f6ac7fb47ef6c79f1e1b04072058786ad6070dd57"
 PARAMETERS = ()
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     0.1662167006561233, 0.5, 0.23193212229552632, 0.0, -0.009046472688843388, 0.0,
@@ -80,16 +80,16 @@ def _half_second_pieces():
     )
 
 
-def _dual(q12, q11, q22):
-    return s.piecewise_moment(_phi_pieces(), _phi_pieces(), q12, q11, q22)
+def _dual(q12, q11, q22, d):
+    return s.piecewise_moment(_phi_pieces(), _phi_pieces(), q12, q11, q22, d)
 
 
-def _dual_dot(q12, q11, q22):
-    return s.piecewise_moment(_slope_pieces(), _slope_pieces(), q12, q11, q22)
+def _dual_dot(q12, q11, q22, d):
+    return s.piecewise_moment(_slope_pieces(), _slope_pieces(), q12, q11, q22, d)
 
 
-def _dual_dq11(q12, q11, q22):
-    return s.piecewise_moment(_half_second_pieces(), _phi_pieces(), q12, q11, q22)
+def _dual_dq11(q12, q11, q22, d):
+    return s.piecewise_moment(_half_second_pieces(), _phi_pieces(), q12, q11, q22, d)
 
 
 def _hermite(q):
@@ -100,6 +100,7 @@ _phi_kernel = s.pointwise(_phi)
 _phi_dot_kernel = s.pointwise(s.slope(_phi))
 _dual_kernel = s.kernel(_dual, (_dual_dot, _dual_dq11), domain=DOMAIN)
 _dual_dot_kernel = s.kernel(_dual_dot, domain=DOMAIN)
+_deficit_kernel = s.deficit(_dual, _dual_dot, domain=DOMAIN)
 _dual_diag_kernel = s.pointwise(s.diagonal(_dual), domain=DOMAIN)
 _dual_dot_diag_kernel = s.pointwise(s.diagonal(_dual_dot), domain=DOMAIN)
 _hermite_kernel = s.pointwise(_hermite, domain=DOMAIN)
@@ -115,14 +116,19 @@ def phi_dot(x):
     return _phi_dot_kernel(x)
 
 
-def dual(q12, q11, q22):
-    """E[phi(u) phi(v)]; its gradient in q12 is dual_dot."""
-    return _dual_kernel(q12, q11, q22)
+def dual(q12, q11, q22, *, delta=None):
+    """E[phi(u) phi(v)]; its gradient in q12 is dual_dot. delta: 1 - rho."""
+    return _dual_kernel(q12, q11, q22, delta=delta)
 
 
-def dual_dot(q12, q11, q22):
-    """E[phi'(u) phi'(v)]."""
-    return _dual_dot_kernel(q12, q11, q22)
+def dual_dot(q12, q11, q22, *, delta=None):
+    """E[phi'(u) phi'(v)]. delta: 1 - rho."""
+    return _dual_dot_kernel(q12, q11, q22, delta=delta)
+
+
+def deficit(q11, q22, delta):
+    """1 - k12/sqrt(k11 k22) of the duals at delta = 1 - rho."""
+    return _deficit_kernel(q11, q22, delta)
 
 
 def dual_diag(q):

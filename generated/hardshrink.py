@@ -23,7 +23,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "57d76582b921058a90a24953248fc92ff900abaa5ecd3c359dfa37f67cb7129e"
+FINGERPRINT = "d7e1313bbcdc8dbdfca7a59faa91344d3f2746860cf13812c8aad6025c7726bf"
 PARAMETERS = (("lam", 0.5),)
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     0.0, 0.9691404042162732, 0.0, 0.035932516945781645, 0.0, -0.03816508648437967, 0.0,
@@ -102,24 +102,24 @@ def _dlam_pieces(lam):
     )
 
 
-def _dual(q12, q11, q22, lam):
-    return s.piecewise_moment(_phi_pieces(lam), _phi_pieces(lam), q12, q11, q22)
+def _dual(q12, q11, q22, d, lam):
+    return s.piecewise_moment(_phi_pieces(lam), _phi_pieces(lam), q12, q11, q22, d)
 
 
-def _dual_dot(q12, q11, q22, lam):
-    return s.piecewise_moment(_slope_pieces(lam), _slope_pieces(lam), q12, q11, q22)
+def _dual_dot(q12, q11, q22, d, lam):
+    return s.piecewise_moment(_slope_pieces(lam), _slope_pieces(lam), q12, q11, q22, d)
 
 
-def _dual_dq11(q12, q11, q22, lam):
-    return s.piecewise_moment(_half_second_pieces(lam), _phi_pieces(lam), q12, q11, q22) + s.piecewise_dipoles(
-        _half_second_pieces(lam), _phi_pieces(lam), _slope_pieces(lam), q12, q11, q22
+def _dual_dq11(q12, q11, q22, d, lam):
+    return s.piecewise_moment(_half_second_pieces(lam), _phi_pieces(lam), q12, q11, q22, d) + s.piecewise_dipoles(
+        _half_second_pieces(lam), _phi_pieces(lam), _slope_pieces(lam), q12, q11, q22, d
     )
 
 
-def _dual_dlam(q12, q11, q22, lam):
+def _dual_dlam(q12, q11, q22, d, lam):
     return (
-        s.piecewise_moment(_dlam_pieces(lam), _phi_pieces(lam), q12, q11, q22) +
-        s.piecewise_moment(_phi_pieces(lam), _dlam_pieces(lam), q12, q11, q22)
+        s.piecewise_moment(_dlam_pieces(lam), _phi_pieces(lam), q12, q11, q22, d) +
+        s.piecewise_moment(_phi_pieces(lam), _dlam_pieces(lam), q12, q11, q22, d)
     )
 
 
@@ -131,6 +131,7 @@ _phi_kernel = s.pointwise(_phi, positive=(0,))
 _phi_dot_kernel = s.pointwise(s.slope(_phi), positive=(0,))
 _dual_kernel = s.kernel(_dual, (_dual_dot, _dual_dq11, _dual_dlam), domain=DOMAIN, positive=(0,))
 _dual_dot_kernel = s.kernel(_dual_dot, domain=DOMAIN, positive=(0,))
+_deficit_kernel = s.deficit(_dual, _dual_dot, domain=DOMAIN, positive=(0,))
 _dual_diag_kernel = s.pointwise(s.diagonal(_dual), domain=DOMAIN, positive=(0,))
 _dual_dot_diag_kernel = s.pointwise(s.diagonal(_dual_dot), domain=DOMAIN, positive=(0,))
 _hermite_kernel = s.pointwise(_hermite, domain=DOMAIN, positive=(0,))
@@ -146,14 +147,19 @@ def phi_dot(x, *, lam=0.5):
     return _phi_dot_kernel(x, lam)
 
 
-def dual(q12, q11, q22, *, lam=0.5):
-    """E[phi(u) phi(v)]; its gradient in q12 is dual_dot."""
-    return _dual_kernel(q12, q11, q22, lam)
+def dual(q12, q11, q22, *, lam=0.5, delta=None):
+    """E[phi(u) phi(v)]; its gradient in q12 is dual_dot. delta: 1 - rho."""
+    return _dual_kernel(q12, q11, q22, lam, delta=delta)
 
 
-def dual_dot(q12, q11, q22, *, lam=0.5):
-    """E[phi'(u) phi'(v)]."""
-    return _dual_dot_kernel(q12, q11, q22, lam)
+def dual_dot(q12, q11, q22, *, lam=0.5, delta=None):
+    """E[phi'(u) phi'(v)]. delta: 1 - rho."""
+    return _dual_dot_kernel(q12, q11, q22, lam, delta=delta)
+
+
+def deficit(q11, q22, delta, *, lam=0.5):
+    """1 - k12/sqrt(k11 k22) of the duals at delta = 1 - rho."""
+    return _deficit_kernel(q11, q22, delta, lam)
 
 
 def dual_diag(q, *, lam=0.5):

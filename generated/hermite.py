@@ -22,7 +22,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "dbe8cfefe6697ef70fbe28e07bc72e34e3fd0c6a385344658b147345900df793"
+FINGERPRINT = "0a970364ecd70ef8fc690deb3739f520092f2e09c032dc34d0c76640874f1165"
 PARAMETERS = ()
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0,
@@ -34,18 +34,18 @@ def _phi(x):
     return (x**3 - 3*x)/math.sqrt(6)
 
 
-def _dual(q12, q11, q22):
+def _dual(q12, q11, q22, d):
     return (
         q12*math.sqrt(6)*(q11 - 1)/2*math.sqrt(6)*(q22 - 1)/2 +
         q12**2*math.sqrt(6)*q12*math.sqrt(6)/6
     )
 
 
-def _dual_dot(q12, q11, q22):
+def _dual_dot(q12, q11, q22, d):
     return math.sqrt(6)*(q11 - 1)/2*math.sqrt(6)*(q22 - 1)/2 + q12*math.sqrt(6)*q12*math.sqrt(6)/2
 
 
-def _dual_dq11(q12, q11, q22):
+def _dual_dq11(q12, q11, q22, d):
     return q12*math.sqrt(6)/2*math.sqrt(6)*(q22 - 1)/2
 
 
@@ -61,6 +61,7 @@ _phi_kernel = s.pointwise(_phi)
 _phi_dot_kernel = s.pointwise(s.slope(_phi))
 _dual_kernel = s.kernel(_dual, (_dual_dot, _dual_dq11), domain=DOMAIN)
 _dual_dot_kernel = s.kernel(_dual_dot, domain=DOMAIN)
+_deficit_kernel = s.deficit(_dual, _dual_dot, domain=DOMAIN)
 _dual_diag_kernel = s.pointwise(s.diagonal(_dual), domain=DOMAIN)
 _dual_dot_diag_kernel = s.pointwise(s.diagonal(_dual_dot), domain=DOMAIN)
 _hermite_kernel = s.pointwise(_hermite, domain=DOMAIN)
@@ -76,14 +77,19 @@ def phi_dot(x):
     return _phi_dot_kernel(x)
 
 
-def dual(q12, q11, q22):
-    """E[phi(u) phi(v)]; its gradient in q12 is dual_dot."""
-    return _dual_kernel(q12, q11, q22)
+def dual(q12, q11, q22, *, delta=None):
+    """E[phi(u) phi(v)]; its gradient in q12 is dual_dot. delta: 1 - rho."""
+    return _dual_kernel(q12, q11, q22, delta=delta)
 
 
-def dual_dot(q12, q11, q22):
-    """E[phi'(u) phi'(v)]."""
-    return _dual_dot_kernel(q12, q11, q22)
+def dual_dot(q12, q11, q22, *, delta=None):
+    """E[phi'(u) phi'(v)]. delta: 1 - rho."""
+    return _dual_dot_kernel(q12, q11, q22, delta=delta)
+
+
+def deficit(q11, q22, delta):
+    """1 - k12/sqrt(k11 k22) of the duals at delta = 1 - rho."""
+    return _deficit_kernel(q11, q22, delta)
 
 
 def dual_diag(q):

@@ -21,7 +21,7 @@ TIER = "series"
 ORDER = 448
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "8536e31d95297cfd7e339d268d1687dff587cfc6130e74973777fab96cf8647f"
+FINGERPRINT = "843dfe94c7769665cbff21e3a99415f06ec1a75674d74d28c18a04bc90c71ab8"
 PARAMETERS = ()
 HERMITE = (  # normalised coefficients a_0..a_448 at variance 1
     0.0, 0.5648908472456582, 0.0, -0.1388622819335348, 0.0, 0.06265212155756132, 0.0,
@@ -567,8 +567,8 @@ _TABLE = s.Series(
     (),
     False, 1.0,
 )
-_dual = s.series_moment(_TABLE)
-_dual_dot = s.series_moment(_TABLE, 1, 1, 1)
+_dual = s.without_gap(s.series_moment(_TABLE))
+_dual_dot = s.without_gap(s.series_moment(_TABLE, 1, 1, 1))
 _hermite = s.series_coefficients(_TABLE)
 
 
@@ -576,6 +576,7 @@ _phi_kernel = s.pointwise(_phi)
 _phi_dot_kernel = s.pointwise(s.slope(_phi))
 _dual_kernel = s.kernel(_dual, domain=DOMAIN)
 _dual_dot_kernel = s.kernel(_dual_dot, domain=DOMAIN)
+_deficit_kernel = s.deficit(_dual, _dual_dot, domain=DOMAIN)
 _dual_diag_kernel = s.pointwise(s.diagonal(_dual), domain=DOMAIN)
 _dual_dot_diag_kernel = s.pointwise(s.diagonal(_dual_dot), domain=DOMAIN)
 _hermite_kernel = s.pointwise(_hermite, domain=DOMAIN)
@@ -591,14 +592,19 @@ def phi_dot(x):
     return _phi_dot_kernel(x)
 
 
-def dual(q12, q11, q22):
-    """E[phi(u) phi(v)]; its gradient in q12 is dual_dot."""
-    return _dual_kernel(q12, q11, q22)
+def dual(q12, q11, q22, *, delta=None):
+    """E[phi(u) phi(v)]; its gradient in q12 is dual_dot. delta: 1 - rho."""
+    return _dual_kernel(q12, q11, q22, delta=delta)
 
 
-def dual_dot(q12, q11, q22):
-    """E[phi'(u) phi'(v)]."""
-    return _dual_dot_kernel(q12, q11, q22)
+def dual_dot(q12, q11, q22, *, delta=None):
+    """E[phi'(u) phi'(v)]. delta: 1 - rho."""
+    return _dual_dot_kernel(q12, q11, q22, delta=delta)
+
+
+def deficit(q11, q22, delta):
+    """1 - k12/sqrt(k11 k22) of the duals at delta = 1 - rho."""
+    return _deficit_kernel(q11, q22, delta)
 
 
 def dual_diag(q):

@@ -23,7 +23,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "43d3bd9ce4c3630a051283b80470867c9019995e045eb5188d103c147a942e37"
+FINGERPRINT = "6d11d4436e790085eba8cfcda62a5c3ed155279857f48bfd7ba6327e99534288"
 PARAMETERS = (("alpha", 0.01),)
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     0.3949528575974183, 0.505, 0.27927384385613935, 0.0, -0.08061941446398178, 0.0,
@@ -37,8 +37,7 @@ def _phi(x, alpha):
     return jnp.maximum(x, 0) + alpha*jnp.minimum(x, 0)
 
 
-def _dual(q12, q11, q22, alpha):
-    d = s.gap(q12, q11, q22)
+def _dual(q12, q11, q22, d, alpha):
     r = s.root(d)
     above = q12*(alpha - 1)**2*s.angle(r, -q12, q11, q22)/(2*math.pi) + (alpha - 1)**2*r/(2*math.pi)
     below = (
@@ -48,20 +47,17 @@ def _dual(q12, q11, q22, alpha):
     return alpha*q12 + jnp.where(q12 >= 0, above, below)
 
 
-def _dual_dot(q12, q11, q22, alpha):
-    d = s.gap(q12, q11, q22)
+def _dual_dot(q12, q11, q22, d, alpha):
     r = s.root(d)
     return alpha + (alpha - 1)**2*s.angle(r, -q12, q11, q22)/(2*math.pi)
 
 
-def _dual_dq11(q12, q11, q22, alpha):
-    d = s.gap(q12, q11, q22)
+def _dual_dq11(q12, q11, q22, d, alpha):
     r = s.root(d)
     return (alpha - 1)**2*s.root_ratio(r, q11, q22)/(4*math.pi)
 
 
-def _dual_dalpha(q12, q11, q22, alpha):
-    d = s.gap(q12, q11, q22)
+def _dual_dalpha(q12, q11, q22, d, alpha):
     r = s.root(d)
     above = q12*(1 - alpha)*s.angle(r, q12, q11, q22, 1)/math.pi + (alpha - 1)*r/math.pi
     below = (
@@ -83,6 +79,7 @@ _phi_kernel = s.pointwise(_phi)
 _phi_dot_kernel = s.pointwise(s.slope(_phi))
 _dual_kernel = s.kernel(_dual, (_dual_dot, _dual_dq11, _dual_dalpha), domain=DOMAIN)
 _dual_dot_kernel = s.kernel(_dual_dot, domain=DOMAIN)
+_deficit_kernel = s.deficit(_dual, _dual_dot, domain=DOMAIN)
 _dual_diag_kernel = s.pointwise(s.diagonal(_dual), domain=DOMAIN)
 _dual_dot_diag_kernel = s.pointwise(s.diagonal(_dual_dot), domain=DOMAIN)
 _hermite_kernel = s.pointwise(_hermite, domain=DOMAIN)
@@ -98,14 +95,19 @@ def phi_dot(x, *, alpha=0.01):
     return _phi_dot_kernel(x, alpha)
 
 
-def dual(q12, q11, q22, *, alpha=0.01):
-    """E[phi(u) phi(v)]; its gradient in q12 is dual_dot."""
-    return _dual_kernel(q12, q11, q22, alpha)
+def dual(q12, q11, q22, *, alpha=0.01, delta=None):
+    """E[phi(u) phi(v)]; its gradient in q12 is dual_dot. delta: 1 - rho."""
+    return _dual_kernel(q12, q11, q22, alpha, delta=delta)
 
 
-def dual_dot(q12, q11, q22, *, alpha=0.01):
-    """E[phi'(u) phi'(v)]."""
-    return _dual_dot_kernel(q12, q11, q22, alpha)
+def dual_dot(q12, q11, q22, *, alpha=0.01, delta=None):
+    """E[phi'(u) phi'(v)]. delta: 1 - rho."""
+    return _dual_dot_kernel(q12, q11, q22, alpha, delta=delta)
+
+
+def deficit(q11, q22, delta, *, alpha=0.01):
+    """1 - k12/sqrt(k11 k22) of the duals at delta = 1 - rho."""
+    return _deficit_kernel(q11, q22, delta, alpha)
 
 
 def dual_diag(q, *, alpha=0.01):

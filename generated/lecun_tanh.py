@@ -24,7 +24,7 @@ TIER = "mixture"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "7a95f33cce85ce33d4595d054030032e2afbddd501709fb7042bc9650449ef00"
+FINGERPRINT = "c2084ee76175ccb7e9925a834cd8987e9ed33a24cf4bece31f8c81bd37b3213c"
 PARAMETERS = ()
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     0.0, 0.852373888802741, 0.0, -0.14651147657037752, 0.0, 0.04529719723173964, 0.0,
@@ -37,22 +37,19 @@ def _phi(x):
     return 17159/10000*jnp.tanh(2*x/3)
 
 
-def _dual_pair(q12, q11, q22, slope1, slope2):
-    d = s.gap(q12, q11, q22)
+def _dual_pair(q12, q11, q22, d, slope1, slope2):
     w = 256*d*slope1**2*slope2**2 + 144*q11*slope1**2 + 144*q22*slope2**2 + 81
     r = s.root(w)
     return 294431281*s.odd_angle(16*q12*slope1*slope2, r)/(50000000*math.pi)
 
 
-def _dual_dot_pair(q12, q11, q22, slope1, slope2):
-    d = s.gap(q12, q11, q22)
+def _dual_dot_pair(q12, q11, q22, d, slope1, slope2):
     w = 256*d*slope1**2*slope2**2 + 144*q11*slope1**2 + 144*q22*slope2**2 + 81
     r = s.root(w)
     return 294431281*slope1*slope2/(3125000*math.pi*r)
 
 
-def _dual_dq11_pair(q12, q11, q22, slope1, slope2):
-    d = s.gap(q12, q11, q22)
+def _dual_dq11_pair(q12, q11, q22, d, slope1, slope2):
     w = 256*d*slope1**2*slope2**2 + 144*q11*slope1**2 + 144*q22*slope2**2 + 81
     r = s.root(w)
     return -294431281*q12*slope2*slope1**3/(390625*math.pi*(16*q11*slope1**2 + 9)*r)
@@ -107,6 +104,7 @@ _phi_kernel = s.pointwise(_phi)
 _phi_dot_kernel = s.pointwise(s.slope(_phi))
 _dual_kernel = s.kernel(_dual, (_dual_dot, _dual_dq11), domain=DOMAIN)
 _dual_dot_kernel = s.kernel(_dual_dot, domain=DOMAIN)
+_deficit_kernel = s.deficit(_dual, _dual_dot, domain=DOMAIN)
 _dual_diag_kernel = s.pointwise(s.diagonal(_dual), domain=DOMAIN)
 _dual_dot_diag_kernel = s.pointwise(s.diagonal(_dual_dot), domain=DOMAIN)
 _hermite_kernel = s.pointwise(_hermite, domain=DOMAIN)
@@ -122,14 +120,19 @@ def phi_dot(x):
     return _phi_dot_kernel(x)
 
 
-def dual(q12, q11, q22):
-    """E[phi(u) phi(v)]; its gradient in q12 is dual_dot."""
-    return _dual_kernel(q12, q11, q22)
+def dual(q12, q11, q22, *, delta=None):
+    """E[phi(u) phi(v)]; its gradient in q12 is dual_dot. delta: 1 - rho."""
+    return _dual_kernel(q12, q11, q22, delta=delta)
 
 
-def dual_dot(q12, q11, q22):
-    """E[phi'(u) phi'(v)]."""
-    return _dual_dot_kernel(q12, q11, q22)
+def dual_dot(q12, q11, q22, *, delta=None):
+    """E[phi'(u) phi'(v)]. delta: 1 - rho."""
+    return _dual_dot_kernel(q12, q11, q22, delta=delta)
+
+
+def deficit(q11, q22, delta):
+    """1 - k12/sqrt(k11 k22) of the duals at delta = 1 - rho."""
+    return _deficit_kernel(q11, q22, delta)
 
 
 def dual_diag(q):

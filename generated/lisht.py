@@ -32,7 +32,7 @@ TIER = "mixture"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "e370d1cf993699ce2effe08753af71894a7e62b060f3f9a13007dbde522869e7"
+FINGERPRINT = "9441c8ca080e634e00d6bec267c1707a2492ac1d315b30355809b5b8bde2c01a"
 PARAMETERS = ()
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     0.6057055096021589, 0.0, 0.5994961903071288, 0.0, -0.1570138666392174, 0.0, 0.07001275856138323,
@@ -45,8 +45,7 @@ def _phi(x):
     return x*jnp.tanh(x)
 
 
-def _dual_pair(q12, q11, q22, slope1, slope2):
-    d = s.gap(q12, q11, q22)
+def _dual_pair(q12, q11, q22, d, slope1, slope2):
     w = 16*d*slope1**2*slope2**2 + 4*q11*slope1**2 + 4*q22*slope2**2 + 1
     r = s.root(w)
     return (
@@ -55,8 +54,7 @@ def _dual_pair(q12, q11, q22, slope1, slope2):
     )
 
 
-def _dual_dot_pair(q12, q11, q22, slope1, slope2):
-    d = s.gap(q12, q11, q22)
+def _dual_dot_pair(q12, q11, q22, d, slope1, slope2):
     w = 16*d*slope1**2*slope2**2 + 4*q11*slope1**2 + 4*q22*slope2**2 + 1
     r = s.root(w)
     return (
@@ -68,8 +66,7 @@ def _dual_dot_pair(q12, q11, q22, slope1, slope2):
     )
 
 
-def _dual_dq11_pair(q12, q11, q22, slope1, slope2):
-    d = s.gap(q12, q11, q22)
+def _dual_dq11_pair(q12, q11, q22, d, slope1, slope2):
     w = 16*d*slope1**2*slope2**2 + 4*q11*slope1**2 + 4*q22*slope2**2 + 1
     r = s.root(w)
     return (
@@ -130,6 +127,7 @@ _phi_kernel = s.pointwise(_phi)
 _phi_dot_kernel = s.pointwise(s.slope(_phi))
 _dual_kernel = s.kernel(_dual, (_dual_dot, _dual_dq11), domain=DOMAIN)
 _dual_dot_kernel = s.kernel(_dual_dot, domain=DOMAIN)
+_deficit_kernel = s.deficit(_dual, _dual_dot, domain=DOMAIN)
 _dual_diag_kernel = s.pointwise(s.diagonal(_dual), domain=DOMAIN)
 _dual_dot_diag_kernel = s.pointwise(s.diagonal(_dual_dot), domain=DOMAIN)
 _hermite_kernel = s.pointwise(_hermite, domain=DOMAIN)
@@ -145,14 +143,19 @@ def phi_dot(x):
     return _phi_dot_kernel(x)
 
 
-def dual(q12, q11, q22):
-    """E[phi(u) phi(v)]; its gradient in q12 is dual_dot."""
-    return _dual_kernel(q12, q11, q22)
+def dual(q12, q11, q22, *, delta=None):
+    """E[phi(u) phi(v)]; its gradient in q12 is dual_dot. delta: 1 - rho."""
+    return _dual_kernel(q12, q11, q22, delta=delta)
 
 
-def dual_dot(q12, q11, q22):
-    """E[phi'(u) phi'(v)]."""
-    return _dual_dot_kernel(q12, q11, q22)
+def dual_dot(q12, q11, q22, *, delta=None):
+    """E[phi'(u) phi'(v)]. delta: 1 - rho."""
+    return _dual_dot_kernel(q12, q11, q22, delta=delta)
+
+
+def deficit(q11, q22, delta):
+    """1 - k12/sqrt(k11 k22) of the duals at delta = 1 - rho."""
+    return _deficit_kernel(q11, q22, delta)
 
 
 def dual_diag(q):

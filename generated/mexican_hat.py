@@ -26,7 +26,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "0479333242da517e596e7584ba319f3ac70a36c880e3e3074cefb1b0d84b3d04"
+FINGERPRINT = "cda9e7e5eaf55a922206c5b8f8924e62f402fd1523dc5d53d9294a20aec5c428"
 PARAMETERS = ()
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     0.3066457194515511, 0.0, -0.32524690146902907, 0.0, 0.23472673264529453, 0.0,
@@ -40,22 +40,19 @@ def _phi(x):
     return 2/math.sqrt(3*math.sqrt(math.pi))*(1 - x**2)*jnp.exp(-x**2/2)
 
 
-def _dual(q12, q11, q22):
-    d = s.gap(q12, q11, q22)
+def _dual(q12, q11, q22, d):
     w = d + q11 + q22 + 1
     r = s.root(w)
     return 4*(3*q12**2 + w)/(3*math.sqrt(math.pi)*w**2*r)
 
 
-def _dual_dot(q12, q11, q22):
-    d = s.gap(q12, q11, q22)
+def _dual_dot(q12, q11, q22, d):
     w = d + q11 + q22 + 1
     r = s.root(w)
     return 4*q12*(5*q12**2 + w*3)/(math.sqrt(math.pi)*w*w*w*r)
 
 
-def _dual_dq11(q12, q11, q22):
-    d = s.gap(q12, q11, q22)
+def _dual_dq11(q12, q11, q22, d):
     w = d + q11 + q22 + 1
     r = s.root(w)
     return (
@@ -75,6 +72,7 @@ _phi_kernel = s.pointwise(_phi)
 _phi_dot_kernel = s.pointwise(s.slope(_phi))
 _dual_kernel = s.kernel(_dual, (_dual_dot, _dual_dq11), domain=DOMAIN)
 _dual_dot_kernel = s.kernel(_dual_dot, domain=DOMAIN)
+_deficit_kernel = s.deficit(_dual, _dual_dot, domain=DOMAIN)
 _dual_diag_kernel = s.pointwise(s.diagonal(_dual), domain=DOMAIN)
 _dual_dot_diag_kernel = s.pointwise(s.diagonal(_dual_dot), domain=DOMAIN)
 _hermite_kernel = s.pointwise(_hermite, domain=DOMAIN)
@@ -90,14 +88,19 @@ def phi_dot(x):
     return _phi_dot_kernel(x)
 
 
-def dual(q12, q11, q22):
-    """E[phi(u) phi(v)]; its gradient in q12 is dual_dot."""
-    return _dual_kernel(q12, q11, q22)
+def dual(q12, q11, q22, *, delta=None):
+    """E[phi(u) phi(v)]; its gradient in q12 is dual_dot. delta: 1 - rho."""
+    return _dual_kernel(q12, q11, q22, delta=delta)
 
 
-def dual_dot(q12, q11, q22):
-    """E[phi'(u) phi'(v)]."""
-    return _dual_dot_kernel(q12, q11, q22)
+def dual_dot(q12, q11, q22, *, delta=None):
+    """E[phi'(u) phi'(v)]. delta: 1 - rho."""
+    return _dual_dot_kernel(q12, q11, q22, delta=delta)
+
+
+def deficit(q11, q22, delta):
+    """1 - k12/sqrt(k11 k22) of the duals at delta = 1 - rho."""
+    return _deficit_kernel(q11, q22, delta)
 
 
 def dual_diag(q):

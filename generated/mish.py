@@ -22,7 +22,7 @@ TIER = "series"
 ORDER = 360
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "1303b99eccbb0a73a6a767d91734047ea643e98c8da2ba9cdc217b935f5434fb"
+FINGERPRINT = "8c6a505e4ae22bd2cf2ab495af11aa1ebebe0a24a7094287031f9e74c14f9775"
 PARAMETERS = ()
 HERMITE = (  # normalised coefficients a_0..a_360 at variance 1
     0.24040388837479143, 0.5637475572883807, 0.27042515521941196, -0.02007132051894332,
@@ -497,8 +497,8 @@ _TABLE = s.Series(
     (),
     False, 1.0,
 )
-_dual = s.series_moment(_TABLE)
-_dual_dot = s.series_moment(_TABLE, 1, 1, 1)
+_dual = s.without_gap(s.series_moment(_TABLE))
+_dual_dot = s.without_gap(s.series_moment(_TABLE, 1, 1, 1))
 _hermite = s.series_coefficients(_TABLE)
 
 
@@ -506,6 +506,7 @@ _phi_kernel = s.pointwise(_phi)
 _phi_dot_kernel = s.pointwise(s.slope(_phi))
 _dual_kernel = s.kernel(_dual, domain=DOMAIN)
 _dual_dot_kernel = s.kernel(_dual_dot, domain=DOMAIN)
+_deficit_kernel = s.deficit(_dual, _dual_dot, domain=DOMAIN)
 _dual_diag_kernel = s.pointwise(s.diagonal(_dual), domain=DOMAIN)
 _dual_dot_diag_kernel = s.pointwise(s.diagonal(_dual_dot), domain=DOMAIN)
 _hermite_kernel = s.pointwise(_hermite, domain=DOMAIN)
@@ -521,14 +522,19 @@ def phi_dot(x):
     return _phi_dot_kernel(x)
 
 
-def dual(q12, q11, q22):
-    """E[phi(u) phi(v)]; its gradient in q12 is dual_dot."""
-    return _dual_kernel(q12, q11, q22)
+def dual(q12, q11, q22, *, delta=None):
+    """E[phi(u) phi(v)]; its gradient in q12 is dual_dot. delta: 1 - rho."""
+    return _dual_kernel(q12, q11, q22, delta=delta)
 
 
-def dual_dot(q12, q11, q22):
-    """E[phi'(u) phi'(v)]."""
-    return _dual_dot_kernel(q12, q11, q22)
+def dual_dot(q12, q11, q22, *, delta=None):
+    """E[phi'(u) phi'(v)]. delta: 1 - rho."""
+    return _dual_dot_kernel(q12, q11, q22, delta=delta)
+
+
+def deficit(q11, q22, delta):
+    """1 - k12/sqrt(k11 k22) of the duals at delta = 1 - rho."""
+    return _deficit_kernel(q11, q22, delta)
 
 
 def dual_diag(q):

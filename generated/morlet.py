@@ -26,7 +26,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "a2cb21d420161483d00469853ee794ab860578598184f6f8fc2f100cf6609776"
+FINGERPRINT = "cfd23665998e7eba03f93dec9e416d9667f24faeebfdda3101c613fcae0302b7"
 PARAMETERS = (("omega", 5.0),)
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     0.0013650372104962324, 0.0, -0.006515282709768519, 0.0, 0.016317682463298577, 0.0,
@@ -40,8 +40,7 @@ def _phi(x, omega):
     return jnp.cos(omega*x)*jnp.exp(-x**2/2)
 
 
-def _dual(q12, q11, q22, omega):
-    d = s.gap(q12, q11, q22)
+def _dual(q12, q11, q22, d, omega):
     w = d + q11 + q22 + 1
     r = s.root(w)
     a = omega**2*(2*d + q11 + q22)/(2*w)
@@ -49,8 +48,7 @@ def _dual(q12, q11, q22, omega):
     return s.exp_cosh(a, c)/r
 
 
-def _dual_dot(q12, q11, q22, omega):
-    d = s.gap(q12, q11, q22)
+def _dual_dot(q12, q11, q22, d, omega):
     w = d + q11 + q22 + 1
     r = s.root(w)
     a = omega**2*(2*d + q11 + q22)/(2*w)
@@ -61,8 +59,7 @@ def _dual_dot(q12, q11, q22, omega):
     )
 
 
-def _dual_dq11(q12, q11, q22, omega):
-    d = s.gap(q12, q11, q22)
+def _dual_dq11(q12, q11, q22, d, omega):
     w = d + q11 + q22 + 1
     r = s.root(w)
     a = omega**2*(2*d + q11 + q22)/(2*w)
@@ -74,8 +71,7 @@ def _dual_dq11(q12, q11, q22, omega):
     )
 
 
-def _dual_domega(q12, q11, q22, omega):
-    d = s.gap(q12, q11, q22)
+def _dual_domega(q12, q11, q22, d, omega):
     w = d + q11 + q22 + 1
     r = s.root(w)
     a = omega**2*(2*d + q11 + q22)/(2*w)
@@ -95,6 +91,7 @@ _phi_kernel = s.pointwise(_phi)
 _phi_dot_kernel = s.pointwise(s.slope(_phi))
 _dual_kernel = s.kernel(_dual, (_dual_dot, _dual_dq11, _dual_domega), domain=DOMAIN)
 _dual_dot_kernel = s.kernel(_dual_dot, domain=DOMAIN)
+_deficit_kernel = s.deficit(_dual, _dual_dot, domain=DOMAIN)
 _dual_diag_kernel = s.pointwise(s.diagonal(_dual), domain=DOMAIN)
 _dual_dot_diag_kernel = s.pointwise(s.diagonal(_dual_dot), domain=DOMAIN)
 _hermite_kernel = s.pointwise(_hermite, domain=DOMAIN)
@@ -110,14 +107,19 @@ def phi_dot(x, *, omega=5.0):
     return _phi_dot_kernel(x, omega)
 
 
-def dual(q12, q11, q22, *, omega=5.0):
-    """E[phi(u) phi(v)]; its gradient in q12 is dual_dot."""
-    return _dual_kernel(q12, q11, q22, omega)
+def dual(q12, q11, q22, *, omega=5.0, delta=None):
+    """E[phi(u) phi(v)]; its gradient in q12 is dual_dot. delta: 1 - rho."""
+    return _dual_kernel(q12, q11, q22, omega, delta=delta)
 
 
-def dual_dot(q12, q11, q22, *, omega=5.0):
-    """E[phi'(u) phi'(v)]."""
-    return _dual_dot_kernel(q12, q11, q22, omega)
+def dual_dot(q12, q11, q22, *, omega=5.0, delta=None):
+    """E[phi'(u) phi'(v)]. delta: 1 - rho."""
+    return _dual_dot_kernel(q12, q11, q22, omega, delta=delta)
+
+
+def deficit(q11, q22, delta, *, omega=5.0):
+    """1 - k12/sqrt(k11 k22) of the duals at delta = 1 - rho."""
+    return _deficit_kernel(q11, q22, delta, omega)
 
 
 def dual_diag(q, *, omega=5.0):

@@ -22,7 +22,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "56848f4931d4b3f3728f0b7991916abee1cf4e81957e5e64b976cb136c18d745"
+FINGERPRINT = "2e4c9a42e48db4b34ab5211fe4d269b3fcc3bb97173f893f5d21a1b3d259953c"
 PARAMETERS = (("gamma", 1.0),)
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     0.6065306597126334, 0.6065306597126334, 0.4288819424803534, 0.24761510494160163,
@@ -36,24 +36,24 @@ TAIL = 6.359777327134142e-11  # E[phi^2] - sum of a_n^2
 phi = phi_dot = None  # given by its dual: an activation is not known
 
 
-def _dual(q12, q11, q22, gamma):
+def _dual(q12, q11, q22, d, gamma):
     rho = s.correlation(q12, q11, q22)
     r = s.root(q11)
     r2 = s.root(q22)
     return r*r2*jnp.exp(gamma*(rho - 1))
 
 
-def _dual_dot(q12, q11, q22, gamma):
+def _dual_dot(q12, q11, q22, d, gamma):
     rho = s.correlation(q12, q11, q22)
     return gamma*jnp.exp(gamma*(rho - 1))
 
 
-def _dual_dq11(q12, q11, q22, gamma):
+def _dual_dq11(q12, q11, q22, d, gamma):
     rho = s.correlation(q12, q11, q22)
     return (-gamma*rho + 1)*jnp.exp(gamma*(rho - 1))/2*s.relative_root(q22, q11)
 
 
-def _dual_dgamma(q12, q11, q22, gamma):
+def _dual_dgamma(q12, q11, q22, d, gamma):
     rho = s.correlation(q12, q11, q22)
     r = s.root(q11)
     r2 = s.root(q22)
@@ -81,19 +81,25 @@ def _hermite(q, gamma):
 
 _dual_kernel = s.kernel(_dual, (_dual_dot, _dual_dq11, _dual_dgamma), domain=DOMAIN, positive=(0,))
 _dual_dot_kernel = s.kernel(_dual_dot, domain=DOMAIN, positive=(0,))
+_deficit_kernel = s.deficit(_dual, _dual_dot, domain=DOMAIN, positive=(0,))
 _dual_diag_kernel = s.pointwise(s.diagonal(_dual), domain=DOMAIN, positive=(0,))
 _dual_dot_diag_kernel = s.pointwise(s.diagonal(_dual_dot), domain=DOMAIN, positive=(0,))
 _hermite_kernel = s.pointwise(_hermite, domain=DOMAIN, positive=(0,))
 
 
-def dual(q12, q11, q22, *, gamma=1.0):
-    """E[phi(u) phi(v)]; its gradient in q12 is dual_dot."""
-    return _dual_kernel(q12, q11, q22, gamma)
+def dual(q12, q11, q22, *, gamma=1.0, delta=None):
+    """E[phi(u) phi(v)]; its gradient in q12 is dual_dot. delta: 1 - rho."""
+    return _dual_kernel(q12, q11, q22, gamma, delta=delta)
 
 
-def dual_dot(q12, q11, q22, *, gamma=1.0):
-    """E[phi'(u) phi'(v)]."""
-    return _dual_dot_kernel(q12, q11, q22, gamma)
+def dual_dot(q12, q11, q22, *, gamma=1.0, delta=None):
+    """E[phi'(u) phi'(v)]. delta: 1 - rho."""
+    return _dual_dot_kernel(q12, q11, q22, gamma, delta=delta)
+
+
+def deficit(q11, q22, delta, *, gamma=1.0):
+    """1 - k12/sqrt(k11 k22) of the duals at delta = 1 - rho."""
+    return _deficit_kernel(q11, q22, delta, gamma)
 
 
 def dual_diag(q, *, gamma=1.0):

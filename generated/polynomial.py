@@ -20,7 +20,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "44d335ccc3f4869d10b011ec4c024f6aa6f9eda3bf8528d62eefc6a6345a6dd8"
+FINGERPRINT = "80147237042b7d9e61164701ae06c76e90b8d325091afc1742c8eee3503efede"
 PARAMETERS = ()
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     1.5, 1.5, 0.7071067811865476, 0.408248290463863, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0,
@@ -32,15 +32,15 @@ def _phi(x):
     return 1 + x + 1/2*x**2 + 1/6*x**3
 
 
-def _dual(q12, q11, q22):
+def _dual(q12, q11, q22, d):
     return (q11 + 2)/2*(q22 + 2)/2 + q12*(q11 + 2)/2*(q22 + 2)/2 + q12*q12*1/2 + q12**2*q12*1/6
 
 
-def _dual_dot(q12, q11, q22):
+def _dual_dot(q12, q11, q22, d):
     return (q11 + 2)/2*(q22 + 2)/2 + q12 + q12*q12*1/2
 
 
-def _dual_dq11(q12, q11, q22):
+def _dual_dq11(q12, q11, q22, d):
     return 1/2*(q22 + 2)/2 + q12*1/2*(q22 + 2)/2
 
 
@@ -58,6 +58,7 @@ _phi_kernel = s.pointwise(_phi)
 _phi_dot_kernel = s.pointwise(s.slope(_phi))
 _dual_kernel = s.kernel(_dual, (_dual_dot, _dual_dq11), domain=DOMAIN)
 _dual_dot_kernel = s.kernel(_dual_dot, domain=DOMAIN)
+_deficit_kernel = s.deficit(_dual, _dual_dot, domain=DOMAIN)
 _dual_diag_kernel = s.pointwise(s.diagonal(_dual), domain=DOMAIN)
 _dual_dot_diag_kernel = s.pointwise(s.diagonal(_dual_dot), domain=DOMAIN)
 _hermite_kernel = s.pointwise(_hermite, domain=DOMAIN)
@@ -73,14 +74,19 @@ def phi_dot(x):
     return _phi_dot_kernel(x)
 
 
-def dual(q12, q11, q22):
-    """E[phi(u) phi(v)]; its gradient in q12 is dual_dot."""
-    return _dual_kernel(q12, q11, q22)
+def dual(q12, q11, q22, *, delta=None):
+    """E[phi(u) phi(v)]; its gradient in q12 is dual_dot. delta: 1 - rho."""
+    return _dual_kernel(q12, q11, q22, delta=delta)
 
 
-def dual_dot(q12, q11, q22):
-    """E[phi'(u) phi'(v)]."""
-    return _dual_dot_kernel(q12, q11, q22)
+def dual_dot(q12, q11, q22, *, delta=None):
+    """E[phi'(u) phi'(v)]. delta: 1 - rho."""
+    return _dual_dot_kernel(q12, q11, q22, delta=delta)
+
+
+def deficit(q11, q22, delta):
+    """1 - k12/sqrt(k11 k22) of the duals at delta = 1 - rho."""
+    return _deficit_kernel(q11, q22, delta)
 
 
 def dual_diag(q):

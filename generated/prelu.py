@@ -22,7 +22,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "76300e91f32ebc83e5bf401b4a867d56bf01363e47f68d124f5f515a3f2de5b3"
+FINGERPRINT = "10396774ac5ec913c3d574c67823570c7a0adde4023f8e390519a979319873fd"
 PARAMETERS = (("a", 0.25),)
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     0.2992067103010745, 0.625, 0.21157109383040862, 0.0, -0.06107531398786499, 0.0,
@@ -36,8 +36,7 @@ def _phi(x, a):
     return jnp.maximum(x, 0) + a*jnp.minimum(x, 0)
 
 
-def _dual(q12, q11, q22, a):
-    d = s.gap(q12, q11, q22)
+def _dual(q12, q11, q22, d, a):
     r = s.root(d)
     above = q12*(a - 1)**2*s.angle(r, -q12, q11, q22)/(2*math.pi) + (a - 1)**2*r/(2*math.pi)
     below = (
@@ -47,20 +46,17 @@ def _dual(q12, q11, q22, a):
     return a*q12 + jnp.where(q12 >= 0, above, below)
 
 
-def _dual_dot(q12, q11, q22, a):
-    d = s.gap(q12, q11, q22)
+def _dual_dot(q12, q11, q22, d, a):
     r = s.root(d)
     return a + (a - 1)**2*s.angle(r, -q12, q11, q22)/(2*math.pi)
 
 
-def _dual_dq11(q12, q11, q22, a):
-    d = s.gap(q12, q11, q22)
+def _dual_dq11(q12, q11, q22, d, a):
     r = s.root(d)
     return (a - 1)**2*s.root_ratio(r, q11, q22)/(4*math.pi)
 
 
-def _dual_da(q12, q11, q22, a):
-    d = s.gap(q12, q11, q22)
+def _dual_da(q12, q11, q22, d, a):
     r = s.root(d)
     above = q12*(1 - a)*s.angle(r, q12, q11, q22, 1)/math.pi + (a - 1)*r/math.pi
     below = (
@@ -82,6 +78,7 @@ _phi_kernel = s.pointwise(_phi)
 _phi_dot_kernel = s.pointwise(s.slope(_phi))
 _dual_kernel = s.kernel(_dual, (_dual_dot, _dual_dq11, _dual_da), domain=DOMAIN)
 _dual_dot_kernel = s.kernel(_dual_dot, domain=DOMAIN)
+_deficit_kernel = s.deficit(_dual, _dual_dot, domain=DOMAIN)
 _dual_diag_kernel = s.pointwise(s.diagonal(_dual), domain=DOMAIN)
 _dual_dot_diag_kernel = s.pointwise(s.diagonal(_dual_dot), domain=DOMAIN)
 _hermite_kernel = s.pointwise(_hermite, domain=DOMAIN)
@@ -97,14 +94,19 @@ def phi_dot(x, *, a=0.25):
     return _phi_dot_kernel(x, a)
 
 
-def dual(q12, q11, q22, *, a=0.25):
-    """E[phi(u) phi(v)]; its gradient in q12 is dual_dot."""
-    return _dual_kernel(q12, q11, q22, a)
+def dual(q12, q11, q22, *, a=0.25, delta=None):
+    """E[phi(u) phi(v)]; its gradient in q12 is dual_dot. delta: 1 - rho."""
+    return _dual_kernel(q12, q11, q22, a, delta=delta)
 
 
-def dual_dot(q12, q11, q22, *, a=0.25):
-    """E[phi'(u) phi'(v)]."""
-    return _dual_dot_kernel(q12, q11, q22, a)
+def dual_dot(q12, q11, q22, *, a=0.25, delta=None):
+    """E[phi'(u) phi'(v)]. delta: 1 - rho."""
+    return _dual_dot_kernel(q12, q11, q22, a, delta=delta)
+
+
+def deficit(q11, q22, delta, *, a=0.25):
+    """1 - k12/sqrt(k11 k22) of the duals at delta = 1 - rho."""
+    return _deficit_kernel(q11, q22, delta, a)
 
 
 def dual_diag(q, *, a=0.25):

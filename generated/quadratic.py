@@ -19,7 +19,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "4e70755cd165db63190d2035537ced17cbe1807415f7a034a2ef9a0e8a9091da"
+FINGERPRINT = "b016294433c188f00fc53295e4a6a467df3e992cfd4ed2daf1abd059595d7eb1"
 PARAMETERS = (("a", 1.0), ("b", 0.0), ("c", 0.0))
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     1.0, 0.0, 1.4142135623730951, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0,
@@ -31,27 +31,27 @@ def _phi(x, a, b, c):
     return a*x**2 + b*x + c
 
 
-def _dual(q12, q11, q22, a, b, c):
+def _dual(q12, q11, q22, d, a, b, c):
     return (a*q11 + c)*(a*q22 + c) + q12*b*b + q12*2*a*q12*a
 
 
-def _dual_dot(q12, q11, q22, a, b, c):
+def _dual_dot(q12, q11, q22, d, a, b, c):
     return 4*a**2*q12 + b**2
 
 
-def _dual_dq11(q12, q11, q22, a, b, c):
+def _dual_dq11(q12, q11, q22, d, a, b, c):
     return a*(a*q22 + c)
 
 
-def _dual_da(q12, q11, q22, a, b, c):
+def _dual_da(q12, q11, q22, d, a, b, c):
     return (a*q11 + c)*q22 + q11*(a*q22 + c) + q12*2*q12*a + q12*2*a*q12
 
 
-def _dual_db(q12, q11, q22, a, b, c):
+def _dual_db(q12, q11, q22, d, a, b, c):
     return q12*b + q12*b
 
 
-def _dual_dc(q12, q11, q22, a, b, c):
+def _dual_dc(q12, q11, q22, d, a, b, c):
     return a*q11 + c + a*q22 + c
 
 
@@ -68,6 +68,7 @@ _phi_kernel = s.pointwise(_phi)
 _phi_dot_kernel = s.pointwise(s.slope(_phi))
 _dual_kernel = s.kernel(_dual, (_dual_dot, _dual_dq11, _dual_da, _dual_db, _dual_dc), domain=DOMAIN)
 _dual_dot_kernel = s.kernel(_dual_dot, domain=DOMAIN)
+_deficit_kernel = s.deficit(_dual, _dual_dot, domain=DOMAIN)
 _dual_diag_kernel = s.pointwise(s.diagonal(_dual), domain=DOMAIN)
 _dual_dot_diag_kernel = s.pointwise(s.diagonal(_dual_dot), domain=DOMAIN)
 _hermite_kernel = s.pointwise(_hermite, domain=DOMAIN)
@@ -83,14 +84,19 @@ def phi_dot(x, *, a=1.0, b=0.0, c=0.0):
     return _phi_dot_kernel(x, a, b, c)
 
 
-def dual(q12, q11, q22, *, a=1.0, b=0.0, c=0.0):
-    """E[phi(u) phi(v)]; its gradient in q12 is dual_dot."""
-    return _dual_kernel(q12, q11, q22, a, b, c)
+def dual(q12, q11, q22, *, a=1.0, b=0.0, c=0.0, delta=None):
+    """E[phi(u) phi(v)]; its gradient in q12 is dual_dot. delta: 1 - rho."""
+    return _dual_kernel(q12, q11, q22, a, b, c, delta=delta)
 
 
-def dual_dot(q12, q11, q22, *, a=1.0, b=0.0, c=0.0):
-    """E[phi'(u) phi'(v)]."""
-    return _dual_dot_kernel(q12, q11, q22, a, b, c)
+def dual_dot(q12, q11, q22, *, a=1.0, b=0.0, c=0.0, delta=None):
+    """E[phi'(u) phi'(v)]. delta: 1 - rho."""
+    return _dual_dot_kernel(q12, q11, q22, a, b, c, delta=delta)
+
+
+def deficit(q11, q22, delta, *, a=1.0, b=0.0, c=0.0):
+    """1 - k12/sqrt(k11 k22) of the duals at delta = 1 - rho."""
+    return _deficit_kernel(q11, q22, delta, a, b, c)
 
 
 def dual_diag(q, *, a=1.0, b=0.0, c=0.0):

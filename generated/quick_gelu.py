@@ -45,7 +45,7 @@ TIER = "mixture"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "4ad3f9805afcebfdc47fab89eaceaceeb1fe542d8c954c10cd72317ad26ba3ab"
+FINGERPRINT = "cfb38cfed1ecb02eb7ae9ab41bac8ad480e3d4e6134b98de0e5334e786ccba82"
 PARAMETERS = ()
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     0.2823305528127853, 0.5, 0.29356731297178396, 0.0, -0.07052413097507876, 0.0,
@@ -59,8 +59,7 @@ def _phi(x):
     return x*jax.nn.sigmoid(851/500*x)
 
 
-def _dual_pair(q12, q11, q22, slope1, slope2):
-    d = s.gap(q12, q11, q22)
+def _dual_pair(q12, q11, q22, d, slope1, slope2):
     w = (
         524467088401.0*d*slope1**2*slope2**2/274877906944.0 +
         11315640625.0*q11*slope1**2/17179869184.0 + 11315640625.0*q22*slope2**2/17179869184.0 +
@@ -91,8 +90,7 @@ def _dual_pair(q12, q11, q22, slope1, slope2):
     return jnp.where(q12 >= 0, above, below)
 
 
-def _dual_dot_pair(q12, q11, q22, slope1, slope2):
-    d = s.gap(q12, q11, q22)
+def _dual_dot_pair(q12, q11, q22, d, slope1, slope2):
     w = (
         524467088401.0*d*slope1**2*slope2**2/274877906944.0 +
         11315640625.0*q11*slope1**2/17179869184.0 + 11315640625.0*q22*slope2**2/17179869184.0 +
@@ -118,8 +116,7 @@ def _dual_dot_pair(q12, q11, q22, slope1, slope2):
     return jnp.where(q12 >= 0, above, below)
 
 
-def _dual_dq11_pair(q12, q11, q22, slope1, slope2):
-    d = s.gap(q12, q11, q22)
+def _dual_dq11_pair(q12, q11, q22, d, slope1, slope2):
     w = (
         524467088401.0*d*slope1**2*slope2**2/274877906944.0 +
         11315640625.0*q11*slope1**2/17179869184.0 + 11315640625.0*q22*slope2**2/17179869184.0 +
@@ -189,6 +186,7 @@ _phi_kernel = s.pointwise(_phi)
 _phi_dot_kernel = s.pointwise(s.slope(_phi))
 _dual_kernel = s.kernel(_dual, (_dual_dot, _dual_dq11), domain=DOMAIN)
 _dual_dot_kernel = s.kernel(_dual_dot, domain=DOMAIN)
+_deficit_kernel = s.deficit(_dual, _dual_dot, domain=DOMAIN)
 _dual_diag_kernel = s.pointwise(s.diagonal(_dual), domain=DOMAIN)
 _dual_dot_diag_kernel = s.pointwise(s.diagonal(_dual_dot), domain=DOMAIN)
 _hermite_kernel = s.pointwise(_hermite, domain=DOMAIN)
@@ -204,14 +202,19 @@ def phi_dot(x):
     return _phi_dot_kernel(x)
 
 
-def dual(q12, q11, q22):
-    """E[phi(u) phi(v)]; its gradient in q12 is dual_dot."""
-    return _dual_kernel(q12, q11, q22)
+def dual(q12, q11, q22, *, delta=None):
+    """E[phi(u) phi(v)]; its gradient in q12 is dual_dot. delta: 1 - rho."""
+    return _dual_kernel(q12, q11, q22, delta=delta)
 
 
-def dual_dot(q12, q11, q22):
-    """E[phi'(u) phi'(v)]."""
-    return _dual_dot_kernel(q12, q11, q22)
+def dual_dot(q12, q11, q22, *, delta=None):
+    """E[phi'(u) phi'(v)]. delta: 1 - rho."""
+    return _dual_dot_kernel(q12, q11, q22, delta=delta)
+
+
+def deficit(q11, q22, delta):
+    """1 - k12/sqrt(k11 k22) of the duals at delta = 1 - rho."""
+    return _deficit_kernel(q11, q22, delta)
 
 
 def dual_diag(q):

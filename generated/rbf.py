@@ -22,7 +22,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "98775a7ac4988b1763ca4e30e63a8a3b5c659ce706723c2a50dbbb68e59bad33"
+FINGERPRINT = "7140154b9b96670d4dee25e4bee56da3df91095e3d319026862ea5c17915eb98"
 PARAMETERS = (("gamma", 1.0),)
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     0.36787944117144233, 0.520260095022889, -0.520260095022889, -0.42479058877932263,
@@ -37,19 +37,19 @@ def _phi(x, gamma):
     return math.sqrt(2)*jnp.sin(jnp.sqrt(2*gamma)*x + math.pi/4)
 
 
-def _dual(q12, q11, q22, gamma):
+def _dual(q12, q11, q22, d, gamma):
     return jnp.exp(gamma*(-q11 + 2*q12 - q22))
 
 
-def _dual_dot(q12, q11, q22, gamma):
+def _dual_dot(q12, q11, q22, d, gamma):
     return 2*gamma*jnp.exp(gamma*(-q11 + 2*q12 - q22))
 
 
-def _dual_dq11(q12, q11, q22, gamma):
+def _dual_dq11(q12, q11, q22, d, gamma):
     return -gamma*jnp.exp(gamma*(-q11 + 2*q12 - q22))
 
 
-def _dual_dgamma(q12, q11, q22, gamma):
+def _dual_dgamma(q12, q11, q22, d, gamma):
     return (-q11 + 2*q12 - q22)*jnp.exp(gamma*(-q11 + 2*q12 - q22))
 
 
@@ -65,6 +65,7 @@ _phi_kernel = s.pointwise(_phi, positive=(0,))
 _phi_dot_kernel = s.pointwise(s.slope(_phi), positive=(0,))
 _dual_kernel = s.kernel(_dual, (_dual_dot, _dual_dq11, _dual_dgamma), domain=DOMAIN, positive=(0,))
 _dual_dot_kernel = s.kernel(_dual_dot, domain=DOMAIN, positive=(0,))
+_deficit_kernel = s.deficit(_dual, _dual_dot, domain=DOMAIN, positive=(0,))
 _dual_diag_kernel = s.pointwise(s.diagonal(_dual), domain=DOMAIN, positive=(0,))
 _dual_dot_diag_kernel = s.pointwise(s.diagonal(_dual_dot), domain=DOMAIN, positive=(0,))
 _hermite_kernel = s.pointwise(_hermite, domain=DOMAIN, positive=(0,))
@@ -80,14 +81,19 @@ def phi_dot(x, *, gamma=1.0):
     return _phi_dot_kernel(x, gamma)
 
 
-def dual(q12, q11, q22, *, gamma=1.0):
-    """E[phi(u) phi(v)]; its gradient in q12 is dual_dot."""
-    return _dual_kernel(q12, q11, q22, gamma)
+def dual(q12, q11, q22, *, gamma=1.0, delta=None):
+    """E[phi(u) phi(v)]; its gradient in q12 is dual_dot. delta: 1 - rho."""
+    return _dual_kernel(q12, q11, q22, gamma, delta=delta)
 
 
-def dual_dot(q12, q11, q22, *, gamma=1.0):
-    """E[phi'(u) phi'(v)]."""
-    return _dual_dot_kernel(q12, q11, q22, gamma)
+def dual_dot(q12, q11, q22, *, gamma=1.0, delta=None):
+    """E[phi'(u) phi'(v)]. delta: 1 - rho."""
+    return _dual_dot_kernel(q12, q11, q22, gamma, delta=delta)
+
+
+def deficit(q11, q22, delta, *, gamma=1.0):
+    """1 - k12/sqrt(k11 k22) of the duals at delta = 1 - rho."""
+    return _deficit_kernel(q11, q22, delta, gamma)
 
 
 def dual_diag(q, *, gamma=1.0):

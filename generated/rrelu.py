@@ -23,7 +23,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "037aa14371a87d32fc410270dab2722d3e1ced61c7ee5bcabadcaa2947117e6b"
+FINGERPRINT = "a8559f002205d725d6ebd9cc67cffce3f81f59f2f42cb7df5368ac8278e145b4"
 PARAMETERS = (("lower", 0.125), ("upper", 0.3333333333333333))
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     0.30751800780943767, 0.6145833333333334, 0.21744806865903107, 0.0, -0.06277185048752791, 0.0,
@@ -37,8 +37,7 @@ def _phi(x, lower, upper):
     return jnp.maximum(x, 0) + (lower + upper)/2*jnp.minimum(x, 0)
 
 
-def _dual(q12, q11, q22, lower, upper):
-    d = s.gap(q12, q11, q22)
+def _dual(q12, q11, q22, d, lower, upper):
     r = s.root(d)
     above = (
         q12*(lower + upper - 2)**2*s.angle(r, -q12, q11, q22)/(8*math.pi) + (lower + upper -
@@ -51,20 +50,17 @@ def _dual(q12, q11, q22, lower, upper):
     return q12*(lower + upper)/2 + jnp.where(q12 >= 0, above, below)
 
 
-def _dual_dot(q12, q11, q22, lower, upper):
-    d = s.gap(q12, q11, q22)
+def _dual_dot(q12, q11, q22, d, lower, upper):
     r = s.root(d)
     return (lower + upper)/2 + (lower + upper - 2)**2*s.angle(r, -q12, q11, q22)/(8*math.pi)
 
 
-def _dual_dq11(q12, q11, q22, lower, upper):
-    d = s.gap(q12, q11, q22)
+def _dual_dq11(q12, q11, q22, d, lower, upper):
     r = s.root(d)
     return (lower + upper - 2)**2*s.root_ratio(r, q11, q22)/(16*math.pi)
 
 
-def _dual_dlower(q12, q11, q22, lower, upper):
-    d = s.gap(q12, q11, q22)
+def _dual_dlower(q12, q11, q22, d, lower, upper):
     r = s.root(d)
     above = (
         q12*(lower + upper - 2)*s.angle(r, -q12, q11, q22)/(4*math.pi) + (lower + upper -
@@ -77,8 +73,7 @@ def _dual_dlower(q12, q11, q22, lower, upper):
     return q12/2 + jnp.where(q12 >= 0, above, below)
 
 
-def _dual_dupper(q12, q11, q22, lower, upper):
-    d = s.gap(q12, q11, q22)
+def _dual_dupper(q12, q11, q22, d, lower, upper):
     r = s.root(d)
     above = (
         q12*(lower + upper - 2)*s.angle(r, -q12, q11, q22)/(4*math.pi) + (lower + upper -
@@ -103,6 +98,7 @@ _phi_kernel = s.pointwise(_phi)
 _phi_dot_kernel = s.pointwise(s.slope(_phi))
 _dual_kernel = s.kernel(_dual, (_dual_dot, _dual_dq11, _dual_dlower, _dual_dupper), domain=DOMAIN)
 _dual_dot_kernel = s.kernel(_dual_dot, domain=DOMAIN)
+_deficit_kernel = s.deficit(_dual, _dual_dot, domain=DOMAIN)
 _dual_diag_kernel = s.pointwise(s.diagonal(_dual), domain=DOMAIN)
 _dual_dot_diag_kernel = s.pointwise(s.diagonal(_dual_dot), domain=DOMAIN)
 _hermite_kernel = s.pointwise(_hermite, domain=DOMAIN)
@@ -118,14 +114,19 @@ def phi_dot(x, *, lower=0.125, upper=0.3333333333333333):
     return _phi_dot_kernel(x, lower, upper)
 
 
-def dual(q12, q11, q22, *, lower=0.125, upper=0.3333333333333333):
-    """E[phi(u) phi(v)]; its gradient in q12 is dual_dot."""
-    return _dual_kernel(q12, q11, q22, lower, upper)
+def dual(q12, q11, q22, *, lower=0.125, upper=0.3333333333333333, delta=None):
+    """E[phi(u) phi(v)]; its gradient in q12 is dual_dot. delta: 1 - rho."""
+    return _dual_kernel(q12, q11, q22, lower, upper, delta=delta)
 
 
-def dual_dot(q12, q11, q22, *, lower=0.125, upper=0.3333333333333333):
-    """E[phi'(u) phi'(v)]."""
-    return _dual_dot_kernel(q12, q11, q22, lower, upper)
+def dual_dot(q12, q11, q22, *, lower=0.125, upper=0.3333333333333333, delta=None):
+    """E[phi'(u) phi'(v)]. delta: 1 - rho."""
+    return _dual_dot_kernel(q12, q11, q22, lower, upper, delta=delta)
+
+
+def deficit(q11, q22, delta, *, lower=0.125, upper=0.3333333333333333):
+    """1 - k12/sqrt(k11 k22) of the duals at delta = 1 - rho."""
+    return _deficit_kernel(q11, q22, delta, lower, upper)
 
 
 def dual_diag(q, *, lower=0.125, upper=0.3333333333333333):

@@ -23,7 +23,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "ad8ba27ae47ccd072e8411916bd4ad79d81d495a4dfd37d5ddd7be731685ab90"
+FINGERPRINT = "0977521ad5927f71af0a8379994502e5f49e83208d7c166c61924c73fa2aa11b"
 PARAMETERS = (("t", 1.0),)
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     0.0833154705876863, 0.15865525393145705, 0.17109914015610828, 0.09878413462724261, 0.0,
@@ -93,22 +93,22 @@ def _dt_pieces(t):
     )
 
 
-def _dual(q12, q11, q22, t):
-    return s.piecewise_moment(_phi_pieces(t), _phi_pieces(t), q12, q11, q22)
+def _dual(q12, q11, q22, d, t):
+    return s.piecewise_moment(_phi_pieces(t), _phi_pieces(t), q12, q11, q22, d)
 
 
-def _dual_dot(q12, q11, q22, t):
-    return s.piecewise_moment(_slope_pieces(t), _slope_pieces(t), q12, q11, q22)
+def _dual_dot(q12, q11, q22, d, t):
+    return s.piecewise_moment(_slope_pieces(t), _slope_pieces(t), q12, q11, q22, d)
 
 
-def _dual_dq11(q12, q11, q22, t):
-    return s.piecewise_moment(_half_second_pieces(t), _phi_pieces(t), q12, q11, q22)
+def _dual_dq11(q12, q11, q22, d, t):
+    return s.piecewise_moment(_half_second_pieces(t), _phi_pieces(t), q12, q11, q22, d)
 
 
-def _dual_dt(q12, q11, q22, t):
+def _dual_dt(q12, q11, q22, d, t):
     return (
-        s.piecewise_moment(_dt_pieces(t), _phi_pieces(t), q12, q11, q22) +
-        s.piecewise_moment(_phi_pieces(t), _dt_pieces(t), q12, q11, q22)
+        s.piecewise_moment(_dt_pieces(t), _phi_pieces(t), q12, q11, q22, d) +
+        s.piecewise_moment(_phi_pieces(t), _dt_pieces(t), q12, q11, q22, d)
     )
 
 
@@ -120,6 +120,7 @@ _phi_kernel = s.pointwise(_phi)
 _phi_dot_kernel = s.pointwise(s.slope(_phi))
 _dual_kernel = s.kernel(_dual, (_dual_dot, _dual_dq11, _dual_dt), domain=DOMAIN)
 _dual_dot_kernel = s.kernel(_dual_dot, domain=DOMAIN)
+_deficit_kernel = s.deficit(_dual, _dual_dot, domain=DOMAIN)
 _dual_diag_kernel = s.pointwise(s.diagonal(_dual), domain=DOMAIN)
 _dual_dot_diag_kernel = s.pointwise(s.diagonal(_dual_dot), domain=DOMAIN)
 _hermite_kernel = s.pointwise(_hermite, domain=DOMAIN)
@@ -135,14 +136,19 @@ def phi_dot(x, *, t=1.0):
     return _phi_dot_kernel(x, t)
 
 
-def dual(q12, q11, q22, *, t=1.0):
-    """E[phi(u) phi(v)]; its gradient in q12 is dual_dot."""
-    return _dual_kernel(q12, q11, q22, t)
+def dual(q12, q11, q22, *, t=1.0, delta=None):
+    """E[phi(u) phi(v)]; its gradient in q12 is dual_dot. delta: 1 - rho."""
+    return _dual_kernel(q12, q11, q22, t, delta=delta)
 
 
-def dual_dot(q12, q11, q22, *, t=1.0):
-    """E[phi'(u) phi'(v)]."""
-    return _dual_dot_kernel(q12, q11, q22, t)
+def dual_dot(q12, q11, q22, *, t=1.0, delta=None):
+    """E[phi'(u) phi'(v)]. delta: 1 - rho."""
+    return _dual_dot_kernel(q12, q11, q22, t, delta=delta)
+
+
+def deficit(q11, q22, delta, *, t=1.0):
+    """1 - k12/sqrt(k11 k22) of the duals at delta = 1 - rho."""
+    return _deficit_kernel(q11, q22, delta, t)
 
 
 def dual_diag(q, *, t=1.0):

@@ -22,7 +22,7 @@ TIER = "series"
 ORDER = 134
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "86d56b0928078a8a5c3aa0b6f499f601280f2f463f1cf5efc9b14731a317725d"
+FINGERPRINT = "9deec6e95fd5071a96327ce6644b8e43f47e8a805cc5c5b4ee876f27c9d5e2f7"
 PARAMETERS = ()
 HERMITE = (  # normalised coefficients a_0..a_134 at variance 1
     0.11291200278749447, 0.5, 0.14610308488004495, 0.0, -0.012736628953661708, 0.0,
@@ -202,8 +202,8 @@ _TABLE = s.Series(
     (),
     False, 1.0,
 )
-_dual = s.series_moment(_TABLE)
-_dual_dot = s.series_moment(_TABLE, 1, 1, 1)
+_dual = s.without_gap(s.series_moment(_TABLE))
+_dual_dot = s.without_gap(s.series_moment(_TABLE, 1, 1, 1))
 _hermite = s.series_coefficients(_TABLE)
 
 
@@ -211,6 +211,7 @@ _phi_kernel = s.pointwise(_phi)
 _phi_dot_kernel = s.pointwise(s.slope(_phi))
 _dual_kernel = s.kernel(_dual, domain=DOMAIN)
 _dual_dot_kernel = s.kernel(_dual_dot, domain=DOMAIN)
+_deficit_kernel = s.deficit(_dual, _dual_dot, domain=DOMAIN)
 _dual_diag_kernel = s.pointwise(s.diagonal(_dual), domain=DOMAIN)
 _dual_dot_diag_kernel = s.pointwise(s.diagonal(_dual_dot), domain=DOMAIN)
 _hermite_kernel = s.pointwise(_hermite, domain=DOMAIN)
@@ -226,14 +227,19 @@ def phi_dot(x):
     return _phi_dot_kernel(x)
 
 
-def dual(q12, q11, q22):
-    """E[phi(u) phi(v)]; its gradient in q12 is dual_dot."""
-    return _dual_kernel(q12, q11, q22)
+def dual(q12, q11, q22, *, delta=None):
+    """E[phi(u) phi(v)]; its gradient in q12 is dual_dot. delta: 1 - rho."""
+    return _dual_kernel(q12, q11, q22, delta=delta)
 
 
-def dual_dot(q12, q11, q22):
-    """E[phi'(u) phi'(v)]."""
-    return _dual_dot_kernel(q12, q11, q22)
+def dual_dot(q12, q11, q22, *, delta=None):
+    """E[phi'(u) phi'(v)]. delta: 1 - rho."""
+    return _dual_dot_kernel(q12, q11, q22, delta=delta)
+
+
+def deficit(q11, q22, delta):
+    """1 - k12/sqrt(k11 k22) of the duals at delta = 1 - rho."""
+    return _deficit_kernel(q11, q22, delta)
 
 
 def dual_diag(q):

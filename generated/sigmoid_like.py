@@ -37,7 +37,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "8ae0fd1cabd0d46c04d32b9047426cc04e2a4156a090856abbd7b15ea037398a"
+FINGERPRINT = "ec2e67e00818c77dc7bec184699b3bf63252f0b3fe6e599b169b143c24ee8586"
 PARAMETERS = ()
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     0.5, 0.20240351734787745, 0.0, -0.02126955527040574, 0.0, 0.0036726593253851906, 0.0,
@@ -50,8 +50,7 @@ def _phi(x):
     return 1/2*jax.lax.erf(x/2.4020563531719796) + 1/2
 
 
-def _dual(q12, q11, q22):
-    d = s.gap(q12, q11, q22)
+def _dual(q12, q11, q22, d):
     w = (
         0.09495567745759799*d + 0.27394118162260855*q11 + 0.27394118162260855*q22 +
         0.7903031498279969
@@ -60,8 +59,7 @@ def _dual(q12, q11, q22):
     return s.angle(r, -2.3283064365386964e+22/7.555786372591432e+22*q12, q11, q22)/(2*math.pi)
 
 
-def _dual_dot(q12, q11, q22):
-    d = s.gap(q12, q11, q22)
+def _dual_dot(q12, q11, q22, d):
     w = (
         0.09495567745759799*d + 0.27394118162260855*q11 + 0.27394118162260855*q22 +
         0.7903031498279969
@@ -70,8 +68,7 @@ def _dual_dot(q12, q11, q22):
     return 0.15407439555097888/(math.pi*r)
 
 
-def _dual_dq11(q12, q11, q22):
-    d = s.gap(q12, q11, q22)
+def _dual_dq11(q12, q11, q22, d):
     w = (
         0.09495567745759799*d + 0.27394118162260855*q11 + 0.27394118162260855*q22 +
         0.7903031498279969
@@ -94,6 +91,7 @@ _phi_kernel = s.pointwise(_phi)
 _phi_dot_kernel = s.pointwise(s.slope(_phi))
 _dual_kernel = s.kernel(_dual, (_dual_dot, _dual_dq11), domain=DOMAIN)
 _dual_dot_kernel = s.kernel(_dual_dot, domain=DOMAIN)
+_deficit_kernel = s.deficit(_dual, _dual_dot, domain=DOMAIN)
 _dual_diag_kernel = s.pointwise(s.diagonal(_dual), domain=DOMAIN)
 _dual_dot_diag_kernel = s.pointwise(s.diagonal(_dual_dot), domain=DOMAIN)
 _hermite_kernel = s.pointwise(_hermite, domain=DOMAIN)
@@ -109,14 +107,19 @@ def phi_dot(x):
     return _phi_dot_kernel(x)
 
 
-def dual(q12, q11, q22):
-    """E[phi(u) phi(v)]; its gradient in q12 is dual_dot."""
-    return _dual_kernel(q12, q11, q22)
+def dual(q12, q11, q22, *, delta=None):
+    """E[phi(u) phi(v)]; its gradient in q12 is dual_dot. delta: 1 - rho."""
+    return _dual_kernel(q12, q11, q22, delta=delta)
 
 
-def dual_dot(q12, q11, q22):
-    """E[phi'(u) phi'(v)]."""
-    return _dual_dot_kernel(q12, q11, q22)
+def dual_dot(q12, q11, q22, *, delta=None):
+    """E[phi'(u) phi'(v)]. delta: 1 - rho."""
+    return _dual_dot_kernel(q12, q11, q22, delta=delta)
+
+
+def deficit(q11, q22, delta):
+    """1 - k12/sqrt(k11 k22) of the duals at delta = 1 - rho."""
+    return _deficit_kernel(q11, q22, delta)
 
 
 def dual_diag(q):

@@ -32,7 +32,7 @@ TIER = "mixture"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "f2cc7708292557eafb2de16b9bb70fa43319a5c25ba8e2cb02eeb0bdde1fef17"
+FINGERPRINT = "cf96b7885e7e47dbe135d6aacc7a24efec8ab4de15c348faa26ec125bc82f276"
 PARAMETERS = ()
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     0.20662096414190703, 0.5, 0.24808519283030006, 0.0, -0.03780500880513109, 0.0,
@@ -46,8 +46,7 @@ def _phi(x):
     return x*jax.nn.sigmoid(x)
 
 
-def _dual_pair(q12, q11, q22, slope1, slope2):
-    d = s.gap(q12, q11, q22)
+def _dual_pair(q12, q11, q22, d, slope1, slope2):
     w = d*slope1**2*slope2**2 + q11*slope1**2 + q22*slope2**2 + 1
     r = s.root(w)
     above = (
@@ -65,8 +64,7 @@ def _dual_pair(q12, q11, q22, slope1, slope2):
     return jnp.where(q12 >= 0, above, below)
 
 
-def _dual_dot_pair(q12, q11, q22, slope1, slope2):
-    d = s.gap(q12, q11, q22)
+def _dual_dot_pair(q12, q11, q22, d, slope1, slope2):
     w = d*slope1**2*slope2**2 + q11*slope1**2 + q22*slope2**2 + 1
     r = s.root(w)
     above = (
@@ -93,8 +91,7 @@ def _dual_dot_pair(q12, q11, q22, slope1, slope2):
     return jnp.where(q12 >= 0, above, below)
 
 
-def _dual_dq11_pair(q12, q11, q22, slope1, slope2):
-    d = s.gap(q12, q11, q22)
+def _dual_dq11_pair(q12, q11, q22, d, slope1, slope2):
     w = d*slope1**2*slope2**2 + q11*slope1**2 + q22*slope2**2 + 1
     r = s.root(w)
     return (
@@ -153,6 +150,7 @@ _phi_kernel = s.pointwise(_phi)
 _phi_dot_kernel = s.pointwise(s.slope(_phi))
 _dual_kernel = s.kernel(_dual, (_dual_dot, _dual_dq11), domain=DOMAIN)
 _dual_dot_kernel = s.kernel(_dual_dot, domain=DOMAIN)
+_deficit_kernel = s.deficit(_dual, _dual_dot, domain=DOMAIN)
 _dual_diag_kernel = s.pointwise(s.diagonal(_dual), domain=DOMAIN)
 _dual_dot_diag_kernel = s.pointwise(s.diagonal(_dual_dot), domain=DOMAIN)
 _hermite_kernel = s.pointwise(_hermite, domain=DOMAIN)
@@ -168,14 +166,19 @@ def phi_dot(x):
     return _phi_dot_kernel(x)
 
 
-def dual(q12, q11, q22):
-    """E[phi(u) phi(v)]; its gradient in q12 is dual_dot."""
-    return _dual_kernel(q12, q11, q22)
+def dual(q12, q11, q22, *, delta=None):
+    """E[phi(u) phi(v)]; its gradient in q12 is dual_dot. delta: 1 - rho."""
+    return _dual_kernel(q12, q11, q22, delta=delta)
 
 
-def dual_dot(q12, q11, q22):
-    """E[phi'(u) phi'(v)]."""
-    return _dual_dot_kernel(q12, q11, q22)
+def dual_dot(q12, q11, q22, *, delta=None):
+    """E[phi'(u) phi'(v)]. delta: 1 - rho."""
+    return _dual_dot_kernel(q12, q11, q22, delta=delta)
+
+
+def deficit(q11, q22, delta):
+    """1 - k12/sqrt(k11 k22) of the duals at delta = 1 - rho."""
+    return _deficit_kernel(q11, q22, delta)
 
 
 def dual_diag(q):

@@ -23,7 +23,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "4dbea3f402f6dae0a037f69ff597dc8d18d21308693ccd68c3d0dd46b349e61f"
+FINGERPRINT = "ca412c212527d86962c4753aae353d2ec845d4376d04d894ac5f282dd6d7c105"
 PARAMETERS = (("a", 1.0), ("b", 1.0), ("c", 0.0))
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     0.0, 0.6065306597126334, 0.0, -0.24761510494160163, 0.0, 0.055368420690516534, 0.0,
@@ -36,7 +36,7 @@ def _phi(x, a, b, c):
     return a*jnp.sin(b*x + c)
 
 
-def _dual(q12, q11, q22, a, b, c):
+def _dual(q12, q11, q22, d, a, b, c):
     a2 = b**2*(q11 + q22)/2
     c2 = q12*b**2
     return (
@@ -45,7 +45,7 @@ def _dual(q12, q11, q22, a, b, c):
     )
 
 
-def _dual_dot(q12, q11, q22, a, b, c):
+def _dual_dot(q12, q11, q22, d, a, b, c):
     a2 = b**2*(q11 + q22)/2
     c2 = q12*b**2
     return (
@@ -54,7 +54,7 @@ def _dual_dot(q12, q11, q22, a, b, c):
     )
 
 
-def _dual_dq11(q12, q11, q22, a, b, c):
+def _dual_dq11(q12, q11, q22, d, a, b, c):
     a2 = b**2*(q11 + q22)/2
     c2 = q12*b**2
     return (
@@ -63,7 +63,7 @@ def _dual_dq11(q12, q11, q22, a, b, c):
     )
 
 
-def _dual_da(q12, q11, q22, a, b, c):
+def _dual_da(q12, q11, q22, d, a, b, c):
     a2 = b**2*(q11 + q22)/2
     c2 = q12*b**2
     return (
@@ -72,7 +72,7 @@ def _dual_da(q12, q11, q22, a, b, c):
     )
 
 
-def _dual_db(q12, q11, q22, a, b, c):
+def _dual_db(q12, q11, q22, d, a, b, c):
     a2 = b**2*(q11 + q22)/2
     c2 = q12*b**2
     return (
@@ -81,7 +81,7 @@ def _dual_db(q12, q11, q22, a, b, c):
     )
 
 
-def _dual_dc(q12, q11, q22, a, b, c):
+def _dual_dc(q12, q11, q22, d, a, b, c):
     return 2*a**2*jnp.cos(c)*jnp.sin(c)*jnp.exp(b**2*(-q11 - 2*q12 - q22)/2)
 
 
@@ -97,6 +97,7 @@ _phi_kernel = s.pointwise(_phi)
 _phi_dot_kernel = s.pointwise(s.slope(_phi))
 _dual_kernel = s.kernel(_dual, (_dual_dot, _dual_dq11, _dual_da, _dual_db, _dual_dc), domain=DOMAIN)
 _dual_dot_kernel = s.kernel(_dual_dot, domain=DOMAIN)
+_deficit_kernel = s.deficit(_dual, _dual_dot, domain=DOMAIN)
 _dual_diag_kernel = s.pointwise(s.diagonal(_dual), domain=DOMAIN)
 _dual_dot_diag_kernel = s.pointwise(s.diagonal(_dual_dot), domain=DOMAIN)
 _hermite_kernel = s.pointwise(_hermite, domain=DOMAIN)
@@ -112,14 +113,19 @@ def phi_dot(x, *, a=1.0, b=1.0, c=0.0):
     return _phi_dot_kernel(x, a, b, c)
 
 
-def dual(q12, q11, q22, *, a=1.0, b=1.0, c=0.0):
-    """E[phi(u) phi(v)]; its gradient in q12 is dual_dot."""
-    return _dual_kernel(q12, q11, q22, a, b, c)
+def dual(q12, q11, q22, *, a=1.0, b=1.0, c=0.0, delta=None):
+    """E[phi(u) phi(v)]; its gradient in q12 is dual_dot. delta: 1 - rho."""
+    return _dual_kernel(q12, q11, q22, a, b, c, delta=delta)
 
 
-def dual_dot(q12, q11, q22, *, a=1.0, b=1.0, c=0.0):
-    """E[phi'(u) phi'(v)]."""
-    return _dual_dot_kernel(q12, q11, q22, a, b, c)
+def dual_dot(q12, q11, q22, *, a=1.0, b=1.0, c=0.0, delta=None):
+    """E[phi'(u) phi'(v)]. delta: 1 - rho."""
+    return _dual_dot_kernel(q12, q11, q22, a, b, c, delta=delta)
+
+
+def deficit(q11, q22, delta, *, a=1.0, b=1.0, c=0.0):
+    """1 - k12/sqrt(k11 k22) of the duals at delta = 1 - rho."""
+    return _deficit_kernel(q11, q22, delta, a, b, c)
 
 
 def dual_diag(q, *, a=1.0, b=1.0, c=0.0):

@@ -21,7 +21,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "e718685da404608549d39352ebe2c5a1499d43cd96af47ac74f42e503a49c281"
+FINGERPRINT = "4ced3bfca5dcd8e99e99754b4c7d514247dface09581602ad70d609cc51d71f9"
 PARAMETERS = ()
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     0.0, 1.6065306597126334, 0.0, -0.24761510494160163, 0.0, 0.055368420690516534, 0.0,
@@ -34,19 +34,19 @@ def _phi(x):
     return jnp.sin(x) + x
 
 
-def _dual(q12, q11, q22):
+def _dual(q12, q11, q22, d):
     a = (q11 + q22)/2
     c = q12
     return q12*jnp.exp(-q11/2) + q12*jnp.exp(-q22/2) + q12 + s.exp_sinh(a, c)
 
 
-def _dual_dot(q12, q11, q22):
+def _dual_dot(q12, q11, q22, d):
     a = (q11 + q22)/2
     c = q12
     return s.exp_cosh(a, c) + jnp.exp(-q11/2) + jnp.exp(-q22/2) + 1
 
 
-def _dual_dq11(q12, q11, q22):
+def _dual_dq11(q12, q11, q22, d):
     a = (q11 + q22)/2
     c = q12
     return -q12*jnp.exp(-q11/2)/2 + s.weighted(s.exp_sinh, a, c, -1/2)
@@ -65,6 +65,7 @@ _phi_kernel = s.pointwise(_phi)
 _phi_dot_kernel = s.pointwise(s.slope(_phi))
 _dual_kernel = s.kernel(_dual, (_dual_dot, _dual_dq11), domain=DOMAIN)
 _dual_dot_kernel = s.kernel(_dual_dot, domain=DOMAIN)
+_deficit_kernel = s.deficit(_dual, _dual_dot, domain=DOMAIN)
 _dual_diag_kernel = s.pointwise(s.diagonal(_dual), domain=DOMAIN)
 _dual_dot_diag_kernel = s.pointwise(s.diagonal(_dual_dot), domain=DOMAIN)
 _hermite_kernel = s.pointwise(_hermite, domain=DOMAIN)
@@ -80,14 +81,19 @@ def phi_dot(x):
     return _phi_dot_kernel(x)
 
 
-def dual(q12, q11, q22):
-    """E[phi(u) phi(v)]; its gradient in q12 is dual_dot."""
-    return _dual_kernel(q12, q11, q22)
+def dual(q12, q11, q22, *, delta=None):
+    """E[phi(u) phi(v)]; its gradient in q12 is dual_dot. delta: 1 - rho."""
+    return _dual_kernel(q12, q11, q22, delta=delta)
 
 
-def dual_dot(q12, q11, q22):
-    """E[phi'(u) phi'(v)]."""
-    return _dual_dot_kernel(q12, q11, q22)
+def dual_dot(q12, q11, q22, *, delta=None):
+    """E[phi'(u) phi'(v)]. delta: 1 - rho."""
+    return _dual_dot_kernel(q12, q11, q22, delta=delta)
+
+
+def deficit(q11, q22, delta):
+    """1 - k12/sqrt(k11 k22) of the duals at delta = 1 - rho."""
+    return _deficit_kernel(q11, q22, delta)
 
 
 def dual_diag(q):

@@ -21,7 +21,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "2c2025f3bf2573d54adf6ad04234f4d740c61bf8d9302370b57bd04f9b8acbda"
+FINGERPRINT = "52bbfa90254759607d4af7a0126a112cfbffe8b86f39811e75a1cbe56ec3674c"
 PARAMETERS = (("omega", 30.0),)
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     0.0, 1.1081649205461768e-194, -0.0, -4.071657909284994e-192, 0.0, 8.194053479657326e-190, -0.0,
@@ -34,25 +34,25 @@ def _phi(x, omega):
     return jnp.sin(omega*x)
 
 
-def _dual(q12, q11, q22, omega):
+def _dual(q12, q11, q22, d, omega):
     a = omega**2*(q11 + q22)/2
     c = q12*omega**2
     return s.exp_sinh(a, c)
 
 
-def _dual_dot(q12, q11, q22, omega):
+def _dual_dot(q12, q11, q22, d, omega):
     a = omega**2*(q11 + q22)/2
     c = q12*omega**2
     return s.weighted(s.exp_cosh, a, c, omega**2)
 
 
-def _dual_dq11(q12, q11, q22, omega):
+def _dual_dq11(q12, q11, q22, d, omega):
     a = omega**2*(q11 + q22)/2
     c = q12*omega**2
     return s.weighted(s.exp_sinh, a, c, -omega**2/2)
 
 
-def _dual_domega(q12, q11, q22, omega):
+def _dual_domega(q12, q11, q22, d, omega):
     a = omega**2*(q11 + q22)/2
     c = q12*omega**2
     return 2*omega*q12*s.exp_cosh(a, c) + omega*(-q11 - q22)*s.exp_sinh(a, c)
@@ -70,6 +70,7 @@ _phi_kernel = s.pointwise(_phi)
 _phi_dot_kernel = s.pointwise(s.slope(_phi))
 _dual_kernel = s.kernel(_dual, (_dual_dot, _dual_dq11, _dual_domega), domain=DOMAIN)
 _dual_dot_kernel = s.kernel(_dual_dot, domain=DOMAIN)
+_deficit_kernel = s.deficit(_dual, _dual_dot, domain=DOMAIN)
 _dual_diag_kernel = s.pointwise(s.diagonal(_dual), domain=DOMAIN)
 _dual_dot_diag_kernel = s.pointwise(s.diagonal(_dual_dot), domain=DOMAIN)
 _hermite_kernel = s.pointwise(_hermite, domain=DOMAIN)
@@ -85,14 +86,19 @@ def phi_dot(x, *, omega=30.0):
     return _phi_dot_kernel(x, omega)
 
 
-def dual(q12, q11, q22, *, omega=30.0):
-    """E[phi(u) phi(v)]; its gradient in q12 is dual_dot."""
-    return _dual_kernel(q12, q11, q22, omega)
+def dual(q12, q11, q22, *, omega=30.0, delta=None):
+    """E[phi(u) phi(v)]; its gradient in q12 is dual_dot. delta: 1 - rho."""
+    return _dual_kernel(q12, q11, q22, omega, delta=delta)
 
 
-def dual_dot(q12, q11, q22, *, omega=30.0):
-    """E[phi'(u) phi'(v)]."""
-    return _dual_dot_kernel(q12, q11, q22, omega)
+def dual_dot(q12, q11, q22, *, omega=30.0, delta=None):
+    """E[phi'(u) phi'(v)]. delta: 1 - rho."""
+    return _dual_dot_kernel(q12, q11, q22, omega, delta=delta)
+
+
+def deficit(q11, q22, delta, *, omega=30.0):
+    """1 - k12/sqrt(k11 k22) of the duals at delta = 1 - rho."""
+    return _deficit_kernel(q11, q22, delta, omega)
 
 
 def dual_diag(q, *, omega=30.0):

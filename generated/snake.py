@@ -22,7 +22,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "f85f72e93e4adf6f78ec9ec987617bdf929976c73546d61217bd7bb3a5d62e8f"
+FINGERPRINT = "88b544371f145fa95297ad84c5822a2d9af273178b5b9c457b8d86efefebaef2"
 PARAMETERS = (("a", 1.0),)
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     0.43233235838169365, 1.0, 0.19139299302082186, 0.0, -0.2210015920831593, 0.0,
@@ -36,7 +36,7 @@ def _phi(x, a):
     return x + jnp.sin(a*x)**2/a
 
 
-def _dual(q12, q11, q22, a):
+def _dual(q12, q11, q22, d, a):
     a2 = 2*a**2*(q11 + q22)
     c = 4*q12*a**2
     return (
@@ -45,19 +45,19 @@ def _dual(q12, q11, q22, a):
     )
 
 
-def _dual_dot(q12, q11, q22, a):
+def _dual_dot(q12, q11, q22, d, a):
     a2 = 2*a**2*(q11 + q22)
     c = 4*q12*a**2
     return 1 + s.exp_sinh(a2, c)
 
 
-def _dual_dq11(q12, q11, q22, a):
+def _dual_dq11(q12, q11, q22, d, a):
     a2 = 2*a**2*(q11 + q22)
     c = 4*q12*a**2
     return -s.exp_coshm1(a2, c)/2 + a*jnp.exp(-2*q11*a**2)*(-jnp.expm1(-2*q22*a**2)/(2*a))
 
 
-def _dual_da(q12, q11, q22, a):
+def _dual_da(q12, q11, q22, d, a):
     a2 = 2*a**2*(q11 + q22)
     c = 4*q12*a**2
     return (
@@ -83,6 +83,7 @@ _phi_kernel = s.pointwise(_phi, positive=(0,))
 _phi_dot_kernel = s.pointwise(s.slope(_phi), positive=(0,))
 _dual_kernel = s.kernel(_dual, (_dual_dot, _dual_dq11, _dual_da), domain=DOMAIN, positive=(0,))
 _dual_dot_kernel = s.kernel(_dual_dot, domain=DOMAIN, positive=(0,))
+_deficit_kernel = s.deficit(_dual, _dual_dot, domain=DOMAIN, positive=(0,))
 _dual_diag_kernel = s.pointwise(s.diagonal(_dual), domain=DOMAIN, positive=(0,))
 _dual_dot_diag_kernel = s.pointwise(s.diagonal(_dual_dot), domain=DOMAIN, positive=(0,))
 _hermite_kernel = s.pointwise(_hermite, domain=DOMAIN, positive=(0,))
@@ -98,14 +99,19 @@ def phi_dot(x, *, a=1.0):
     return _phi_dot_kernel(x, a)
 
 
-def dual(q12, q11, q22, *, a=1.0):
-    """E[phi(u) phi(v)]; its gradient in q12 is dual_dot."""
-    return _dual_kernel(q12, q11, q22, a)
+def dual(q12, q11, q22, *, a=1.0, delta=None):
+    """E[phi(u) phi(v)]; its gradient in q12 is dual_dot. delta: 1 - rho."""
+    return _dual_kernel(q12, q11, q22, a, delta=delta)
 
 
-def dual_dot(q12, q11, q22, *, a=1.0):
-    """E[phi'(u) phi'(v)]."""
-    return _dual_dot_kernel(q12, q11, q22, a)
+def dual_dot(q12, q11, q22, *, a=1.0, delta=None):
+    """E[phi'(u) phi'(v)]. delta: 1 - rho."""
+    return _dual_dot_kernel(q12, q11, q22, a, delta=delta)
+
+
+def deficit(q11, q22, delta, *, a=1.0):
+    """1 - k12/sqrt(k11 k22) of the duals at delta = 1 - rho."""
+    return _deficit_kernel(q11, q22, delta, a)
 
 
 def dual_diag(q, *, a=1.0):

@@ -26,7 +26,7 @@ TIER = "mixture"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "d4bbedab0427c257829f698af3e50b063b43a9ee8b3a7acfb999fc1ae176e84a"
+FINGERPRINT = "27fb2310aa423d85060b669aa7ebdcf91c1c6e7f4472e71f505575aa3e8e251a"
 PARAMETERS = ()
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     0.8060591833474398, 0.5, 0.14610308488004495, 0.0, -0.012736628953661708, 0.0,
@@ -40,8 +40,7 @@ def _phi(x):
     return jax.nn.softplus(x)
 
 
-def _dual_pair(q12, q11, q22, slope1, slope2):
-    d = s.gap(q12, q11, q22)
+def _dual_pair(q12, q11, q22, d, slope1, slope2):
     w = d*slope1**2*slope2**2 + q11*slope1**2 + q22*slope2**2 + 1
     r = s.root(w)
     above = q12*s.angle(r, -q12*slope1*slope2, q11, q22)/(2*math.pi) + r/(2*math.pi*slope1*slope2)
@@ -54,15 +53,13 @@ def _dual_pair(q12, q11, q22, slope1, slope2):
     return jnp.where(q12 >= 0, above, below)
 
 
-def _dual_dot_pair(q12, q11, q22, slope1, slope2):
-    d = s.gap(q12, q11, q22)
+def _dual_dot_pair(q12, q11, q22, d, slope1, slope2):
     w = d*slope1**2*slope2**2 + q11*slope1**2 + q22*slope2**2 + 1
     r = s.root(w)
     return s.angle(r, -q12*slope1*slope2, q11, q22)/(2*math.pi)
 
 
-def _dual_dq11_pair(q12, q11, q22, slope1, slope2):
-    d = s.gap(q12, q11, q22)
+def _dual_dq11_pair(q12, q11, q22, d, slope1, slope2):
     w = d*slope1**2*slope2**2 + q11*slope1**2 + q22*slope2**2 + 1
     r = s.root(w)
     return slope1*r/(4*math.pi*slope2*(q11*slope1**2 + 1))
@@ -115,6 +112,7 @@ _phi_kernel = s.pointwise(_phi)
 _phi_dot_kernel = s.pointwise(s.slope(_phi))
 _dual_kernel = s.kernel(_dual, (_dual_dot, _dual_dq11), domain=DOMAIN)
 _dual_dot_kernel = s.kernel(_dual_dot, domain=DOMAIN)
+_deficit_kernel = s.deficit(_dual, _dual_dot, domain=DOMAIN)
 _dual_diag_kernel = s.pointwise(s.diagonal(_dual), domain=DOMAIN)
 _dual_dot_diag_kernel = s.pointwise(s.diagonal(_dual_dot), domain=DOMAIN)
 _hermite_kernel = s.pointwise(_hermite, domain=DOMAIN)
@@ -130,14 +128,19 @@ def phi_dot(x):
     return _phi_dot_kernel(x)
 
 
-def dual(q12, q11, q22):
-    """E[phi(u) phi(v)]; its gradient in q12 is dual_dot."""
-    return _dual_kernel(q12, q11, q22)
+def dual(q12, q11, q22, *, delta=None):
+    """E[phi(u) phi(v)]; its gradient in q12 is dual_dot. delta: 1 - rho."""
+    return _dual_kernel(q12, q11, q22, delta=delta)
 
 
-def dual_dot(q12, q11, q22):
-    """E[phi'(u) phi'(v)]."""
-    return _dual_dot_kernel(q12, q11, q22)
+def dual_dot(q12, q11, q22, *, delta=None):
+    """E[phi'(u) phi'(v)]. delta: 1 - rho."""
+    return _dual_dot_kernel(q12, q11, q22, delta=delta)
+
+
+def deficit(q11, q22, delta):
+    """1 - k12/sqrt(k11 k22) of the duals at delta = 1 - rho."""
+    return _deficit_kernel(q11, q22, delta)
 
 
 def dual_diag(q):

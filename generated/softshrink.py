@@ -23,7 +23,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "ac6a60ed1ae9a7373a7e9f6f35f6483a8bf9c06b5e132b24f11664afed71eca5"
+FINGERPRINT = "ed7c17c0a71523cbe518c2c605cab62d416c68b9b684fe14d4072c7283b57831"
 PARAMETERS = (("lam", 0.5),)
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     0.0, 0.6170750774519738, 0.0, 0.14373006778312658, 0.0, -0.08838230554277397, 0.0,
@@ -92,22 +92,22 @@ def _dlam_pieces(lam):
     )
 
 
-def _dual(q12, q11, q22, lam):
-    return s.piecewise_moment(_phi_pieces(lam), _phi_pieces(lam), q12, q11, q22)
+def _dual(q12, q11, q22, d, lam):
+    return s.piecewise_moment(_phi_pieces(lam), _phi_pieces(lam), q12, q11, q22, d)
 
 
-def _dual_dot(q12, q11, q22, lam):
-    return s.piecewise_moment(_slope_pieces(lam), _slope_pieces(lam), q12, q11, q22)
+def _dual_dot(q12, q11, q22, d, lam):
+    return s.piecewise_moment(_slope_pieces(lam), _slope_pieces(lam), q12, q11, q22, d)
 
 
-def _dual_dq11(q12, q11, q22, lam):
-    return s.piecewise_moment(_half_second_pieces(lam), _phi_pieces(lam), q12, q11, q22)
+def _dual_dq11(q12, q11, q22, d, lam):
+    return s.piecewise_moment(_half_second_pieces(lam), _phi_pieces(lam), q12, q11, q22, d)
 
 
-def _dual_dlam(q12, q11, q22, lam):
+def _dual_dlam(q12, q11, q22, d, lam):
     return (
-        s.piecewise_moment(_dlam_pieces(lam), _phi_pieces(lam), q12, q11, q22) +
-        s.piecewise_moment(_phi_pieces(lam), _dlam_pieces(lam), q12, q11, q22)
+        s.piecewise_moment(_dlam_pieces(lam), _phi_pieces(lam), q12, q11, q22, d) +
+        s.piecewise_moment(_phi_pieces(lam), _dlam_pieces(lam), q12, q11, q22, d)
     )
 
 
@@ -119,6 +119,7 @@ _phi_kernel = s.pointwise(_phi, positive=(0,))
 _phi_dot_kernel = s.pointwise(s.slope(_phi), positive=(0,))
 _dual_kernel = s.kernel(_dual, (_dual_dot, _dual_dq11, _dual_dlam), domain=DOMAIN, positive=(0,))
 _dual_dot_kernel = s.kernel(_dual_dot, domain=DOMAIN, positive=(0,))
+_deficit_kernel = s.deficit(_dual, _dual_dot, domain=DOMAIN, positive=(0,))
 _dual_diag_kernel = s.pointwise(s.diagonal(_dual), domain=DOMAIN, positive=(0,))
 _dual_dot_diag_kernel = s.pointwise(s.diagonal(_dual_dot), domain=DOMAIN, positive=(0,))
 _hermite_kernel = s.pointwise(_hermite, domain=DOMAIN, positive=(0,))
@@ -134,14 +135,19 @@ def phi_dot(x, *, lam=0.5):
     return _phi_dot_kernel(x, lam)
 
 
-def dual(q12, q11, q22, *, lam=0.5):
-    """E[phi(u) phi(v)]; its gradient in q12 is dual_dot."""
-    return _dual_kernel(q12, q11, q22, lam)
+def dual(q12, q11, q22, *, lam=0.5, delta=None):
+    """E[phi(u) phi(v)]; its gradient in q12 is dual_dot. delta: 1 - rho."""
+    return _dual_kernel(q12, q11, q22, lam, delta=delta)
 
 
-def dual_dot(q12, q11, q22, *, lam=0.5):
-    """E[phi'(u) phi'(v)]."""
-    return _dual_dot_kernel(q12, q11, q22, lam)
+def dual_dot(q12, q11, q22, *, lam=0.5, delta=None):
+    """E[phi'(u) phi'(v)]. delta: 1 - rho."""
+    return _dual_dot_kernel(q12, q11, q22, lam, delta=delta)
+
+
+def deficit(q11, q22, delta, *, lam=0.5):
+    """1 - k12/sqrt(k11 k22) of the duals at delta = 1 - rho."""
+    return _deficit_kernel(q11, q22, delta, lam)
 
 
 def dual_diag(q, *, lam=0.5):

@@ -23,7 +23,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "5da774a5e4d0025bee0ce6be13fec9ddfc3fcfcb7f6f20b5012758b70175cfe2"
+FINGERPRINT = "b30742268e0a065c57f1e0a400fb4be299b86f89af4876ad413e73c129048d4b"
 PARAMETERS = ()
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     0.4623301083281146, 0.5, 0.24136718466746682, 0.0, -0.04939206731362131, 0.0,
@@ -76,16 +76,16 @@ def _half_second_pieces():
     )
 
 
-def _dual(q12, q11, q22):
-    return s.piecewise_moment(_phi_pieces(), _phi_pieces(), q12, q11, q22)
+def _dual(q12, q11, q22, d):
+    return s.piecewise_moment(_phi_pieces(), _phi_pieces(), q12, q11, q22, d)
 
 
-def _dual_dot(q12, q11, q22):
-    return s.piecewise_moment(_slope_pieces(), _slope_pieces(), q12, q11, q22)
+def _dual_dot(q12, q11, q22, d):
+    return s.piecewise_moment(_slope_pieces(), _slope_pieces(), q12, q11, q22, d)
 
 
-def _dual_dq11(q12, q11, q22):
-    return s.piecewise_moment(_half_second_pieces(), _phi_pieces(), q12, q11, q22)
+def _dual_dq11(q12, q11, q22, d):
+    return s.piecewise_moment(_half_second_pieces(), _phi_pieces(), q12, q11, q22, d)
 
 
 def _hermite(q):
@@ -96,6 +96,7 @@ _phi_kernel = s.pointwise(_phi)
 _phi_dot_kernel = s.pointwise(s.slope(_phi))
 _dual_kernel = s.kernel(_dual, (_dual_dot, _dual_dq11), domain=DOMAIN)
 _dual_dot_kernel = s.kernel(_dual_dot, domain=DOMAIN)
+_deficit_kernel = s.deficit(_dual, _dual_dot, domain=DOMAIN)
 _dual_diag_kernel = s.pointwise(s.diagonal(_dual), domain=DOMAIN)
 _dual_dot_diag_kernel = s.pointwise(s.diagonal(_dual_dot), domain=DOMAIN)
 _hermite_kernel = s.pointwise(_hermite, domain=DOMAIN)
@@ -111,14 +112,19 @@ def phi_dot(x):
     return _phi_dot_kernel(x)
 
 
-def dual(q12, q11, q22):
-    """E[phi(u) phi(v)]; its gradient in q12 is dual_dot."""
-    return _dual_kernel(q12, q11, q22)
+def dual(q12, q11, q22, *, delta=None):
+    """E[phi(u) phi(v)]; its gradient in q12 is dual_dot. delta: 1 - rho."""
+    return _dual_kernel(q12, q11, q22, delta=delta)
 
 
-def dual_dot(q12, q11, q22):
-    """E[phi'(u) phi'(v)]."""
-    return _dual_dot_kernel(q12, q11, q22)
+def dual_dot(q12, q11, q22, *, delta=None):
+    """E[phi'(u) phi'(v)]. delta: 1 - rho."""
+    return _dual_dot_kernel(q12, q11, q22, delta=delta)
+
+
+def deficit(q11, q22, delta):
+    """1 - k12/sqrt(k11 k22) of the duals at delta = 1 - rho."""
+    return _deficit_kernel(q11, q22, delta)
 
 
 def dual_diag(q):

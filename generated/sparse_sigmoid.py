@@ -23,7 +23,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "933ba0c36e3b52cc8b15ce7548e10416d55ff8992c71ae9fcbc8bcf3db9e23ab"
+FINGERPRINT = "c21970d2bfc8128486a31483f5973ce9d44007516ddd615a1e9714d6de493815"
 PARAMETERS = ()
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     0.5, 0.3413447460685429, 0.0, -0.09878413462724261, 0.0, 0.044177608025001064, 0.0,
@@ -79,16 +79,16 @@ def _half_second_pieces():
     )
 
 
-def _dual(q12, q11, q22):
-    return s.piecewise_moment(_phi_pieces(), _phi_pieces(), q12, q11, q22)
+def _dual(q12, q11, q22, d):
+    return s.piecewise_moment(_phi_pieces(), _phi_pieces(), q12, q11, q22, d)
 
 
-def _dual_dot(q12, q11, q22):
-    return s.piecewise_moment(_slope_pieces(), _slope_pieces(), q12, q11, q22)
+def _dual_dot(q12, q11, q22, d):
+    return s.piecewise_moment(_slope_pieces(), _slope_pieces(), q12, q11, q22, d)
 
 
-def _dual_dq11(q12, q11, q22):
-    return s.piecewise_moment(_half_second_pieces(), _phi_pieces(), q12, q11, q22)
+def _dual_dq11(q12, q11, q22, d):
+    return s.piecewise_moment(_half_second_pieces(), _phi_pieces(), q12, q11, q22, d)
 
 
 def _hermite(q):
@@ -99,6 +99,7 @@ _phi_kernel = s.pointwise(_phi)
 _phi_dot_kernel = s.pointwise(s.slope(_phi))
 _dual_kernel = s.kernel(_dual, (_dual_dot, _dual_dq11), domain=DOMAIN)
 _dual_dot_kernel = s.kernel(_dual_dot, domain=DOMAIN)
+_deficit_kernel = s.deficit(_dual, _dual_dot, domain=DOMAIN)
 _dual_diag_kernel = s.pointwise(s.diagonal(_dual), domain=DOMAIN)
 _dual_dot_diag_kernel = s.pointwise(s.diagonal(_dual_dot), domain=DOMAIN)
 _hermite_kernel = s.pointwise(_hermite, domain=DOMAIN)
@@ -114,14 +115,19 @@ def phi_dot(x):
     return _phi_dot_kernel(x)
 
 
-def dual(q12, q11, q22):
-    """E[phi(u) phi(v)]; its gradient in q12 is dual_dot."""
-    return _dual_kernel(q12, q11, q22)
+def dual(q12, q11, q22, *, delta=None):
+    """E[phi(u) phi(v)]; its gradient in q12 is dual_dot. delta: 1 - rho."""
+    return _dual_kernel(q12, q11, q22, delta=delta)
 
 
-def dual_dot(q12, q11, q22):
-    """E[phi'(u) phi'(v)]."""
-    return _dual_dot_kernel(q12, q11, q22)
+def dual_dot(q12, q11, q22, *, delta=None):
+    """E[phi'(u) phi'(v)]. delta: 1 - rho."""
+    return _dual_dot_kernel(q12, q11, q22, delta=delta)
+
+
+def deficit(q11, q22, delta):
+    """1 - k12/sqrt(k11 k22) of the duals at delta = 1 - rho."""
+    return _deficit_kernel(q11, q22, delta)
 
 
 def dual_diag(q):

@@ -21,7 +21,7 @@ TIER = "series"
 ORDER = 158
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "0862433dc99b929748f4e4847a30cbb2c4d8c4146544ca82dca7085a69b56fed"
+FINGERPRINT = "7744419cb2aed573c89de467ecae4fb4132a8e0aded5bf83d908aed213288a61"
 PARAMETERS = ()
 HERMITE = (  # normalised coefficients a_0..a_158 at variance 1
     1.1093055137900278, 0.5, 0.1387033028265213, 0.0, -0.013805127869688688, 0.0,
@@ -229,8 +229,8 @@ _TABLE = s.Series(
     (),
     False, 2.0,
 )
-_dual = s.series_moment(_TABLE)
-_dual_dot = s.series_moment(_TABLE, 1, 1, 1)
+_dual = s.without_gap(s.series_moment(_TABLE))
+_dual_dot = s.without_gap(s.series_moment(_TABLE, 1, 1, 1))
 _hermite = s.series_coefficients(_TABLE)
 
 
@@ -238,6 +238,7 @@ _phi_kernel = s.pointwise(_phi)
 _phi_dot_kernel = s.pointwise(s.slope(_phi))
 _dual_kernel = s.kernel(_dual, domain=DOMAIN)
 _dual_dot_kernel = s.kernel(_dual_dot, domain=DOMAIN)
+_deficit_kernel = s.deficit(_dual, _dual_dot, domain=DOMAIN)
 _dual_diag_kernel = s.pointwise(s.diagonal(_dual), domain=DOMAIN)
 _dual_dot_diag_kernel = s.pointwise(s.diagonal(_dual_dot), domain=DOMAIN)
 _hermite_kernel = s.pointwise(_hermite, domain=DOMAIN)
@@ -253,14 +254,19 @@ def phi_dot(x):
     return _phi_dot_kernel(x)
 
 
-def dual(q12, q11, q22):
-    """E[phi(u) phi(v)]; its gradient in q12 is dual_dot."""
-    return _dual_kernel(q12, q11, q22)
+def dual(q12, q11, q22, *, delta=None):
+    """E[phi(u) phi(v)]; its gradient in q12 is dual_dot. delta: 1 - rho."""
+    return _dual_kernel(q12, q11, q22, delta=delta)
 
 
-def dual_dot(q12, q11, q22):
-    """E[phi'(u) phi'(v)]."""
-    return _dual_dot_kernel(q12, q11, q22)
+def dual_dot(q12, q11, q22, *, delta=None):
+    """E[phi'(u) phi'(v)]. delta: 1 - rho."""
+    return _dual_dot_kernel(q12, q11, q22, delta=delta)
+
+
+def deficit(q11, q22, delta):
+    """1 - k12/sqrt(k11 k22) of the duals at delta = 1 - rho."""
+    return _deficit_kernel(q11, q22, delta)
 
 
 def dual_diag(q):

@@ -22,7 +22,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "50ed082c22058900c556ff084994b2533e3aded8104360cd0661c1154ab7e4e9"
+FINGERPRINT = "35342336ef54c0c47e76b0f49bd1e0ac33a62d182b470fd303f415179686723b"
 PARAMETERS = (("scale", 0.8944), ("bias", -0.4472))
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     0.0, 0.7136279511820828, 0.6324363050932481, 0.2913373910973144, 0.0, -0.0651450210881037, 0.0,
@@ -35,15 +35,13 @@ def _phi(x, scale, bias):
     return scale*jnp.maximum(x, 0)**2 + bias
 
 
-def _dual(q12, q11, q22, scale, bias):
-    d = s.gap(q12, q11, q22)
+def _dual(q12, q11, q22, d, scale, bias):
     return (
         bias*(2*bias + q11*scale + q22*scale)/2 + scale**2*s.orthant_moment(2, 2, q12, q11, q22, d)
     )
 
 
-def _dual_dot(q12, q11, q22, scale, bias):
-    d = s.gap(q12, q11, q22)
+def _dual_dot(q12, q11, q22, d, scale, bias):
     r = s.root(d)
     above = 2*q12*scale**2*s.angle(r, -q12, q11, q22)/math.pi + 2*scale**2*r/math.pi
     below = (
@@ -53,17 +51,15 @@ def _dual_dot(q12, q11, q22, scale, bias):
     return jnp.where(q12 >= 0, above, below)
 
 
-def _dual_dq11(q12, q11, q22, scale, bias):
-    d = s.gap(q12, q11, q22)
+def _dual_dq11(q12, q11, q22, d, scale, bias):
     return bias*scale/2 + scale**2*s.orthant_moment(0, 2, q12, q11, q22, d)
 
 
-def _dual_dscale(q12, q11, q22, scale, bias):
-    d = s.gap(q12, q11, q22)
+def _dual_dscale(q12, q11, q22, d, scale, bias):
     return bias*(q11 + q22)/2 + 2*scale*s.orthant_moment(2, 2, q12, q11, q22, d)
 
 
-def _dual_dbias(q12, q11, q22, scale, bias):
+def _dual_dbias(q12, q11, q22, d, scale, bias):
     return (4*bias + q11*scale + q22*scale)/2
 
 
@@ -79,6 +75,7 @@ _phi_kernel = s.pointwise(_phi)
 _phi_dot_kernel = s.pointwise(s.slope(_phi))
 _dual_kernel = s.kernel(_dual, (_dual_dot, _dual_dq11, _dual_dscale, _dual_dbias), domain=DOMAIN)
 _dual_dot_kernel = s.kernel(_dual_dot, domain=DOMAIN)
+_deficit_kernel = s.deficit(_dual, _dual_dot, domain=DOMAIN)
 _dual_diag_kernel = s.pointwise(s.diagonal(_dual), domain=DOMAIN)
 _dual_dot_diag_kernel = s.pointwise(s.diagonal(_dual_dot), domain=DOMAIN)
 _hermite_kernel = s.pointwise(_hermite, domain=DOMAIN)
@@ -94,14 +91,19 @@ def phi_dot(x, *, scale=0.8944, bias=-0.4472):
     return _phi_dot_kernel(x, scale, bias)
 
 
-def dual(q12, q11, q22, *, scale=0.8944, bias=-0.4472):
-    """E[phi(u) phi(v)]; its gradient in q12 is dual_dot."""
-    return _dual_kernel(q12, q11, q22, scale, bias)
+def dual(q12, q11, q22, *, scale=0.8944, bias=-0.4472, delta=None):
+    """E[phi(u) phi(v)]; its gradient in q12 is dual_dot. delta: 1 - rho."""
+    return _dual_kernel(q12, q11, q22, scale, bias, delta=delta)
 
 
-def dual_dot(q12, q11, q22, *, scale=0.8944, bias=-0.4472):
-    """E[phi'(u) phi'(v)]."""
-    return _dual_dot_kernel(q12, q11, q22, scale, bias)
+def dual_dot(q12, q11, q22, *, scale=0.8944, bias=-0.4472, delta=None):
+    """E[phi'(u) phi'(v)]. delta: 1 - rho."""
+    return _dual_dot_kernel(q12, q11, q22, scale, bias, delta=delta)
+
+
+def deficit(q11, q22, delta, *, scale=0.8944, bias=-0.4472):
+    """1 - k12/sqrt(k11 k22) of the duals at delta = 1 - rho."""
+    return _deficit_kernel(q11, q22, delta, scale, bias)
 
 
 def dual_diag(q, *, scale=0.8944, bias=-0.4472):

@@ -39,7 +39,7 @@ TIER = "mixture"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "be1811a09bbc3780fd2f78608c5fd9cbfbfd1afd35741a2f9fd991c7cadcf801"
+FINGERPRINT = "bb541375c0c7e70f3ba12ea3821120e99b7cb3065777a723c1e838d678907a53"
 PARAMETERS = (("beta", 1.0),)
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     0.20662096414190703, 0.5, 0.24808519283030006, 0.0, -0.03780500880513109, 0.0,
@@ -53,8 +53,7 @@ def _phi(x, beta):
     return x*jax.nn.sigmoid(beta*x)
 
 
-def _dual_pair(q12, q11, q22, beta, slope1, slope2):
-    d = s.gap(q12, q11, q22)
+def _dual_pair(q12, q11, q22, d, beta, slope1, slope2):
     w = beta**4*d*slope1**2*slope2**2 + beta**2*q11*slope1**2 + beta**2*q22*slope2**2 + 1
     r = s.root(w)
     above = (
@@ -75,8 +74,7 @@ def _dual_pair(q12, q11, q22, beta, slope1, slope2):
     return jnp.where(q12 >= 0, above, below)
 
 
-def _dual_dot_pair(q12, q11, q22, beta, slope1, slope2):
-    d = s.gap(q12, q11, q22)
+def _dual_dot_pair(q12, q11, q22, d, beta, slope1, slope2):
     w = beta**4*d*slope1**2*slope2**2 + beta**2*q11*slope1**2 + beta**2*q22*slope2**2 + 1
     r = s.root(w)
     above = (
@@ -108,8 +106,7 @@ def _dual_dot_pair(q12, q11, q22, beta, slope1, slope2):
     return jnp.where(q12 >= 0, above, below)
 
 
-def _dual_dq11_pair(q12, q11, q22, beta, slope1, slope2):
-    d = s.gap(q12, q11, q22)
+def _dual_dq11_pair(q12, q11, q22, d, beta, slope1, slope2):
     w = beta**4*d*slope1**2*slope2**2 + beta**2*q11*slope1**2 + beta**2*q22*slope2**2 + 1
     r = s.root(w)
     return (
@@ -122,8 +119,7 @@ def _dual_dq11_pair(q12, q11, q22, beta, slope1, slope2):
     )
 
 
-def _dual_dbeta_pair(q12, q11, q22, beta, slope1, slope2):
-    d = s.gap(q12, q11, q22)
+def _dual_dbeta_pair(q12, q11, q22, d, beta, slope1, slope2):
     w = beta**4*d*slope1**2*slope2**2 + beta**2*q11*slope1**2 + beta**2*q22*slope2**2 + 1
     r = s.root(w)
     return (
@@ -197,6 +193,7 @@ _phi_kernel = s.pointwise(_phi, positive=(0,))
 _phi_dot_kernel = s.pointwise(s.slope(_phi), positive=(0,))
 _dual_kernel = s.kernel(_dual, (_dual_dot, _dual_dq11, _dual_dbeta), domain=DOMAIN, positive=(0,))
 _dual_dot_kernel = s.kernel(_dual_dot, domain=DOMAIN, positive=(0,))
+_deficit_kernel = s.deficit(_dual, _dual_dot, domain=DOMAIN, positive=(0,))
 _dual_diag_kernel = s.pointwise(s.diagonal(_dual), domain=DOMAIN, positive=(0,))
 _dual_dot_diag_kernel = s.pointwise(s.diagonal(_dual_dot), domain=DOMAIN, positive=(0,))
 _hermite_kernel = s.pointwise(_hermite, domain=DOMAIN, positive=(0,))
@@ -212,14 +209,19 @@ def phi_dot(x, *, beta=1.0):
     return _phi_dot_kernel(x, beta)
 
 
-def dual(q12, q11, q22, *, beta=1.0):
-    """E[phi(u) phi(v)]; its gradient in q12 is dual_dot."""
-    return _dual_kernel(q12, q11, q22, beta)
+def dual(q12, q11, q22, *, beta=1.0, delta=None):
+    """E[phi(u) phi(v)]; its gradient in q12 is dual_dot. delta: 1 - rho."""
+    return _dual_kernel(q12, q11, q22, beta, delta=delta)
 
 
-def dual_dot(q12, q11, q22, *, beta=1.0):
-    """E[phi'(u) phi'(v)]."""
-    return _dual_dot_kernel(q12, q11, q22, beta)
+def dual_dot(q12, q11, q22, *, beta=1.0, delta=None):
+    """E[phi'(u) phi'(v)]. delta: 1 - rho."""
+    return _dual_dot_kernel(q12, q11, q22, beta, delta=delta)
+
+
+def deficit(q11, q22, delta, *, beta=1.0):
+    """1 - k12/sqrt(k11 k22) of the duals at delta = 1 - rho."""
+    return _deficit_kernel(q11, q22, delta, beta)
 
 
 def dual_diag(q, *, beta=1.0):

@@ -24,7 +24,7 @@ TIER = "mixture"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "69251d6c8c64a23d17f314fd71db49fb246fe2b8446b1b841a89d4c856cd8943"
+FINGERPRINT = "8f6ad8adb4599478d838f7a41828b632886982c0a3a27881be5331d938a023ba"
 PARAMETERS = ()
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     0.0, 0.6057055096021589, 0.0, -0.14843719078727272, 0.0, 0.0625475237527036, 0.0,
@@ -37,22 +37,19 @@ def _phi(x):
     return jnp.tanh(x)
 
 
-def _dual_pair(q12, q11, q22, slope1, slope2):
-    d = s.gap(q12, q11, q22)
+def _dual_pair(q12, q11, q22, d, slope1, slope2):
     w = 16*d*slope1**2*slope2**2 + 4*q11*slope1**2 + 4*q22*slope2**2 + 1
     r = s.root(w)
     return 2*s.odd_angle(4*q12*slope1*slope2, r)/math.pi
 
 
-def _dual_dot_pair(q12, q11, q22, slope1, slope2):
-    d = s.gap(q12, q11, q22)
+def _dual_dot_pair(q12, q11, q22, d, slope1, slope2):
     w = 16*d*slope1**2*slope2**2 + 4*q11*slope1**2 + 4*q22*slope2**2 + 1
     r = s.root(w)
     return 8*slope1*slope2/(math.pi*r)
 
 
-def _dual_dq11_pair(q12, q11, q22, slope1, slope2):
-    d = s.gap(q12, q11, q22)
+def _dual_dq11_pair(q12, q11, q22, d, slope1, slope2):
     w = 16*d*slope1**2*slope2**2 + 4*q11*slope1**2 + 4*q22*slope2**2 + 1
     r = s.root(w)
     return -16*q12*slope2*slope1**3/(math.pi*(4*q11*slope1**2 + 1)*r)
@@ -107,6 +104,7 @@ _phi_kernel = s.pointwise(_phi)
 _phi_dot_kernel = s.pointwise(s.slope(_phi))
 _dual_kernel = s.kernel(_dual, (_dual_dot, _dual_dq11), domain=DOMAIN)
 _dual_dot_kernel = s.kernel(_dual_dot, domain=DOMAIN)
+_deficit_kernel = s.deficit(_dual, _dual_dot, domain=DOMAIN)
 _dual_diag_kernel = s.pointwise(s.diagonal(_dual), domain=DOMAIN)
 _dual_dot_diag_kernel = s.pointwise(s.diagonal(_dual_dot), domain=DOMAIN)
 _hermite_kernel = s.pointwise(_hermite, domain=DOMAIN)
@@ -122,14 +120,19 @@ def phi_dot(x):
     return _phi_dot_kernel(x)
 
 
-def dual(q12, q11, q22):
-    """E[phi(u) phi(v)]; its gradient in q12 is dual_dot."""
-    return _dual_kernel(q12, q11, q22)
+def dual(q12, q11, q22, *, delta=None):
+    """E[phi(u) phi(v)]; its gradient in q12 is dual_dot. delta: 1 - rho."""
+    return _dual_kernel(q12, q11, q22, delta=delta)
 
 
-def dual_dot(q12, q11, q22):
-    """E[phi'(u) phi'(v)]."""
-    return _dual_dot_kernel(q12, q11, q22)
+def dual_dot(q12, q11, q22, *, delta=None):
+    """E[phi'(u) phi'(v)]. delta: 1 - rho."""
+    return _dual_dot_kernel(q12, q11, q22, delta=delta)
+
+
+def deficit(q11, q22, delta):
+    """1 - k12/sqrt(k11 k22) of the duals at delta = 1 - rho."""
+    return _deficit_kernel(q11, q22, delta)
 
 
 def dual_diag(q):

@@ -24,7 +24,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "6491dc6a1b9280c17315d28685906f623d0f26a232c5b1cc946beabdcab77ad9"
+FINGERPRINT = "7c24953743e97bdc7a0a73fa6ecf43b943edd5c02af3b64f0e8064a8f2d93224"
 PARAMETERS = (("t", 0.1), ("v", 20.0))
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     11.193509293017591, -7.439183532069563, -0.27788095974896726, 3.208854993473659,
@@ -118,31 +118,31 @@ def _dv_pieces(t, v):
     )
 
 
-def _dual(q12, q11, q22, t, v):
-    return s.piecewise_moment(_phi_pieces(t, v), _phi_pieces(t, v), q12, q11, q22)
+def _dual(q12, q11, q22, d, t, v):
+    return s.piecewise_moment(_phi_pieces(t, v), _phi_pieces(t, v), q12, q11, q22, d)
 
 
-def _dual_dot(q12, q11, q22, t, v):
-    return s.piecewise_moment(_slope_pieces(t, v), _slope_pieces(t, v), q12, q11, q22)
+def _dual_dot(q12, q11, q22, d, t, v):
+    return s.piecewise_moment(_slope_pieces(t, v), _slope_pieces(t, v), q12, q11, q22, d)
 
 
-def _dual_dq11(q12, q11, q22, t, v):
-    return s.piecewise_moment(_half_second_pieces(t, v), _phi_pieces(t, v), q12, q11, q22) + s.piecewise_dipoles(
-        _half_second_pieces(t, v), _phi_pieces(t, v), _slope_pieces(t, v), q12, q11, q22
+def _dual_dq11(q12, q11, q22, d, t, v):
+    return s.piecewise_moment(_half_second_pieces(t, v), _phi_pieces(t, v), q12, q11, q22, d) + s.piecewise_dipoles(
+        _half_second_pieces(t, v), _phi_pieces(t, v), _slope_pieces(t, v), q12, q11, q22, d
     )
 
 
-def _dual_dt(q12, q11, q22, t, v):
+def _dual_dt(q12, q11, q22, d, t, v):
     return (
-        s.piecewise_moment(_dt_pieces(t, v), _phi_pieces(t, v), q12, q11, q22) +
-        s.piecewise_moment(_phi_pieces(t, v), _dt_pieces(t, v), q12, q11, q22)
+        s.piecewise_moment(_dt_pieces(t, v), _phi_pieces(t, v), q12, q11, q22, d) +
+        s.piecewise_moment(_phi_pieces(t, v), _dt_pieces(t, v), q12, q11, q22, d)
     )
 
 
-def _dual_dv(q12, q11, q22, t, v):
+def _dual_dv(q12, q11, q22, d, t, v):
     return (
-        s.piecewise_moment(_dv_pieces(t, v), _phi_pieces(t, v), q12, q11, q22) +
-        s.piecewise_moment(_phi_pieces(t, v), _dv_pieces(t, v), q12, q11, q22)
+        s.piecewise_moment(_dv_pieces(t, v), _phi_pieces(t, v), q12, q11, q22, d) +
+        s.piecewise_moment(_phi_pieces(t, v), _dv_pieces(t, v), q12, q11, q22, d)
     )
 
 
@@ -154,6 +154,7 @@ _phi_kernel = s.pointwise(_phi)
 _phi_dot_kernel = s.pointwise(s.slope(_phi))
 _dual_kernel = s.kernel(_dual, (_dual_dot, _dual_dq11, _dual_dt, _dual_dv), domain=DOMAIN)
 _dual_dot_kernel = s.kernel(_dual_dot, domain=DOMAIN)
+_deficit_kernel = s.deficit(_dual, _dual_dot, domain=DOMAIN)
 _dual_diag_kernel = s.pointwise(s.diagonal(_dual), domain=DOMAIN)
 _dual_dot_diag_kernel = s.pointwise(s.diagonal(_dual_dot), domain=DOMAIN)
 _hermite_kernel = s.pointwise(_hermite, domain=DOMAIN)
@@ -169,14 +170,19 @@ def phi_dot(x, *, t=0.1, v=20.0):
     return _phi_dot_kernel(x, t, v)
 
 
-def dual(q12, q11, q22, *, t=0.1, v=20.0):
-    """E[phi(u) phi(v)]; its gradient in q12 is dual_dot."""
-    return _dual_kernel(q12, q11, q22, t, v)
+def dual(q12, q11, q22, *, t=0.1, v=20.0, delta=None):
+    """E[phi(u) phi(v)]; its gradient in q12 is dual_dot. delta: 1 - rho."""
+    return _dual_kernel(q12, q11, q22, t, v, delta=delta)
 
 
-def dual_dot(q12, q11, q22, *, t=0.1, v=20.0):
-    """E[phi'(u) phi'(v)]."""
-    return _dual_dot_kernel(q12, q11, q22, t, v)
+def dual_dot(q12, q11, q22, *, t=0.1, v=20.0, delta=None):
+    """E[phi'(u) phi'(v)]. delta: 1 - rho."""
+    return _dual_dot_kernel(q12, q11, q22, t, v, delta=delta)
+
+
+def deficit(q11, q22, delta, *, t=0.1, v=20.0):
+    """1 - k12/sqrt(k11 k22) of the duals at delta = 1 - rho."""
+    return _deficit_kernel(q11, q22, delta, t, v)
 
 
 def dual_diag(q, *, t=0.1, v=20.0):

@@ -26,7 +26,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "cb6149844230f087fcbdd296484dafd8f8bafc287a35473fb72c01423369ec90"
+FINGERPRINT = "feaf7504afad9eb74624320274a5bafd75c86a6055c2f2a2f2ff10ac892acf60"
 PARAMETERS = ()
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     0.6514700158705599, 0.0, 0.6142118212823742, 0.0, -0.17730768017841453, 0.0,
@@ -40,8 +40,7 @@ def _phi(x):
     return x*jax.lax.erf(x)
 
 
-def _dual(q12, q11, q22):
-    d = s.gap(q12, q11, q22)
+def _dual(q12, q11, q22, d):
     w = 4*d + 2*q11 + 2*q22 + 1
     r = s.root(w)
     return (
@@ -50,8 +49,7 @@ def _dual(q12, q11, q22):
     )
 
 
-def _dual_dot(q12, q11, q22):
-    d = s.gap(q12, q11, q22)
+def _dual_dot(q12, q11, q22, d):
     w = 4*d + 2*q11 + 2*q22 + 1
     r = s.root(w)
     return (
@@ -60,8 +58,7 @@ def _dual_dot(q12, q11, q22):
     )
 
 
-def _dual_dq11(q12, q11, q22):
-    d = s.gap(q12, q11, q22)
+def _dual_dq11(q12, q11, q22, d):
     w = 4*d + 2*q11 + 2*q22 + 1
     r = s.root(w)
     return (
@@ -82,6 +79,7 @@ _phi_kernel = s.pointwise(_phi)
 _phi_dot_kernel = s.pointwise(s.slope(_phi))
 _dual_kernel = s.kernel(_dual, (_dual_dot, _dual_dq11), domain=DOMAIN)
 _dual_dot_kernel = s.kernel(_dual_dot, domain=DOMAIN)
+_deficit_kernel = s.deficit(_dual, _dual_dot, domain=DOMAIN)
 _dual_diag_kernel = s.pointwise(s.diagonal(_dual), domain=DOMAIN)
 _dual_dot_diag_kernel = s.pointwise(s.diagonal(_dual_dot), domain=DOMAIN)
 _hermite_kernel = s.pointwise(_hermite, domain=DOMAIN)
@@ -97,14 +95,19 @@ def phi_dot(x):
     return _phi_dot_kernel(x)
 
 
-def dual(q12, q11, q22):
-    """E[phi(u) phi(v)]; its gradient in q12 is dual_dot."""
-    return _dual_kernel(q12, q11, q22)
+def dual(q12, q11, q22, *, delta=None):
+    """E[phi(u) phi(v)]; its gradient in q12 is dual_dot. delta: 1 - rho."""
+    return _dual_kernel(q12, q11, q22, delta=delta)
 
 
-def dual_dot(q12, q11, q22):
-    """E[phi'(u) phi'(v)]."""
-    return _dual_dot_kernel(q12, q11, q22)
+def dual_dot(q12, q11, q22, *, delta=None):
+    """E[phi'(u) phi'(v)]. delta: 1 - rho."""
+    return _dual_dot_kernel(q12, q11, q22, delta=delta)
+
+
+def deficit(q11, q22, delta):
+    """1 - k12/sqrt(k11 k22) of the duals at delta = 1 - rho."""
+    return _deficit_kernel(q11, q22, delta)
 
 
 def dual_diag(q):

@@ -54,8 +54,8 @@ def kernels(name):
     table = series(name)
     domain = (0.0, table.q_high)
     return (
-        s.kernel(s.series_moment(table), domain=domain),
-        s.kernel(s.series_moment(table, 1, 1, 1), domain=domain),
+        s.kernel(s.without_gap(s.series_moment(table)), domain=domain),
+        s.kernel(s.without_gap(s.series_moment(table, 1, 1, 1)), domain=domain),
         s.pointwise(s.series_coefficients(table), domain=domain),
     )
 

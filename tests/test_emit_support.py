@@ -616,37 +616,36 @@ def test_an_order_of_zero_and_a_scalar_variance_are_allowed() -> None:
 # ---- the public wrapper
 
 
-def relu_psi(q12: Any, q11: Any, q22: Any) -> Any:
-    return s.angle(s.root(s.gap(q12, q11, q22)), -q12, q11, q22)
+def relu_psi(q12: Any, q11: Any, q22: Any, d: Any) -> Any:
+    return s.angle(s.root(d), -q12, q11, q22)
 
 
-def relu_dual(q12: Any, q11: Any, q22: Any, scale: Any) -> Any:
-    d = s.gap(q12, q11, q22)
-    return scale * scale * (s.root(d) + q12 * relu_psi(q12, q11, q22)) / (2 * math.pi)
+def relu_dual(q12: Any, q11: Any, q22: Any, d: Any, scale: Any) -> Any:
+    return scale * scale * (s.root(d) + q12 * relu_psi(q12, q11, q22, d)) / (2 * math.pi)
 
 
-def relu_in_q12(q12: Any, q11: Any, q22: Any, scale: Any) -> Any:
-    return scale * scale * relu_psi(q12, q11, q22) / (2 * math.pi)
+def relu_in_q12(q12: Any, q11: Any, q22: Any, d: Any, scale: Any) -> Any:
+    return scale * scale * relu_psi(q12, q11, q22, d) / (2 * math.pi)
 
 
-def relu_in_q11(q12: Any, q11: Any, q22: Any, scale: Any) -> Any:
-    return scale * scale * s.ratio(s.root(s.gap(q12, q11, q22)), q11) / (4 * math.pi)
+def relu_in_q11(q12: Any, q11: Any, q22: Any, d: Any, scale: Any) -> Any:
+    return scale * scale * s.ratio(s.root(d), q11) / (4 * math.pi)
 
 
-def relu_in_scale(q12: Any, q11: Any, q22: Any, scale: Any) -> Any:
-    return 2 * relu_dual(q12, q11, q22, scale) / scale
+def relu_in_scale(q12: Any, q11: Any, q22: Any, d: Any, scale: Any) -> Any:
+    return 2 * relu_dual(q12, q11, q22, d, scale) / scale
 
 
-def step_dual(q12: Any, q11: Any, q22: Any) -> Any:
-    return relu_psi(q12, q11, q22) / (2 * math.pi)
+def step_dual(q12: Any, q11: Any, q22: Any, d: Any) -> Any:
+    return relu_psi(q12, q11, q22, d) / (2 * math.pi)
 
 
-def step_in_q12(q12: Any, q11: Any, q22: Any) -> Any:
-    return s.ratio(jnp.ones_like(q12), 2 * math.pi * s.root(s.gap(q12, q11, q22)))
+def step_in_q12(q12: Any, q11: Any, q22: Any, d: Any) -> Any:
+    return s.ratio(jnp.ones_like(q12), 2 * math.pi * s.root(d))
 
 
-def step_in_q11(q12: Any, q11: Any, q22: Any) -> Any:
-    return -q12 / (2 * q11) * step_in_q12(q12, q11, q22)
+def step_in_q11(q12: Any, q11: Any, q22: Any, d: Any) -> Any:
+    return -q12 / (2 * q11) * step_in_q12(q12, q11, q22, d)
 
 
 RELU = s.kernel(relu_dual, (relu_in_q12, relu_in_q11, relu_in_scale), positive=(0,))
@@ -674,8 +673,32 @@ def test_a_kernel_broadcasts_without_broadcasting_its_inputs() -> None:
     gradient = jax.grad(lambda a, b: RELU(q12, a, b, 1.0).sum(), (0, 1))(q11, q22)
     assert [g.shape for g in gradient] == [(3, 1), (4,)]
     seen = []
-    s.kernel(lambda a, b, c: (seen.append((a.shape, b.shape, c.shape)), a)[1])(q12, q11, q22)
+    s.kernel(lambda a, b, c, d: (seen.append((a.shape, b.shape, c.shape)), a)[1])(q12, q11, q22)
     assert seen == [((3, 4), (3, 1), (1, 4))]
+
+
+def test_delta_puts_the_point_where_q12_cannot() -> None:
+    angle = 1e-4
+    delta = np.float32(2 * math.sin(angle / 2) ** 2)
+    one = np.float32(1)
+    assert RELU_DOT(one, one, one, 1.0) == 0.5
+    value = RELU_DOT(one, one, one, 1.0, delta=delta)
+    assert value.dtype == jnp.float32
+    assert value == pytest.approx((math.pi - angle) / (2 * math.pi), rel=1e-7)
+    assert jax.grad(RELU)(one, one, one, 1.0, delta=delta) == value
+    # derivatives are those in q12, q11 and q22: at this point, whatever delta depends on
+    assert jax.grad(lambda x: RELU(one, one, one, 1.0, delta=x))(delta) == 0
+    turned = jax.grad(RELU_DOT, (0, 1))(1.0, 1.0, 1.0, 1.0, delta=float(delta))
+    slope = 1 / (2 * math.pi * math.sin(angle))
+    assert turned == pytest.approx((slope, -slope / 2), rel=1e-6)
+
+
+def test_delta_takes_part_in_broadcasting_and_has_a_domain() -> None:
+    column, row = jnp.ones((3, 1)), jnp.ones(2)
+    delta = jnp.asarray([[1e-9], [1e-7], [1e-5]])
+    assert RELU(column, column, row, 1.0, delta=delta).shape == (3, 2)
+    wrong = RELU_DOT(0.5, 1.0, 1.0, 1.0, delta=jnp.asarray([-1e-3, 0.0, 2.0, 2.1, math.nan]))
+    assert np.isnan(wrong).tolist() == [True, False, False, True, True]
 
 
 @pytest.mark.parametrize(
@@ -702,10 +725,9 @@ def test_the_gradient_of_a_kernel_is_its_partials(a: float, b: float, rho: float
     point = (rho * math.sqrt(a * b), a, b, 1.5)
     in_q12, in_q11, in_q22, in_scale = GRADIENT(*point)
     assert in_q12 == RELU_DOT(*point)
-    partials = jax.jit(relu_in_q11)
-    assert in_q11 == pytest.approx(float(partials(*map(jnp.asarray, point))), rel=1e-15)
-    swapped = (point[0], b, a, 1.5)
-    assert in_q22 == pytest.approx(float(partials(*map(jnp.asarray, swapped))), rel=1e-15)
+    root_d = math.sqrt(s.gap(*map(jnp.asarray, point[:3])))
+    assert in_q11 == pytest.approx(1.5**2 * root_d / a / (4 * math.pi), rel=2e-15)
+    assert in_q22 == pytest.approx(1.5**2 * root_d / b / (4 * math.pi), rel=2e-15)
     assert in_scale == pytest.approx(float(2 * RELU(*point) / 1.5), rel=1e-14)
 
 
@@ -757,11 +779,11 @@ def test_everything_works_with_x64_off() -> None:
     program = """
 import math, jax, jax.numpy as jnp, numpy as np
 from dualc.emit import support as s
-f = s.kernel(lambda c, a, b: s.orthant_moment(1, 1, c, a, b, s.gap(c, a, b)))
+f = s.kernel(lambda c, a, b, d: s.orthant_moment(1, 1, c, a, b, d))
 q = np.linspace(-1, 1, 5)
 assert f(q, 1.0, 1).dtype == jnp.float32
 assert abs(float(f(0.5, 1, 1.0)) - 0.30449889) < 1e-7
-gap = s.kernel(s.gap)
+gap = s.kernel(lambda c, a, b, d: d)
 assert abs(float(gap(1 - 2**-20, 1, 1)) / (2**-19 - 2**-40) - 1) < 2e-7
 a = s.pointwise(lambda q: s.hermite_atoms(200, q, ((-1j, 0, 0., 0., 1., None, 0),)))(200.0)
 truth = -math.exp((199 * math.log(200.0) - 200.0 - math.lgamma(200)) / 2)

@@ -47,6 +47,9 @@ def dual(q12, q11, q22):
 def dual_dot(q12, q11, q22):
     return jnp.ones_like(q12)
 
+def deficit(q11, q22, delta):
+    return delta
+
 def dual_diag(q):
     return q
 

@@ -27,6 +27,7 @@ from dualc.ir import (
 
 _WIDTH = 100
 _ARGUMENTS = ("q12", "q11", "q22")
+_GAP = "gap(q12, q11, q22)"
 
 
 def emit(record: Record, standalone: bool = False, support: str = "") -> EmittedModule:
@@ -47,6 +48,7 @@ class _Printer:
         self.parameters = tuple(p.name for p in kept)
         own = _top_level(support) if standalone else frozenset()  # no parameter may hide these
         self.spelled = {name: f"{name}_" if name in own else name for name in self.parameters}
+        self.d = "d_" if "d" in self.spelled else "d"  # the argument of bodies that is D
 
     def module(self) -> EmittedModule:
         """The finished text."""
@@ -146,18 +148,19 @@ class _Printer:
         """Functions with kinks off 0 as data, and the moments of their pairs."""
         p, spelled = self.prefix, ", ".join(self.spelled.values())
         out = [self._pieces(item) for item in pieces]
-        arguments = "q12, q11, q22" + (f", {spelled}" if spelled else "")
+        given = ", ".join((*_ARGUMENTS, self.d))
+        arguments = ", ".join((given, *self.spelled.values()))
 
         def moment(name: str, *pairs: tuple[str, str]) -> str:
             calls = [(f"_{a}_pieces({spelled})", f"_{b}_pieces({spelled})") for a, b in pairs]
-            rows = [f"{p}piecewise_moment({a}, {b}, q12, q11, q22)" for a, b in calls]
+            rows = [f"{p}piecewise_moment({a}, {b}, {given})" for a, b in calls]
             return f"def _{name}({arguments}):\n" + _wrapped("return ", " + ".join(rows))
 
         out += [moment("dual", ("phi", "phi")), moment("dual_dot", ("slope", "slope"))]
         out.append(moment("dual_dq11", ("half_second", "phi")))
         if any(item.dipoles for item in pieces):
             three = ", ".join(f"_{n}_pieces({spelled})" for n in ("half_second", "phi", "slope"))
-            out[-1] += f" + {p}piecewise_dipoles(\n        {three}, q12, q11, q22\n    )"
+            out[-1] += f" + {p}piecewise_dipoles(\n        {three}, {given}\n    )"
         names = [item.name for item in pieces[3:]]
         out += [moment(f"dual_{name}", (name, "phi"), ("phi", name)) for name in names]
         signature = ", ".join(("q", *self.spelled.values()))
@@ -227,7 +230,8 @@ class _Printer:
             "see Series in the support code.\n"
             f"_TABLE = {p}Series(\n    {facts},\n    (\n{rows}    ),\n    {law},\n    {tail},\n"
             f"    {table.whole}, {table.turn},\n)\n"
-            f"_dual = {p}series_moment(_TABLE)\n_dual_dot = {p}series_moment(_TABLE, 1, 1, 1)\n"
+            f"_dual = {p}without_gap({p}series_moment(_TABLE))\n"
+            f"_dual_dot = {p}without_gap({p}series_moment(_TABLE, 1, 1, 1))\n"
             f"_hermite = {p}series_coefficients(_TABLE)"
         )
 
@@ -237,11 +241,14 @@ class _Printer:
         names = {name: name for name in _ARGUMENTS} | self.spelled | slopes
         lines = []
         for assignment in function.assignments:
+            if assignment.expression == _GAP:
+                names[assignment.name] = self.d
+                continue
             lines.append(self._statement(f"{assignment.name} = ", assignment.expression, names))
             names[assignment.name] = assignment.name
         value = self._value(function.result, names, "q12")
         lines.append(_wrapped("return ", value))
-        signature = ", ".join((*_ARGUMENTS, *self.spelled.values(), *slopes))
+        signature = ", ".join((*_ARGUMENTS, self.d, *self.spelled.values(), *slopes))
         suffix = "_pair" if slopes else ""
         return f"def _{function.name}{suffix}({signature}):\n" + "\n".join(lines)
 
@@ -297,6 +304,7 @@ class _Printer:
         kernels = [
             f"_dual_kernel = {p}kernel(_dual, {'' if self.is_series else given}{domain})",
             f"_dual_dot_kernel = {p}kernel(_dual_dot, {domain})",
+            f"_deficit_kernel = {p}deficit(_dual, _dual_dot, {domain})",
             f"_dual_diag_kernel = {p}pointwise({p}diagonal(_dual), {domain})",
             f"_dual_dot_diag_kernel = {p}pointwise({p}diagonal(_dual_dot), {domain})",
             f"_hermite_kernel = {p}pointwise(_hermite, {domain})",
@@ -324,16 +332,23 @@ class _Printer:
     def _wrapper(self, name: str, arguments: str, what: str) -> str:
         """One public function, its parameters by keyword."""
         keywords = [f"{p.name}={_decimal(p.default)}" for p in self.kept]
+        delta = "delta_" if "delta" in self.parameters else "delta"
+        arguments = arguments.replace("delta", delta)
+        given = [arguments, *self.parameters]
+        if arguments == _PAIR:
+            keywords, given = [*keywords, f"{delta}=None"], [*given, f"delta={delta}"]
         signature = ", ".join((arguments, "*", *keywords)) if keywords else arguments
-        call = ", ".join((arguments, *self.parameters))
-        return f'def {name}({signature}):\n    """{what}"""\n    return _{name}_kernel({call})'
+        call = f"_{name}_kernel({', '.join(given)})"
+        return f'def {name}({signature}):\n    """{what}"""\n    return {call}'
 
 
+_PAIR = ", ".join(_ARGUMENTS)
 _PUBLIC = (
     ("phi", "x", "The activation, elementwise."),
     ("phi_dot", "x", "Its almost-everywhere derivative."),
-    ("dual", "q12, q11, q22", "E[phi(u) phi(v)]; its gradient in q12 is dual_dot."),
-    ("dual_dot", "q12, q11, q22", "E[phi'(u) phi'(v)]."),
+    ("dual", _PAIR, "E[phi(u) phi(v)]; its gradient in q12 is dual_dot. delta: 1 - rho."),
+    ("dual_dot", _PAIR, "E[phi'(u) phi'(v)]. delta: 1 - rho."),
+    ("deficit", "q11, q22, delta", "1 - k12/sqrt(k11 k22) of the duals at delta = 1 - rho."),
     ("dual_diag", "q", "E[phi(u)^2] at variance q."),
     ("dual_dot_diag", "q", "E[phi'(u)^2] at variance q."),
     ("hermite", "q", "Normalised Hermite coefficients of phi(sqrt(q) z), shape (..., ORDER + 1)."),

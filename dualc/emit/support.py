@@ -33,8 +33,11 @@ def kernel(
     positive: tuple[int, ...] = (),
     nonnegative: tuple[int, ...] = (),
 ) -> Callable[..., Array]:
-    """The public f(q12, q11, q22, *parameters) of a private `value` of the same signature.
+    """The public f(q12, q11, q22, *parameters, delta=None) of a private value.
 
+    `value` has the signature (q12, q11, q22, d, *parameters), d = q11 q22 - q12^2. That is `gap`,
+    or scale^2 delta (2 - delta) where delta = 1 - rho is given, of which q12 keeps little near
+    rho = 1. delta says where the function is evaluated; derivatives are those in q12, q11, q22.
     `partials` = (d/dq12, d/dq11, d/d(parameter), ...), private functions of the same signature;
     d/dq22 is d/dq11 with q11 and q22 exchanged. Without them JAX differentiates `value`.
     `positive`, `nonnegative`: which parameters (counted from 0) must lie in those sets.
@@ -44,20 +47,63 @@ def kernel(
     """
     low, high = domain
 
-    def inside(q12: Array, q11: Array, q22: Array) -> Array:
+    def inside(q12: Array, q11: Array, q22: Array, delta: Array | float = 0.0) -> Array:
         within = (q11 >= low) & (q11 <= high) & (q22 >= low) & (q22 <= high)
-        return within & (jnp.abs(q12) < jnp.inf)
+        return within & (jnp.abs(q12) < jnp.inf) & (delta >= 0) & (delta <= 2)
 
-    rates = None
+    functions = [value]
     if partials is not None:
         d_q12, d_q11, *d_parameters = partials
 
-        def d_q22(q12: Array, q11: Array, q22: Array, *parameters: Array) -> Array:
-            return d_q11(q12, q22, q11, *parameters)
+        def d_q22(q12: Array, q11: Array, q22: Array, *rest: Array) -> Array:
+            return d_q11(q12, q22, q11, *rest)
 
-        rates = (d_q12, d_q11, d_q22, *d_parameters)
-        value = _apart(value)
-    return _public(value, rates, inside, 3, positive, nonnegative)
+        functions = [_apart(value), d_q12, d_q11, d_q22, *d_parameters]
+    far, *rates = map(_with_gap, functions)
+    near, *near_rates = map(_with_delta, functions)
+    if near_rates:
+        near_rates.insert(3, lambda q12, *_: jnp.zeros_like(q12))  # in delta
+    sets = (positive, nonnegative)
+    plain = _public(far, tuple(rates) or None, inside, 3, *sets)
+    refined = _public(near, tuple(near_rates) or None, inside, 4, *sets)
+
+    def public(
+        q12: Array, q11: Array, q22: Array, *parameters: Array, delta: Array | None = None
+    ) -> Array:
+        if delta is None:
+            return plain(q12, q11, q22, *parameters)
+        _, dtype = _cast((q12, q11, q22), 3)  # delta follows, and is not to be rounded to a half
+        delta = jnp.asarray(delta).astype(dtype if dtype.itemsize >= 4 else jnp.float32)
+        return refined(q12, q11, q22, lax.stop_gradient(delta), *parameters).astype(dtype)
+
+    return public
+
+
+def _with_gap(function: Callable[..., Array]) -> Callable[..., Array]:
+    """`function` of (q12, q11, q22, d, ...) with d = gap(q12, q11, q22)."""
+
+    def at(q12: Array, q11: Array, q22: Array, *parameters: Array) -> Array:
+        return function(q12, q11, q22, gap(q12, q11, q22), *parameters)
+
+    return at
+
+
+def _with_delta(function: Callable[..., Array]) -> Callable[..., Array]:
+    """`function` of (q12, q11, q22, d, ...) with d from delta."""
+
+    def at(q12: Array, q11: Array, q22: Array, delta: Array, *parameters: Array) -> Array:
+        return function(q12, q11, q22, _gap_near(q12, q11, q22, delta), *parameters)
+
+    return at
+
+
+def without_gap(function: Callable[..., Array]) -> Callable[..., Array]:
+    """`function` of (q12, q11, q22) as one that takes d, of which it makes no use."""
+
+    def at(q12: Array, q11: Array, q22: Array, _: Array, *parameters: Array) -> Array:
+        return function(q12, q11, q22, *parameters)
+
+    return at
 
 
 def _apart(value: Callable[..., Array]) -> Callable[..., Array]:
@@ -97,14 +143,14 @@ def pointwise(
 
 
 def diagonal(value: Callable[..., Array]) -> Callable[..., Array]:
-    """The function (q, *parameters) -> value(q, q, q, *parameters).
+    """The function (q, *parameters) -> value(q, q, q, 0, *parameters).
 
     Given the private value, derivatives along the diagonal are right even where the partials are
-    infinite: the tangent of `gap` is zero there.
+    infinite: d stays 0 there.
     """
 
     def on_diagonal(q: Array, *parameters: Array) -> Array:
-        return value(q, q, q, *parameters)
+        return value(q, q, q, jnp.zeros_like(q), *parameters)
 
     return on_diagonal
 
@@ -382,6 +428,21 @@ def _gap_jvp(primals: tuple[Array, ...], tangents: tuple[Array, ...]) -> tuple[A
     q12, q11, q22 = primals
     t12, t11, t22 = tangents
     return gap(q12, q11, q22), (q22 * t11 + q11 * t22) - 2 * (q12 * t12)
+
+
+@jax.custom_jvp
+def _gap_near(q12: Array, q11: Array, q22: Array, delta: Array) -> Array:
+    """D from delta = 1 - q12/sqrt(q11 q22), all digits of which count; its tangents are gap's."""
+    return (q11 * q22) * (delta * (2 - delta))
+
+
+@_gap_near.defjvp
+def _gap_near_jvp(primals: tuple[Array, ...], tangents: tuple[Array, ...]) -> tuple[Array, Array]:
+    q12, q11, q22, _ = primals
+    t12, t11, t22, _ = tangents
+    value = _gap_near(*primals)
+    tangent = (q22 * t11 + q11 * t22) - 2 * (q12 * t12)
+    return value, jnp.broadcast_to(tangent, value.shape)
 
 
 @jax.custom_jvp

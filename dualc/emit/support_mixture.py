@@ -22,20 +22,20 @@ class Rules(NamedTuple):
 
 
 def mixture_pairs(pair: Callable[..., Array], rules: Rules) -> Callable[..., Array]:
-    """The mean of pair(q12, q11, q22, *parameters, slope1, slope2) over independent slopes.
+    """The mean of pair(q12, q11, q22, d, *parameters, slope1, slope2) over independent slopes.
 
     A scan over pairs: unrolled, 256 bodies compile for minutes and fill the memory.
     """
 
-    def value(q12: Array, q11: Array, q22: Array, *parameters: Array) -> Array:
+    def value(q12: Array, q11: Array, q22: Array, d: Array, *parameters: Array) -> Array:
         slopes, weights = jnp.asarray(_rows(rules, q12.dtype), q12.dtype).T
         first, second = (x.ravel() for x in jnp.meshgrid(slopes, slopes, indexing="ij"))
 
         def add(total: Array, row: tuple[Array, ...]) -> tuple[Array, None]:
             weight, slope1, slope2 = row
-            return total + weight * pair(q12, q11, q22, *parameters, slope1, slope2), None
+            return total + weight * pair(q12, q11, q22, d, *parameters, slope1, slope2), None
 
-        start = jnp.zeros(jnp.broadcast_shapes(q12.shape, q11.shape, q22.shape), q12.dtype)
+        start = jnp.zeros(jnp.broadcast_shapes(q12.shape, q11.shape, q22.shape, d.shape), q12.dtype)
         rows = (jnp.outer(weights, weights).ravel(), first, second)
         return lax.scan(add, start, rows)[0]
 

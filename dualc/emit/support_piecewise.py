@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 from jax import lax
 
-from dualc.emit.support import Array, _zero_or, gap, normal_pdf, ratio, regression, root
+from dualc.emit.support import Array, _zero_or, normal_pdf, ratio, regression, root
 from dualc.emit.support_corner import corner, mass_tail, ray, tail_mean
 from dualc.emit.support_pieces import (
     Pieces,
@@ -45,12 +45,13 @@ class Piecewise(NamedTuple):
         return Pieces(self.places, self.polynomials, self.orders, self.parity)
 
 
-def piecewise_moment(f: Piecewise, g: Piecewise, q12: Array, q11: Array, q22: Array) -> Array:
+def piecewise_moment(
+    f: Piecewise, g: Piecewise, q12: Array, q11: Array, q22: Array, d: Array
+) -> Array:
     """E[f(u) g(v)], masses included, dipoles not; at q11 = q22 = 0 the limit along rho = 1."""
     nowhere = (q11 == 0) & (q22 == 0)
     at_zero = _moment_at_zero(f, g, q12.dtype)
     q12, q11, q22 = (jnp.where(nowhere, jnp.ones_like(q), q) for q in (q12, q11, q22))
-    d = gap(q12, q11, q22)
     total = _smooth_moment(f, g, q12, q11, q22, d)
     for place, height in f.masses:
         total = total + _zero_or(height, _mass_moment(place, g, q12, q11, q22, d))
@@ -95,7 +96,7 @@ def _value_beside(f: Piecewise, side: int, dtype: Any) -> Array:
 
 
 def piecewise_dipoles(
-    f: Piecewise, g: Piecewise, slope: Piecewise, q12: Array, q11: Array, q22: Array
+    f: Piecewise, g: Piecewise, slope: Piecewise, q12: Array, q11: Array, q22: Array, d: Array
 ) -> Array:
     """E[dipoles of f (u) g(v)], `slope` being g': E[delta'(u - t) g(v)], by parts.
 
@@ -105,10 +106,9 @@ def piecewise_dipoles(
     for place, height in f.dipoles:
         alone = Piecewise((), ((0.0,),), (), ((place, 1.0),))
         total = total - height * regression(q12, q11, q22) * piecewise_moment(
-            alone, slope, q12, q11, q22
+            alone, slope, q12, q11, q22, d
         )
         if not (isinstance(place, (int, float)) and place == 0):
-            d = gap(q12, q11, q22)
             mean = _mass_moment(place, g, q12, q11, q22, d)
             total = total + height * place * ratio(mean, q11)
     return total

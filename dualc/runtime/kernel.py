@@ -33,7 +33,9 @@ if TYPE_CHECKING:
 
 _BACKEND = {"gpu": "cuda"}  # JAX's word to the certificate's; the others are the same
 _CONSTANTS = ("NAME", "EXPRESSION", "TIER", "ORDER", "DOMAIN", "PARAMETERS", "HERMITE", "TAIL")
-_FUNCTIONS = ("phi", "phi_dot", "dual", "dual_dot", "dual_diag", "dual_dot_diag", "hermite")
+_FUNCTIONS = (
+    "phi", "phi_dot", "dual", "dual_dot", "deficit", "dual_diag", "dual_dot_diag", "hermite"
+)  # fmt: skip
 _lock = (
     threading.RLock()
 )  # imports happen in threads too; the second one takes the first one's module
@@ -45,7 +47,8 @@ class Kernel:
     """A compiled activation: dual(q12, q11, q22) = E[phi(u) phi(v)], and what belongs to it.
 
     The functions are elementwise, broadcast, are jitted and differentiable, and keep the dtype of
-    their first arguments; parameters are keyword-only. Outside `domain` they return NaN.
+    their first arguments; parameters are keyword-only. Outside `domain` they return NaN. `dual` and
+    `dual_dot` take delta = 1 - rho by keyword: near-identical inputs, of which q12 says little.
     """
 
     name: str
@@ -60,6 +63,7 @@ class Kernel:
     phi_dot: Callable[..., Array] | None
     dual: Callable[..., Array]
     dual_dot: Callable[..., Array]
+    deficit: Callable[..., Array]  # 1 - k12/sqrt(k11 k22) at (q11, q22, delta), delta = 1 - rho
     dual_diag: Callable[..., Array]
     dual_dot_diag: Callable[..., Array]
     hermite: Callable[..., Array]
