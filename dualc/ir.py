@@ -194,7 +194,7 @@ class Piecewise:
     place the orders of the derivatives that jump there; `parity`: 1 even, -1 odd, 0 neither.
     """
 
-    name: str  # "phi" | "slope" | "half_second" | "dPARAMETER"
+    name: str  # "phi" | "slope" | "half_second" | "dPARAMETER" | "slope_dPARAMETER"
     places: tuple[str, ...]
     polynomials: tuple[tuple[str, ...], ...]
     tails: tuple[Tail, ...] = ()

@@ -84,14 +84,18 @@ def _check(branch: Sum) -> None:
 
 
 def pieces(activation: Activation) -> tuple[Piecewise, ...]:
-    """phi, phi', phi''/2 and the derivatives in the parameters, as the support code takes them.
+    """phi, phi', phi''/2, and what phi and phi' change by with the parameters.
+
+    As the support code takes them.
 
     Raises NoClosedForm where phi is no such function.
     """
     phi = read(activation)
     slope = phi.derivative()
     named = {"phi": phi, "slope": slope, "half_second": slope.derivative().halved()}
-    named |= {f"d{p.name}": phi.parameter_derivative(p.name) for p in activation.parameters}
+    rates = {p.name: phi.parameter_derivative(p.name) for p in activation.parameters}
+    named |= {f"d{name}": rate for name, rate in rates.items()}
+    named |= {f"slope_d{name}": rate.derivative() for name, rate in rates.items()}
     defaults = atoms.defaults(activation)
     show = _tails if any(_is_exponential(f) for f in named.values()) else _polynomials
     return tuple(show(name, f, defaults) for name, f in named.items())

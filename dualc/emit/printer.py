@@ -147,25 +147,46 @@ class _Printer:
     def _piecewise(self, pieces: tuple[Piecewise, ...]) -> list[str]:
         """Functions with kinks off 0 as data, and the moments of their pairs."""
         p, spelled = self.prefix, ", ".join(self.spelled.values())
-        out = [self._pieces(item) for item in pieces]
+        slope_rates = self._slope_rates()
+        used = [f for f in pieces if slope_rates or not f.name.startswith("slope_")]
         given = ", ".join((*_ARGUMENTS, self.d))
         arguments = ", ".join((given, *self.spelled.values()))
 
-        def moment(name: str, *pairs: tuple[str, str]) -> str:
-            calls = [(f"_{a}_pieces({spelled})", f"_{b}_pieces({spelled})") for a, b in pairs]
-            rows = [f"{p}piecewise_moment({a}, {b}, {given})" for a, b in calls]
+        def body(name: str, *calls: tuple[str, ...]) -> str:
+            rows = []
+            for function, *names in calls:
+                data = ", ".join(f"_{n}_pieces({spelled})" for n in names)
+                rows.append(f"{p}{function}({data}, {given})")
             return f"def _{name}({arguments}):\n" + _wrapped("return ", " + ".join(rows))
 
-        out += [moment("dual", ("phi", "phi")), moment("dual_dot", ("slope", "slope"))]
-        out.append(moment("dual_dq11", ("half_second", "phi")))
-        if any(item.dipoles for item in pieces):
-            three = ", ".join(f"_{n}_pieces({spelled})" for n in ("half_second", "phi", "slope"))
-            out[-1] += f" + {p}piecewise_dipoles(\n        {three}, {given}\n    )"
-        names = [item.name for item in pieces[3:]]
-        out += [moment(f"dual_{name}", (name, "phi"), ("phi", name)) for name in names]
+        def moment(name: str, *pairs: tuple[str, str]) -> str:
+            return body(name, *(("piecewise_moment", *pair) for pair in pairs))
+
+        in_q11: list[tuple[str, ...]] = [("piecewise_moment", "half_second", "phi")]
+        if any(item.dipoles for item in pieces[:3]):
+            in_q11.append(("piecewise_dipoles", "half_second", "phi", "slope"))
+        out = [moment("dual", ("phi", "phi")), moment("dual_dot", ("slope", "slope"))]
+        out.append(body("dual_dq11", *in_q11))
+        if slope_rates:
+            out.append(body("dual_dot_dq12", ("piecewise_curvature", "half_second")))
+            out.append(body("dual_dot_dq11", ("piecewise_bend", "half_second", "slope")))
+        for name in self.parameters:
+            out.append(moment(f"dual_d{name}", (f"d{name}", "phi"), ("phi", f"d{name}")))
+            if slope_rates:
+                pairs = (f"slope_d{name}", "slope"), ("slope", f"slope_d{name}")
+                out.append(moment(f"dual_dot_d{name}", *pairs))
         signature = ", ".join(("q", *self.spelled.values()))
         call = f"{p}piecewise_hermite(ORDER, _phi_pieces({spelled}), q)"
-        return [*out, f"def _hermite({signature}):\n    return {call}"]
+        hermite = f"def _hermite({signature}):\n    return {call}"
+        return [*(self._pieces(item) for item in used), *out, hermite]
+
+    def _slope_rates(self) -> bool:
+        """Whether dual_dot's derivatives are moments of pieces too: no jumps, no high powers."""
+        pieces = {item.name: item for item in self.record.form.pieces}
+        if not pieces or pieces["slope"].masses or any(f.dipoles for f in pieces.values()):
+            return False
+        tails = pieces["half_second"].tails
+        return all(power < 3 for tail in tails for _, power, _ in tail.rows)
 
     def _pieces(self, item: Piecewise) -> str:
         """One function of x as data: places, polynomials, tails, masses."""
@@ -296,14 +317,17 @@ class _Printer:
         """The public functions, and the kernels they call."""
         rates = [f"_{f.name}" for f in self.plan.functions if f.name not in ("dual", "hermite")]
         if self.record.form.pieces:
-            parameters = [item.name for item in self.record.form.pieces[3:]]
-            rates = ["_dual_dot", "_dual_dq11", *(f"_dual_{name}" for name in parameters)]
+            rates = ["_dual_dot", "_dual_dq11", *(f"_dual_d{name}" for name in self.parameters)]
         domain = self._domain()
         given = f"({', '.join(rates)}), "
+        slope_given = ""
+        if self._slope_rates():
+            names = ("q12", "q11", *self.parameters)
+            slope_given = f"({', '.join(f'_dual_dot_d{name}' for name in names)}), "
         p = self.prefix
         kernels = [
             f"_dual_kernel = {p}kernel(_dual, {'' if self.is_series else given}{domain})",
-            f"_dual_dot_kernel = {p}kernel(_dual_dot, {domain})",
+            f"_dual_dot_kernel = {p}kernel(_dual_dot, {slope_given}{domain})",
             f"_deficit_kernel = {p}deficit(_dual, _dual_dot, {domain})",
             f"_dual_diag_kernel = {p}pointwise({p}diagonal(_dual), {domain})",
             f"_dual_dot_diag_kernel = {p}pointwise({p}diagonal(_dual_dot), {domain})",

@@ -190,6 +190,9 @@ def _truth(
             values |= _jump_partials(model, place)
         if limit:
             values = {n: _settle(v, digits) for n, v in values.items()}
+        elif model.breaks:  # kinks beyond the window give what is as small as exp(-450), not 0
+            unseen = arb(0, arb(10) ** (-3 * digits))
+            values = {n: unseen if v.is_zero() else v for n, v in values.items()}
         return Truth(point, _texts(values, digits), error)
 
 
