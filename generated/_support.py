@@ -51,9 +51,11 @@ def kernel(
         within = (q11 >= low) & (q11 <= high) & (q22 >= low) & (q22 <= high)
         return within & (jnp.abs(q12) < jnp.inf) & (delta >= 0) & (delta <= 2)
 
+    # Jitted themselves, so that JAX traces a body once, however many functions go through it.
+    value = jax.jit(value)
     functions = [value]
     if partials is not None:
-        d_q12, d_q11, *d_parameters = partials
+        d_q12, d_q11, *d_parameters = map(jax.jit, partials)
 
         def d_q22(q12: Array, q11: Array, q22: Array, *rest: Array) -> Array:
             return d_q11(q12, q22, q11, *rest)
@@ -148,6 +150,8 @@ def diagonal(value: Callable[..., Array]) -> Callable[..., Array]:
     Given the private value, derivatives along the diagonal are right even where the partials are
     infinite: d stays 0 there.
     """
+
+    value = jax.jit(value)  # traced once, as in `kernel`
 
     def on_diagonal(q: Array, *parameters: Array) -> Array:
         return value(q, q, q, jnp.zeros_like(q), *parameters)
@@ -3760,19 +3764,63 @@ def piecewise_moment(
     at_zero = _piecewise_moment_at_zero(f, g, q12.dtype)
     q12, q11, q22 = (jnp.where(nowhere, jnp.ones_like(q), q) for q in (q12, q11, q22))
     total = _smooth_moment(f, g, q12, q11, q22, d)
+    for place, height, part in _paired_masses(f, g):
+        total = total + _zero_or(height, _mass_moment(place, part, q12, q11, q22, d))
+    for place, height, part in _paired_masses(g, f):
+        total = total + _zero_or(height, _mass_moment(place, part, q12, q22, q11, d))
     for place, height in f.masses:
-        total = total + _zero_or(height, _mass_moment(place, g, q12, q11, q22, d))
         for other, depth in g.masses:
             both = mass_mass(place, other, q12, q11, q22, d)
             total = total + _zero_or(height * depth, both)
-    for place, height in g.masses:
-        total = total + _zero_or(height, _mass_moment(place, f, q12, q22, q11, d))
     return jnp.where(nowhere, at_zero, total)
+
+
+def _paired_masses(f: Piecewise, g: Piecewise) -> list[tuple[Any, Any, Piecewise]]:
+    """(place, height, g) for every mass of f; g's even or odd part, doubled, for a pair of masses.
+
+    A pair is at t and -t, of the same or of opposite height. Of opposite masses everything may
+    cancel but the odd part of g: hard_sigmoid is 1/2 at small arguments.
+    """
+    numbers = [x for mass in f.masses for x in mass]
+    numbers += [*g.places, *(c for row in g.polynomials for c in row)]
+    if g.tails or not all(isinstance(x, (int, float)) for x in numbers):
+        return [(place, height, g) for place, height in f.masses]
+    rows, heights = [], dict(f.masses)
+    for place, height in f.masses:
+        opposite = heights.get(-place)
+        if place == 0 or opposite not in (height, -height):
+            rows.append((place, height, g))
+        elif place > 0:
+            rows.append((place, 2 * height, _symmetric(g, 1 if opposite == height else -1)))
+    return rows
+
+
+def _symmetric(g: Piecewise, parity: int) -> Piecewise:
+    """The even (parity 1) or odd (-1) part of g, without its masses; all numbers are known."""
+    if g.parity:
+        return g if g.parity == parity else Piecewise((), ((0.0,),), parity=parity)
+    places = tuple(sorted({*g.places, *(-t for t in g.places)}))
+    rows = []
+    for low, high in pairwise((-math.inf, *places, math.inf)):
+        here = g.polynomials[sum(t <= low for t in g.places)]
+        there = g.polynomials[sum(t <= -high for t in g.places)]  # of the interval's image
+        size = max(len(here), len(there))
+        one, two = ((*row, *(0.0,) * size)[:size] for row in (here, there))
+        rows.append(
+            tuple(
+                (a + parity * (-1) ** n * b) / 2
+                for n, (a, b) in enumerate(zip(one, two, strict=True))
+            )
+        )
+    return Piecewise(places, tuple(rows), parity=parity)
 
 
 def _piecewise_moment_at_zero(f: Piecewise, g: Piecewise, dtype: Any) -> Array:
     """The mean of f g on both sides of 0, infinite where a mass at 0 meets what is not 0 there."""
-    sides = [(_value_beside(f, side, dtype), _value_beside(g, side, dtype)) for side in (1, -1)]
+    sides = [
+        (_expansion_beside(f, side, dtype)[0], _expansion_beside(g, side, dtype)[0])
+        for side in (1, -1)
+    ]
     total = sum(left * right for left, right in sides) / 2
     for here, at, other in ((f, 1, g), (g, 0, f)):
         mean = (sides[0][at] + sides[1][at]) / 2
@@ -3786,20 +3834,25 @@ def _piecewise_moment_at_zero(f: Piecewise, g: Piecewise, dtype: Any) -> Array:
     return jnp.asarray(total, dtype)
 
 
-def _value_beside(f: Piecewise, side: int, dtype: Any) -> Array:
-    """The function's limit at 0 from the right (side 1) or the left (-1)."""
+def _expansion_beside(f: Piecewise, side: int, dtype: Any) -> tuple[Array, Array]:
+    """The function's limit at 0 from the right (side 1) or the left (-1), and its derivative's."""
     bounds = (-jnp.inf, *f.places, jnp.inf)
-    total = jnp.zeros((), dtype)
+    total, slope = jnp.zeros((), dtype), jnp.zeros((), dtype)
     for row, (low, high) in zip(f.polynomials, pairwise(bounds), strict=True):
         low, high = jnp.asarray(low, dtype), jnp.asarray(high, dtype)
         held = (low <= 0) & (high > 0) if side > 0 else (low < 0) & (high >= 0)
-        total = total + jnp.where(held, jnp.asarray(row[0] if row else 0.0, dtype), 0.0)
+        value, rate = (*row, 0.0, 0.0)[:2]
+        total = total + jnp.where(held, jnp.asarray(value, dtype), 0.0)
+        slope = slope + jnp.where(held, jnp.asarray(rate, dtype), 0.0)
     for direction, place, rows in f.tails:
         y = jnp.asarray(-direction * place, dtype)
         held = (y > 0) | ((y == 0) & (direction == side))
-        value = sum(c * lax.integer_pow(y, k) * jnp.exp(rate * y) for c, k, rate in rows)
-        total = total + jnp.where(held, jnp.asarray(value, dtype), 0.0)
-    return total
+        for c, k, rate in rows:
+            size = c * jnp.exp(jnp.where(held, rate * y, 0.0))
+            bend = rate * lax.integer_pow(y, k) + (k * lax.integer_pow(y, k - 1) if k else 0.0)
+            total = total + jnp.where(held, size * lax.integer_pow(y, k), 0.0)
+            slope = slope + jnp.where(held, direction * size * bend, 0.0)
+    return total, slope
 
 
 def piecewise_dipoles(
@@ -3819,6 +3872,79 @@ def piecewise_dipoles(
             mean = _mass_moment(place, g, q12, q11, q22, d)
             total = total + height * place * ratio(mean, q11)
     return total
+
+
+def piecewise_curvature(
+    half_second: Piecewise, q12: Array, q11: Array, q22: Array, d: Array
+) -> Array:
+    """E[phi''(u) phi''(v)] = d dual_dot/dq12 from phi''/2; 0 for the infinite one at rho = +-1.
+
+    It is infinite there where phi' jumps, but not along directions that keep rho, and reverse mode
+    cannot tell: as in `root`.
+    """
+    value = 4 * piecewise_moment(half_second, half_second, q12, q11, q22, d)
+    return jnp.where(jnp.abs(value) < jnp.inf, value, 0.0)
+
+
+def piecewise_bend(
+    half_second: Piecewise, slope: Piecewise, q12: Array, q11: Array, q22: Array, d: Array
+) -> Array:
+    """E[phi'''(u) phi'(v)]/2 = d dual_dot/dq11 = (E[u phi''(u) phi'(v)] - q12 curvature)/(2 q11).
+
+    At q11 = 0 the limit, along rho = 1 if q22 = 0 too.
+    """
+    turned = _times_x(half_second)
+    present = q11 > 0
+    safe, gap_safe = jnp.where(present, q11, 1.0), jnp.where(present, d, q22)
+    curvature = piecewise_curvature(half_second, q12, safe, q22, gap_safe)
+    above = piecewise_moment(turned, slope, q12, safe, q22, gap_safe) - q12 * curvature / 2
+    return jnp.where(present, above / safe, _bend_at_zero(half_second, slope, q22))
+
+
+def _bend_at_zero(h: Piecewise, g: Piecewise, q22: Array) -> Array:
+    """The limit of `piecewise_bend` as q11 -> 0: u h(u) = h0 u + h1 u^2 on either side of 0.
+
+    Infinite where what goes like 1/sqrt(q11) has not the same value on both sides.
+    """
+    sides = [(_expansion_beside(h, side, q22.dtype), side) for side in (1, -1)]
+    others = [_expansion_beside(g, side, q22.dtype) for side in (1, -1)]
+    mean = piecewise_mean(g, jnp.where(q22 > 0, q22, 1.0))
+    alone = sum(side * h0 for (h0, _), side in sides), sum(h1 for (_, h1), _ in sides) / 2
+    steep, regular = alone[0] * mean, alone[1] * mean
+    both = [
+        (h0 * g0, h0 * g1 + h1 * g0) for ((h0, h1), _), (g0, g1) in zip(sides, others, strict=True)
+    ]
+    steep = jnp.where(q22 > 0, steep, both[0][0] - both[1][0])
+    curvature = sum(h0 * h0 for (h0, _), _ in sides)  # half of it, at rho = 1
+    regular = jnp.where(q22 > 0, regular, (both[0][1] + both[1][1]) / 2 - curvature)
+    return jnp.where(steep == 0, regular, jnp.sign(steep) * jnp.inf)
+
+
+def _times_x(f: Piecewise) -> Piecewise:
+    """The function x f(x)."""
+
+    def raised(polynomial: tuple[Any, ...]) -> tuple[Any, ...]:
+        return (0, *polynomial)
+
+    def turned(tail: Any) -> Any:  # x = place + side y
+        side, place, rows = tail
+        higher = tuple((side * c, power + 1, rate) for c, power, rate in rows)
+        is_null = isinstance(place, (int, float)) and place == 0
+        lower = () if is_null else tuple((place * c, power, rate) for c, power, rate in rows)
+        return side, place, (*lower, *higher)
+
+    orders = f.orders
+    if orders is not None:  # a jump of f^(a) at t makes one of the next derivative too, alone at 0
+        orders = tuple(tuple(sorted({*row, *(a + 1 for a in row)})) for row in orders)
+    return Piecewise(
+        f.places,
+        tuple(map(raised, f.polynomials)),
+        tuple(map(turned, f.tails)),
+        tuple((place, place * height) for place, height in f.masses),
+        (),
+        orders,
+        None if f.parity is None else -f.parity,
+    )
 
 
 def _smooth_moment(

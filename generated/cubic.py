@@ -19,7 +19,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "c9df4a13a34701ce843605b82bfb1e005e9d4e5b5bafa1a4f73e88fdb79a1d93"
+FINGERPRINT = "047f3c4c0e8884983ecf05e4edd5bd4d20f7d0616c115ade9b3f640c1443c877"
 PARAMETERS = ()
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     0.0, 3.0, 0.0, 2.449489742783178, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0,

@@ -25,7 +25,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "cdc6a867db199536b3a21a79929b2a3ded662b9545b0cc6ad61b32f2ef61a830"
+FINGERPRINT = "62588e049fd11a8ef86757e06bc9222f6df4b8e7cdd8abe745f736796d9ab51f"
 PARAMETERS = (("alpha", 1.0),)
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     0.16052057226655606, 0.7615782918651234, 0.18496378398902266, -0.05607861349124595,
@@ -98,10 +98,25 @@ def _dual_dq11(q12, q11, q22, d, alpha):
     return s.piecewise_moment(_half_second_pieces(alpha), _phi_pieces(alpha), q12, q11, q22, d)
 
 
+def _dual_dot_dq12(q12, q11, q22, d, alpha):
+    return s.piecewise_curvature(_half_second_pieces(alpha), q12, q11, q22, d)
+
+
+def _dual_dot_dq11(q12, q11, q22, d, alpha):
+    return s.piecewise_bend(_half_second_pieces(alpha), _slope_pieces(alpha), q12, q11, q22, d)
+
+
 def _dual_dalpha(q12, q11, q22, d, alpha):
     return (
         s.piecewise_moment(_dalpha_pieces(alpha), _phi_pieces(alpha), q12, q11, q22, d) +
         s.piecewise_moment(_phi_pieces(alpha), _dalpha_pieces(alpha), q12, q11, q22, d)
+    )
+
+
+def _dual_dot_dalpha(q12, q11, q22, d, alpha):
+    return (
+        s.piecewise_moment(_slope_dalpha_pieces(alpha), _slope_pieces(alpha), q12, q11, q22, d) +
+        s.piecewise_moment(_slope_pieces(alpha), _slope_dalpha_pieces(alpha), q12, q11, q22, d)
     )
 
 
@@ -112,7 +127,7 @@ def _hermite(q, alpha):
 _phi_kernel = s.pointwise(_phi)
 _phi_dot_kernel = s.pointwise(s.slope(_phi))
 _dual_kernel = s.kernel(_dual, (_dual_dot, _dual_dq11, _dual_dalpha), domain=DOMAIN)
-_dual_dot_kernel = s.kernel(_dual_dot, domain=DOMAIN)
+_dual_dot_kernel = s.kernel(_dual_dot, (_dual_dot_dq12, _dual_dot_dq11, _dual_dot_dalpha), domain=DOMAIN)
 _deficit_kernel = s.deficit(_dual, _dual_dot, domain=DOMAIN)
 _dual_diag_kernel = s.pointwise(s.diagonal(_dual), domain=DOMAIN)
 _dual_dot_diag_kernel = s.pointwise(s.diagonal(_dual_dot), domain=DOMAIN)

@@ -22,7 +22,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "f7d7a5579af8e5a1843d1fdecc68e49917e8daba3bdc989042b4e29af8785e9e"
+FINGERPRINT = "94e84b0f0254d07edd661ab5fc1ad8a1defefa4328cff5caed45bbcb3f39b8b0"
 PARAMETERS = (("a", 1.0), ("b", 1.0), ("c", 0.0))
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     0.0, 0.6514700158705599, 0.0, -0.17730768017841453, 0.0, 0.07929440516234539, 0.0,

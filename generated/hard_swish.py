@@ -23,7 +23,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "ce62567ce18e7c7d1cae6a0f6ac7fb47ef6c79f1e1b04072058786ad6070dd57"
+FINGERPRINT = "f41f01930f6625fbb79ad91059e3f3a49594cc0ccd9377b22fc3f7bebf089e70"
 PARAMETERS = ()
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     0.1662167006561233, 0.5, 0.23193212229552632, 0.0, -0.009046472688843388, 0.0,
@@ -92,6 +92,14 @@ def _dual_dq11(q12, q11, q22, d):
     return s.piecewise_moment(_half_second_pieces(), _phi_pieces(), q12, q11, q22, d)
 
 
+def _dual_dot_dq12(q12, q11, q22, d):
+    return s.piecewise_curvature(_half_second_pieces(), q12, q11, q22, d)
+
+
+def _dual_dot_dq11(q12, q11, q22, d):
+    return s.piecewise_bend(_half_second_pieces(), _slope_pieces(), q12, q11, q22, d)
+
+
 def _hermite(q):
     return s.piecewise_hermite(ORDER, _phi_pieces(), q)
 
@@ -99,7 +107,7 @@ def _hermite(q):
 _phi_kernel = s.pointwise(_phi)
 _phi_dot_kernel = s.pointwise(s.slope(_phi))
 _dual_kernel = s.kernel(_dual, (_dual_dot, _dual_dq11), domain=DOMAIN)
-_dual_dot_kernel = s.kernel(_dual_dot, domain=DOMAIN)
+_dual_dot_kernel = s.kernel(_dual_dot, (_dual_dot_dq12, _dual_dot_dq11), domain=DOMAIN)
 _deficit_kernel = s.deficit(_dual, _dual_dot, domain=DOMAIN)
 _dual_diag_kernel = s.pointwise(s.diagonal(_dual), domain=DOMAIN)
 _dual_dot_diag_kernel = s.pointwise(s.diagonal(_dual_dot), domain=DOMAIN)

@@ -23,7 +23,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "3afc6c2bb975b818f77d4541f0e48c7f49665f2e76e70e4f25f495c5228463ce"
+FINGERPRINT = "f5c803845b8b8a123f3c4b738322a074f60334e243d9cda37db97499bc2ec8ff"
 PARAMETERS = ()
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     0.0, 0.6826894921370859, 0.0, -0.19756826925448523, 0.0, 0.08835521605000213, 0.0,
@@ -91,6 +91,14 @@ def _dual_dq11(q12, q11, q22, d):
     return s.piecewise_moment(_half_second_pieces(), _phi_pieces(), q12, q11, q22, d)
 
 
+def _dual_dot_dq12(q12, q11, q22, d):
+    return s.piecewise_curvature(_half_second_pieces(), q12, q11, q22, d)
+
+
+def _dual_dot_dq11(q12, q11, q22, d):
+    return s.piecewise_bend(_half_second_pieces(), _slope_pieces(), q12, q11, q22, d)
+
+
 def _hermite(q):
     return s.piecewise_hermite(ORDER, _phi_pieces(), q)
 
@@ -98,7 +106,7 @@ def _hermite(q):
 _phi_kernel = s.pointwise(_phi)
 _phi_dot_kernel = s.pointwise(s.slope(_phi))
 _dual_kernel = s.kernel(_dual, (_dual_dot, _dual_dq11), domain=DOMAIN)
-_dual_dot_kernel = s.kernel(_dual_dot, domain=DOMAIN)
+_dual_dot_kernel = s.kernel(_dual_dot, (_dual_dot_dq12, _dual_dot_dq11), domain=DOMAIN)
 _deficit_kernel = s.deficit(_dual, _dual_dot, domain=DOMAIN)
 _dual_diag_kernel = s.pointwise(s.diagonal(_dual), domain=DOMAIN)
 _dual_dot_diag_kernel = s.pointwise(s.diagonal(_dual_dot), domain=DOMAIN)

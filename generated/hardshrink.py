@@ -23,7 +23,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "d7e1313bbcdc8dbdfca7a59faa91344d3f2746860cf13812c8aad6025c7726bf"
+FINGERPRINT = "66db5294ed7c4a8d58b01e47a795dc0778811dfcd26747b68157fcf8316a1817"
 PARAMETERS = (("lam", 0.5),)
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     0.0, 0.9691404042162732, 0.0, 0.035932516945781645, 0.0, -0.03816508648437967, 0.0,
@@ -111,8 +111,10 @@ def _dual_dot(q12, q11, q22, d, lam):
 
 
 def _dual_dq11(q12, q11, q22, d, lam):
-    return s.piecewise_moment(_half_second_pieces(lam), _phi_pieces(lam), q12, q11, q22, d) + s.piecewise_dipoles(
-        _half_second_pieces(lam), _phi_pieces(lam), _slope_pieces(lam), q12, q11, q22, d
+    return (
+        s.piecewise_moment(_half_second_pieces(lam), _phi_pieces(lam), q12, q11, q22, d) +
+        s.piecewise_dipoles(_half_second_pieces(lam), _phi_pieces(lam), _slope_pieces(lam), q12,
+        q11, q22, d)
     )
 
 

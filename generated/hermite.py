@@ -22,7 +22,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "0a970364ecd70ef8fc690deb3739f520092f2e09c032dc34d0c76640874f1165"
+FINGERPRINT = "c35966fb12e3095a3a020bd0b4f5b06c897617bec62ba0011bf8b8b6ff5dbe2f"
 PARAMETERS = ()
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0,

@@ -21,7 +21,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "3c2c7538bc9aabfd93f4752e43c0bb7fb2e7e79fc7edc9f816f3d7a793d11e1a"
+FINGERPRINT = "3b1bc442a1cd9856ddc83400f6fbe10eaf1e1992fc9a815791275f3a82a6975a"
 PARAMETERS = ()
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0,

@@ -19,7 +19,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "2f3eac77d2cebcddbc1a390df57203dacdeaca87ac24b5a74a17fde9f9a9d13e"
+FINGERPRINT = "e2beb566095dfe2bf166c72e51fbbf9967cd8bbdf424c38567e1cc2392a260e7"
 PARAMETERS = ()
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     1.0, 0.0, 1.4142135623730951, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0,

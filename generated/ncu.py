@@ -19,7 +19,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "a85bc60f53c6a37305fb7b5e0e0066c883c1d85a71ab50db89d868ec741e10fe"
+FINGERPRINT = "6882929dddd49de560e4de35ab57c9eb2320f2fdc0d10b8a1219fc18556a7acd"
 PARAMETERS = ()
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     0.0, -2.0, 0.0, -2.449489742783178, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0,

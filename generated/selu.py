@@ -31,7 +31,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "0c1a69621fe57d63c640f482a668da1b38d0a8fc2ea8093ff9e813701e342407"
+FINGERPRINT = "861f2e1309092cb3f66a066c60974105cd63018ca27864da1b3c37723b562952"
 PARAMETERS = ()
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     -1.2014841457817364e-32, 0.9852311161857964, 0.1256313154822566, -0.09859177341459432,
@@ -93,6 +93,14 @@ def _dual_dq11(q12, q11, q22, d):
     return s.piecewise_moment(_half_second_pieces(), _phi_pieces(), q12, q11, q22, d)
 
 
+def _dual_dot_dq12(q12, q11, q22, d):
+    return s.piecewise_curvature(_half_second_pieces(), q12, q11, q22, d)
+
+
+def _dual_dot_dq11(q12, q11, q22, d):
+    return s.piecewise_bend(_half_second_pieces(), _slope_pieces(), q12, q11, q22, d)
+
+
 def _hermite(q):
     return s.piecewise_hermite(ORDER, _phi_pieces(), q)
 
@@ -100,7 +108,7 @@ def _hermite(q):
 _phi_kernel = s.pointwise(_phi)
 _phi_dot_kernel = s.pointwise(s.slope(_phi))
 _dual_kernel = s.kernel(_dual, (_dual_dot, _dual_dq11), domain=DOMAIN)
-_dual_dot_kernel = s.kernel(_dual_dot, domain=DOMAIN)
+_dual_dot_kernel = s.kernel(_dual_dot, (_dual_dot_dq12, _dual_dot_dq11), domain=DOMAIN)
 _deficit_kernel = s.deficit(_dual, _dual_dot, domain=DOMAIN)
 _dual_diag_kernel = s.pointwise(s.diagonal(_dual), domain=DOMAIN)
 _dual_dot_diag_kernel = s.pointwise(s.diagonal(_dual_dot), domain=DOMAIN)

@@ -23,7 +23,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "0977521ad5927f71af0a8379994502e5f49e83208d7c166c61924c73fa2aa11b"
+FINGERPRINT = "f137d6d7641601beb43ce73f24e0f49b5adbb7fbd81b52991e91b4d75037b5ca"
 PARAMETERS = (("t", 1.0),)
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     0.0833154705876863, 0.15865525393145705, 0.17109914015610828, 0.09878413462724261, 0.0,
@@ -105,10 +105,25 @@ def _dual_dq11(q12, q11, q22, d, t):
     return s.piecewise_moment(_half_second_pieces(t), _phi_pieces(t), q12, q11, q22, d)
 
 
+def _dual_dot_dq12(q12, q11, q22, d, t):
+    return s.piecewise_curvature(_half_second_pieces(t), q12, q11, q22, d)
+
+
+def _dual_dot_dq11(q12, q11, q22, d, t):
+    return s.piecewise_bend(_half_second_pieces(t), _slope_pieces(t), q12, q11, q22, d)
+
+
 def _dual_dt(q12, q11, q22, d, t):
     return (
         s.piecewise_moment(_dt_pieces(t), _phi_pieces(t), q12, q11, q22, d) +
         s.piecewise_moment(_phi_pieces(t), _dt_pieces(t), q12, q11, q22, d)
+    )
+
+
+def _dual_dot_dt(q12, q11, q22, d, t):
+    return (
+        s.piecewise_moment(_slope_dt_pieces(t), _slope_pieces(t), q12, q11, q22, d) +
+        s.piecewise_moment(_slope_pieces(t), _slope_dt_pieces(t), q12, q11, q22, d)
     )
 
 
@@ -119,7 +134,7 @@ def _hermite(q, t):
 _phi_kernel = s.pointwise(_phi)
 _phi_dot_kernel = s.pointwise(s.slope(_phi))
 _dual_kernel = s.kernel(_dual, (_dual_dot, _dual_dq11, _dual_dt), domain=DOMAIN)
-_dual_dot_kernel = s.kernel(_dual_dot, domain=DOMAIN)
+_dual_dot_kernel = s.kernel(_dual_dot, (_dual_dot_dq12, _dual_dot_dq11, _dual_dot_dt), domain=DOMAIN)
 _deficit_kernel = s.deficit(_dual, _dual_dot, domain=DOMAIN)
 _dual_diag_kernel = s.pointwise(s.diagonal(_dual), domain=DOMAIN)
 _dual_dot_diag_kernel = s.pointwise(s.diagonal(_dual_dot), domain=DOMAIN)

@@ -23,7 +23,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "ca412c212527d86962c4753aae353d2ec845d4376d04d894ac5f282dd6d7c105"
+FINGERPRINT = "9f11b7dae996a8bff40c8a7779f49dddaf8cb998198c4e12fdbc5bbad6f4e60d"
 PARAMETERS = (("a", 1.0), ("b", 1.0), ("c", 0.0))
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     0.0, 0.6065306597126334, 0.0, -0.24761510494160163, 0.0, 0.055368420690516534, 0.0,

@@ -23,7 +23,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "ed7c17c0a71523cbe518c2c605cab62d416c68b9b684fe14d4072c7283b57831"
+FINGERPRINT = "c68f776eea340cd4b5ab16ee2890d713a359b3bcaa72c1e9d0a4613eea305a0a"
 PARAMETERS = (("lam", 0.5),)
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     0.0, 0.6170750774519738, 0.0, 0.14373006778312658, 0.0, -0.08838230554277397, 0.0,
@@ -104,10 +104,25 @@ def _dual_dq11(q12, q11, q22, d, lam):
     return s.piecewise_moment(_half_second_pieces(lam), _phi_pieces(lam), q12, q11, q22, d)
 
 
+def _dual_dot_dq12(q12, q11, q22, d, lam):
+    return s.piecewise_curvature(_half_second_pieces(lam), q12, q11, q22, d)
+
+
+def _dual_dot_dq11(q12, q11, q22, d, lam):
+    return s.piecewise_bend(_half_second_pieces(lam), _slope_pieces(lam), q12, q11, q22, d)
+
+
 def _dual_dlam(q12, q11, q22, d, lam):
     return (
         s.piecewise_moment(_dlam_pieces(lam), _phi_pieces(lam), q12, q11, q22, d) +
         s.piecewise_moment(_phi_pieces(lam), _dlam_pieces(lam), q12, q11, q22, d)
+    )
+
+
+def _dual_dot_dlam(q12, q11, q22, d, lam):
+    return (
+        s.piecewise_moment(_slope_dlam_pieces(lam), _slope_pieces(lam), q12, q11, q22, d) +
+        s.piecewise_moment(_slope_pieces(lam), _slope_dlam_pieces(lam), q12, q11, q22, d)
     )
 
 
@@ -118,7 +133,7 @@ def _hermite(q, lam):
 _phi_kernel = s.pointwise(_phi, positive=(0,))
 _phi_dot_kernel = s.pointwise(s.slope(_phi), positive=(0,))
 _dual_kernel = s.kernel(_dual, (_dual_dot, _dual_dq11, _dual_dlam), domain=DOMAIN, positive=(0,))
-_dual_dot_kernel = s.kernel(_dual_dot, domain=DOMAIN, positive=(0,))
+_dual_dot_kernel = s.kernel(_dual_dot, (_dual_dot_dq12, _dual_dot_dq11, _dual_dot_dlam), domain=DOMAIN, positive=(0,))
 _deficit_kernel = s.deficit(_dual, _dual_dot, domain=DOMAIN, positive=(0,))
 _dual_diag_kernel = s.pointwise(s.diagonal(_dual), domain=DOMAIN, positive=(0,))
 _dual_dot_diag_kernel = s.pointwise(s.diagonal(_dual_dot), domain=DOMAIN, positive=(0,))

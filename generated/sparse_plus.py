@@ -23,7 +23,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "b30742268e0a065c57f1e0a400fb4be299b86f89af4876ad413e73c129048d4b"
+FINGERPRINT = "502b623a9d7546bac98f672385f8dcce5a30cbc93c0a2d80d706c1bcfe2155e7"
 PARAMETERS = ()
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     0.4623301083281146, 0.5, 0.24136718466746682, 0.0, -0.04939206731362131, 0.0,
@@ -88,6 +88,14 @@ def _dual_dq11(q12, q11, q22, d):
     return s.piecewise_moment(_half_second_pieces(), _phi_pieces(), q12, q11, q22, d)
 
 
+def _dual_dot_dq12(q12, q11, q22, d):
+    return s.piecewise_curvature(_half_second_pieces(), q12, q11, q22, d)
+
+
+def _dual_dot_dq11(q12, q11, q22, d):
+    return s.piecewise_bend(_half_second_pieces(), _slope_pieces(), q12, q11, q22, d)
+
+
 def _hermite(q):
     return s.piecewise_hermite(ORDER, _phi_pieces(), q)
 
@@ -95,7 +103,7 @@ def _hermite(q):
 _phi_kernel = s.pointwise(_phi)
 _phi_dot_kernel = s.pointwise(s.slope(_phi))
 _dual_kernel = s.kernel(_dual, (_dual_dot, _dual_dq11), domain=DOMAIN)
-_dual_dot_kernel = s.kernel(_dual_dot, domain=DOMAIN)
+_dual_dot_kernel = s.kernel(_dual_dot, (_dual_dot_dq12, _dual_dot_dq11), domain=DOMAIN)
 _deficit_kernel = s.deficit(_dual, _dual_dot, domain=DOMAIN)
 _dual_diag_kernel = s.pointwise(s.diagonal(_dual), domain=DOMAIN)
 _dual_dot_diag_kernel = s.pointwise(s.diagonal(_dual_dot), domain=DOMAIN)

@@ -23,7 +23,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "c21970d2bfc8128486a31483f5973ce9d44007516ddd615a1e9714d6de493815"
+FINGERPRINT = "2a415688677ea4c3b6963cf67c4720aabf09387f1643c8c80e0cef146c221c02"
 PARAMETERS = ()
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     0.5, 0.3413447460685429, 0.0, -0.09878413462724261, 0.0, 0.044177608025001064, 0.0,
@@ -91,6 +91,14 @@ def _dual_dq11(q12, q11, q22, d):
     return s.piecewise_moment(_half_second_pieces(), _phi_pieces(), q12, q11, q22, d)
 
 
+def _dual_dot_dq12(q12, q11, q22, d):
+    return s.piecewise_curvature(_half_second_pieces(), q12, q11, q22, d)
+
+
+def _dual_dot_dq11(q12, q11, q22, d):
+    return s.piecewise_bend(_half_second_pieces(), _slope_pieces(), q12, q11, q22, d)
+
+
 def _hermite(q):
     return s.piecewise_hermite(ORDER, _phi_pieces(), q)
 
@@ -98,7 +106,7 @@ def _hermite(q):
 _phi_kernel = s.pointwise(_phi)
 _phi_dot_kernel = s.pointwise(s.slope(_phi))
 _dual_kernel = s.kernel(_dual, (_dual_dot, _dual_dq11), domain=DOMAIN)
-_dual_dot_kernel = s.kernel(_dual_dot, domain=DOMAIN)
+_dual_dot_kernel = s.kernel(_dual_dot, (_dual_dot_dq12, _dual_dot_dq11), domain=DOMAIN)
 _deficit_kernel = s.deficit(_dual, _dual_dot, domain=DOMAIN)
 _dual_diag_kernel = s.pointwise(s.diagonal(_dual), domain=DOMAIN)
 _dual_dot_diag_kernel = s.pointwise(s.diagonal(_dual_dot), domain=DOMAIN)

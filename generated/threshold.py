@@ -24,7 +24,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "7c24953743e97bdc7a0a73fa6ecf43b943edd5c02af3b64f0e8064a8f2d93224"
+FINGERPRINT = "ddc8cc1c0df65b5f2cd48527291046ca59f59397dfc8753e1a03404d3a062609"
 PARAMETERS = (("t", 0.1), ("v", 20.0))
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     11.193509293017591, -7.439183532069563, -0.27788095974896726, 3.208854993473659,
@@ -127,8 +127,10 @@ def _dual_dot(q12, q11, q22, d, t, v):
 
 
 def _dual_dq11(q12, q11, q22, d, t, v):
-    return s.piecewise_moment(_half_second_pieces(t, v), _phi_pieces(t, v), q12, q11, q22, d) + s.piecewise_dipoles(
-        _half_second_pieces(t, v), _phi_pieces(t, v), _slope_pieces(t, v), q12, q11, q22, d
+    return (
+        s.piecewise_moment(_half_second_pieces(t, v), _phi_pieces(t, v), q12, q11, q22, d) +
+        s.piecewise_dipoles(_half_second_pieces(t, v), _phi_pieces(t, v), _slope_pieces(t, v), q12,
+        q11, q22, d)
     )
 
 

@@ -51,9 +51,11 @@ def kernel(
         within = (q11 >= low) & (q11 <= high) & (q22 >= low) & (q22 <= high)
         return within & (jnp.abs(q12) < jnp.inf) & (delta >= 0) & (delta <= 2)
 
+    # Jitted themselves, so that JAX traces a body once, however many functions go through it.
+    value = jax.jit(value)
     functions = [value]
     if partials is not None:
-        d_q12, d_q11, *d_parameters = partials
+        d_q12, d_q11, *d_parameters = map(jax.jit, partials)
 
         def d_q22(q12: Array, q11: Array, q22: Array, *rest: Array) -> Array:
             return d_q11(q12, q22, q11, *rest)
@@ -148,6 +150,8 @@ def diagonal(value: Callable[..., Array]) -> Callable[..., Array]:
     Given the private value, derivatives along the diagonal are right even where the partials are
     infinite: d stays 0 there.
     """
+
+    value = jax.jit(value)  # traced once, as in `kernel`
 
     def on_diagonal(q: Array, *parameters: Array) -> Array:
         return value(q, q, q, jnp.zeros_like(q), *parameters)
