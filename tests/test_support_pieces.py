@@ -651,6 +651,32 @@ def test_two_masses_have_the_joint_density_infinite_where_they_meet() -> None:
     np.testing.assert_array_equal(np.asarray(other[1:]), [0.0, 0.0, np.inf, 0.0])
 
 
+@both_dtypes
+def test_two_masses_that_meet_are_infinite_however_rare_they_are(dtype: Any) -> None:
+    small = 1e-6  # the density at 1/2 is exp(-125000)
+    q12 = [small, -small, small / 2, 3 * small, 0.0, 0.0]
+    q = arrays(dtype, q12, [small] * 4 + [0.0, 0.0], [small] * 3 + [9 * small, 0.0, 1.0])
+    q = [q[0].at[3].set(3 * q[1][3]), q[1], q[2].at[3].set(9 * q[1][3])]
+    inf = math.inf
+    for t, want in (
+        (0.5, [inf, 0.0, 0.0, 0.0, 0.0, 0.0]),
+        (-0.5, [0.0, inf, 0.0, 0.0, 0.0, 0.0]),
+        (1.5, [0.0, 0.0, 0.0, inf, 0.0, 0.0]),
+    ):
+        np.testing.assert_array_equal(np.asarray(s.mass_mass(0.5, t, *q, gap(*q))), want)
+    at_zero = np.asarray(s.mass_mass(0.0, 0.0, *q, gap(*q)))
+    np.testing.assert_array_equal(np.isinf(at_zero), [True, True, False, True, True, True])
+
+
+def test_two_masses_at_0_are_finite_where_the_determinant_underflows() -> None:
+    q = arrays(np.float32, 5e-23, 1e-22, 1e-22)
+    want = 1e22 / (2 * math.pi * math.sqrt(0.75))
+    np.testing.assert_allclose(s.mass_mass(0.0, 0.0, *q, gap(*q)), want, rtol=1e-5)
+    assert s.mass_mass(0.5, 0.5, *q, gap(*q)) == 0
+    slopes = jax.grad(lambda *q: s.mass_mass(0.0, 0.0, *q, gap(*q)), (0, 1, 2))(*q)
+    assert np.all(np.isfinite(slopes))
+
+
 def test_legendre_rules_are_correctly_rounded_to_the_last_bit() -> None:
     with mp.workdps(30):
         for node, weight in s._legendre_rule(24):

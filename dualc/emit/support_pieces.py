@@ -457,7 +457,7 @@ def _by_price(f: Pieces, g: Pieces, q12: Array, q11: Array, q22: Array, d: Array
 def _half_tangent(q12: Array, scale: Array, d: Array) -> Array:
     """tan(psi/2) with cos(psi) = |rho|; 1 where a variance is 0."""
     above = jnp.abs(q12) + scale
-    tau = root(d) / jnp.where(above > 0, above, 1.0)
+    tau = root(d) / jnp.where(d > 0, above, 1.0)  # else its square may be 0
     return jnp.where((scale > 0) & (q12 != 0), jnp.minimum(tau, 1.0), 1.0)
 
 
@@ -951,18 +951,34 @@ def mass_pieces(place: Any, g: Pieces, q12: Array, q11: Array, q22: Array, d: Ar
 
 
 def mass_mass(s: Any, t: Any, q12: Array, q11: Array, q22: Array, d: Array) -> Array:
-    """E[delta(u - s) delta(v - t)], the joint density; infinite or 0 at rho = +-1."""
+    """E[delta(u - s) delta(v - t)], the joint density.
+
+    At rho = +-1 infinite where the places meet, however rare they are, and 0 elsewhere; at a
+    variance 0 infinite where its place is 0.
+    """
     sign = jnp.where(q12 < 0, -1.0, 1.0).astype(q12.dtype)
     h, k = _standardised(s, q11), sign * _standardised(t, q22)
-    tau = _half_tangent(q12, root(q11) * root(q22), d)
-    regular = tau > 0
-    tau = jnp.where(regular, tau, 1.0)
-    exponent = (h * h + k * k) / 4 + jnp.square((h + k) * tau) / 8 + jnp.square((h - k) / tau) / 8
-    spread = root(d)
-    present = spread > 0
-    value = jnp.exp(-exponent) / (2 * math.pi * jnp.where(present, spread, 1.0))
-    met = jnp.where((h == k) & (jnp.abs(h) < _farthest(h.dtype)), jnp.inf, 0.0)
-    return jnp.where(regular & present, value, met)
+    scales = root(q11), root(q22)
+    scale = scales[0] * scales[1]
+    tau, spread = _half_tangent(q12, scale, d), root(d)
+    regular = spread > 0
+    tau, spread = jnp.where(regular, tau, 1.0), jnp.where(regular, spread, 1.0)
+    value = jnp.exp(-_exponent_of(h, k, tau * tau)) / (2 * math.pi * spread)
+    # D underflows at variances below 1e-19 in float32, its factors do not.
+    below = scale - jnp.abs(q12)
+    singular = below <= 8 * jnp.finfo(q12.dtype).eps * scale
+    factors = jnp.where(singular, 0.0, root(below) * root(scale + jnp.abs(q12)))
+    limit = lax.stop_gradient(0.5 / (math.pi * factors))
+    met = _meet(s, t, sign, scales) & (singular | (jnp.asarray(s, q12.dtype) == 0))
+    return jnp.where(regular, value, jnp.where(met, limit, 0.0))
+
+
+def _meet(s: Any, t: Any, sign: Array, scales: tuple[Array, Array]) -> Array:
+    """Whether u = s and v = t are one event at rho = +-1, but for the rounding of the roots."""
+    s, t = jnp.asarray(s, sign.dtype), jnp.asarray(t, sign.dtype)
+    one, two = s * scales[1], sign * t * scales[0]
+    equal = jnp.abs(one - two) <= 2 * jnp.finfo(sign.dtype).eps * jnp.abs(one)
+    return equal & ((scales[0] > 0) | (s == 0)) & ((scales[1] > 0) | (t == 0))
 
 
 def _density(place: Any, q: Array) -> Array:
