@@ -15,6 +15,8 @@ from collections.abc import Callable
 from functools import lru_cache, reduce
 from typing import Any, NamedTuple
 
+import os
+NODES32=int(os.environ.get("N32","24")); NODES64=int(os.environ.get("N64","96"))
 import jax
 import jax.numpy as jnp
 from jax import lax
@@ -376,7 +378,52 @@ class _Kinks(NamedTuple):
 
 
 def pieces_moment(f: Pieces, g: Pieces, q12: Array, q11: Array, q22: Array, d: Array) -> Array:
-    """E[f(u) g(v)], d = gap(q12, q11, q22).
+    """E[f(u) g(v)], d = gap(q12, q11, q22)."""
+    return _in_tiles(lambda *q: _moment_of_tile(f, g, *q), q12, q11, q22, d)
+
+
+def _in_tiles(value: Callable[..., Array], *arrays: Array) -> Array:
+    """The elementwise value(*arrays), large arrays tile by tile of the first two axes.
+
+    The sums over nodes pass over their operands many times: a tile stays in the cache. And what
+    only a few entries need (those near the diagonal, say) is left out of the other tiles.
+    """
+    shape = jnp.broadcast_shapes(*(x.shape for x in arrays))
+    size = math.prod(shape)
+    tile = 1 << 14
+    if len(shape) < 2 or size < 4 * tile:
+        return value(*arrays)
+    rest = math.prod(shape[2:])
+    height = _divisor(shape[0], math.isqrt(tile // rest))
+    width = _divisor(shape[1], tile // (rest * height))
+    if 8 * height * width * rest < tile:
+        return value(*arrays)
+    across = shape[1] // width
+
+    def part(index: Array) -> Array:
+        starts = (index // across) * height, (index % across) * width
+        return value(*(_slice(x, starts, (height, width)) for x in arrays))
+
+    parts = lax.map(part, jnp.arange(size // (height * width * rest)))
+    parts = parts.reshape(shape[0] // height, across, height, width, *shape[2:])
+    return jnp.swapaxes(parts, 1, 2).reshape(shape)
+
+
+def _divisor(n: int, most: int) -> int:
+    """The largest divisor of n up to `most`; 1 if there is none."""
+    return max((k for k in range(1, min(n, most) + 1) if n % k == 0), default=1)
+
+
+def _slice(x: Array, starts: tuple[Array, Array], sizes: tuple[int, int]) -> Array:
+    """The tile of x along its first two axes, whole along one of length 1."""
+    for axis in (0, 1):
+        if x.ndim > axis and x.shape[axis] > 1:
+            x = lax.dynamic_slice_in_dim(x, starts[axis], sizes[axis], axis)
+    return x
+
+
+def _moment_of_tile(f: Pieces, g: Pieces, q12: Array, q11: Array, q22: Array, d: Array) -> Array:
+    """E[f(u) g(v)].
 
     Functions that vanish outside their places are integrated as they are where the density is
     smooth on them: there the terms of Price's theorem cancel.
@@ -445,12 +492,16 @@ def _by_price(f: Pieces, g: Pieces, q12: Array, q11: Array, q22: Array, d: Array
     if not _has_pole(f, depth) or not _has_pole(g, depth):
         floor = jnp.maximum(tau, math.exp(-_nats(tau.dtype)) * jnp.minimum(1.0, _reach(kinks)))
         window = _window(kinks, floor, jnp.ones_like(tau), tau)
-        return value + _remainder(kinks, rho, tau, window, jnp.zeros_like(tau) > 0)
+        return value + _remainder(kinks, rho, tau, window)
     near = tau < _switch(f, g, kinks, q12)
-    at_pole = _taylor_at_pole(f, g, q12, q11, q22, scale, sign, tau, depth)
+    at_pole = lax.cond(
+        jnp.any(near),
+        lambda: _taylor_at_pole(f, g, q12, q11, q22, scale, sign, tau, depth),
+        lambda: jnp.zeros_like(value),
+    )
     low = jnp.where(near, 0.0, tau)
     window = _window(kinks, low, jnp.where(near, tau, 1.0), tau)
-    rest = _remainder(kinks, rho, tau, window, near)
+    rest = _remainder(kinks, rho, tau, window)
     return jnp.where(near, at_pole - rest, value + rest)
 
 
@@ -619,7 +670,7 @@ def _taylor_at_pole(
         factor = lax.integer_pow(step, r) / math.factorial(r)
         rows = _joint_parts(f, g, r, q11, q22, sign)
         parts += [part._replace(size=part.size * factor) for part in rows]
-    (smooth,) = _sums([parts], 4 if q12.dtype == jnp.float32 else 1, q12.dtype)
+    (smooth,) = _sums([parts], 1, q12.dtype)
     total = jnp.zeros_like(q12) if smooth is None else smooth
     for r in range(1, depth + 1):
         relative = lax.integer_pow(-2 * square / (1 + square), r) / math.factorial(r)
@@ -751,42 +802,28 @@ def _at(g: Pieces, r: int, z: Array, q: Array) -> Array:
 def _window(kinks: _Kinks, low: Array, high: Array, tau: Array) -> tuple[Array, Array, Array]:
     """The part of [low, high] in tau where some pair is within reach of the largest.
 
-    And the exponent of that one. That of a pair is
-    (h^2 + k^2)/4 + (h + k)^2 tau^2/8 + (h - k)^2/(8 tau^2). The moment depends on the end that is
-    tau, and on no other.
+    And the exponent of that one. That of a pair is, plus = |h + k| and minus = |h - k|,
+    max(h^2, k^2)/2 + (plus tau - minus/tau)^2/8. The moment depends on the end that is tau, and on
+    no other.
     """
     low, high, tau_now = lax.stop_gradient((low, high, tau))
-    rows: list[tuple[Array, Array, Array]] = []
-    least: Array = jnp.inf
     tiny = _tiny(low.dtype)
-    seen = set()
-    for a in kinks.left:
-        for b in kinks.right:
-            key = (a.size, b.size) if kinks.mirrored else (a.number, b.number)
-            if key in seen:
-                continue
-            seen.add(key)
-            h, k = lax.stop_gradient((a.h, b.h))
-            if kinks.mirrored:
-                h, k = jnp.abs(h), jnp.abs(k)
-            plus, minus = jnp.abs(h + k), jnp.abs(h - k)  # of two images the nearer pair
-            base = (h * h + k * k) / 4
-            best = root(minus / jnp.maximum(plus, tiny))
-            best = jnp.clip(best, low, high)
-            best = jnp.maximum(best, math.sqrt(tiny))
-            lowest = base + jnp.square(plus * best) / 8 + jnp.square(minus / best) / 8
-            rows.append((base, plus * plus / 8, minus * minus / 8))
-            least = jnp.minimum(least, lowest)
-    bound = least + _nats(low.dtype)
+    rows = []
+    least: Array = jnp.inf
+    for h, k in _pairs(kinks):
+        plus, minus = jnp.abs(h + k), jnp.abs(h - k)
+        base = 0.5 * jnp.square(jnp.maximum(jnp.abs(h), jnp.abs(k)))
+        best = jnp.clip(jnp.sqrt(minus / jnp.maximum(plus, tiny)), low, high)
+        best = jnp.maximum(best, math.sqrt(tiny))
+        least = jnp.minimum(least, base + jnp.square(plus * best - minus / best) / 8)
+        rows.append((plus, minus, base))
     first, last = high, low
-    for base, grow, fall in rows:
-        room = bound - base
-        square = room * room - 4 * grow * fall
-        inside = (room > 0) & (square >= 0)
-        reach = 0.5 * (room + root(square))
-        reach = jnp.where(inside, reach, 1.0)
-        top = root(reach / jnp.maximum(grow, tiny))
-        bottom = root(fall / reach)
+    for plus, minus, base in rows:
+        room = least + _nats(low.dtype) - base
+        inside = room > 0
+        room = jnp.where(inside, 8 * room, 1.0)
+        reach = 0.5 * (jnp.sqrt(room) + jnp.sqrt(room + 4 * plus * minus))
+        bottom, top = minus / reach, reach / jnp.maximum(plus, tiny)
         first = jnp.where(inside, jnp.minimum(first, jnp.maximum(bottom, low)), first)
         last = jnp.where(inside, jnp.maximum(last, jnp.minimum(top, high)), last)
     last = jnp.maximum(first, last)
@@ -795,73 +832,84 @@ def _window(kinks: _Kinks, low: Array, high: Array, tau: Array) -> tuple[Array, 
     return first, last, least
 
 
+def _pairs(kinks: _Kinks) -> list[tuple[Array, Array]]:
+    """The places of all pairs, without gradient; of mirror images only the nearer pair."""
+    pairs = {}
+    for a in kinks.left:
+        for b in kinks.right:
+            key = (a.size, b.size) if kinks.mirrored else (a.number, b.number)
+            h, k = lax.stop_gradient((a.h, b.h))
+            pairs[key] = (jnp.abs(h), jnp.abs(k)) if kinks.mirrored else (h, k)
+    return list(pairs.values())
+
+
 def _remainder(
-    kinks: _Kinks, rho: Array, tau: Array, window: tuple[Array, Array, Array], near: Array
+    kinks: _Kinks, rho: Array, tau: Array, window: tuple[Array, Array, Array]
 ) -> Array:
     """The integral of (q12 - t)^n/n! times the kernel from |t| = q12 to the anchor.
 
-    Its nodes: from rho = 0 equidistant layers in log(tau), from rho = +-1 in a root of tau.
+    By Gauss's rule in the fourth root of tau: dense towards 0, where layers are the thinner the
+    nearer they are, nearly a logarithm where low/high is not small, and cheaper than one.
     """
     low, high, least = window
     tiny = _tiny(tau.dtype) ** 0.25  # its fourth power is there
     positive = (high > low) & (high > 0)
     high = jnp.where(positive, high, 1.0)
     low = jnp.where(positive, low, 1.0)
-    # log(tau) = -atanh|rho|, to full relative accuracy where an odd moment is as small as rho.
-    small = jnp.minimum(jnp.abs(rho), 0.5)
-    from_rho = 0.5 * jnp.log1p(-2 * small / (1 + small))
-    log_high = jnp.log(high)
-    steep = near & (low < math.exp(-6.0) * high)
-    logarithm = jnp.log(jnp.where(steep, 1.0, low)) - log_high
-    logarithm = jnp.where((low == tau) & (jnp.abs(rho) < 0.5), from_rho - log_high, logarithm)
-    width = high - low
-    square_tau = tau * tau
+    # 1 - tau has to be right where an odd moment is as small as rho.
+    size = jnp.abs(rho)
+    whole = (low == tau) & (high == 1.0)
+    width = jnp.where(whole, 2 * size / ((1 + size) * (1 + tau)), high - low)
+    squares = root(low), root(high)
+    start = root(squares[0])
+    span = width / ((squares[0] + squares[1]) * (start + root(squares[1])))
+    twice = 2 / (1 + tau * tau)
     # What all share is put back at the end: the parts of a tiny result are not to underflow.
     held = lax.stop_gradient(jnp.minimum(least, 0.6 * _farthest(tau.dtype) ** 2 / 2))
 
-    def integrand(node: Array) -> Array:
-        cubed = node * node * node
-        at = jnp.where(steep, low + width * cubed, jnp.exp(log_high + logarithm * node))
-        at = jnp.maximum(at, tiny)
-        rate = jnp.where(steep, width * (3 * node * node), -logarithm * at)
+    def integrand(node: Array) -> tuple[Array]:
+        s = start + span * node
+        cube = s * s * s
+        at = jnp.maximum(cube * s, tiny)
         z = at * at
-        ahead = 2 * (at - tau) * (at + tau) / ((1 + z) * (1 + square_tau))
-        return (rate / (1 + z) * _kernel(kinks, held, z, ahead),)
+        both = 1 / (z * (1 + z))
+        share = z * both  # 1/(1 + z)
+        ahead = twice * share * ((at - tau) * (at + tau))
+        return (cube * share * _kernel(kinks, held, z, (1 + z) * both, ahead),)
 
-    nodes, chunk = (24, 6) if tau.dtype == jnp.float32 else (96, 1)
+    nodes, chunk = (NODES32, 1) if tau.dtype == jnp.float32 else (NODES64, 1)
     (total,) = _integral(integrand, nodes, chunk, tau.dtype)
-    return jnp.where(positive, total / math.pi * jnp.exp(-held), 0.0)
+    return jnp.where(positive, total * (span * (4 / math.pi)) * jnp.exp(-held), 0.0)
 
 
-def _kernel(kinks: _Kinks, held: Array, z: Array, ahead: Array) -> Array:
+def _kernel(kinks: _Kinks, held: Array, z: Array, inverse: Array, ahead: Array) -> Array:
     """The sum over pairs of jump jump' ahead^n/n! times a derivative of the joint density.
 
     Times exp(held). n is the larger order of the two; ahead = (q12 - t)/sqrt(q11 q22), z = tau^2
-    at t.
+    at t, inverse = 1/z.
     """
-    shape = jnp.square(1 + z) / (8 * z), (1 - z) * (1 + z) / (4 * z)
     total = jnp.zeros_like(z)
     for n in sorted({m.order for m in kinks.left} | {m.order for m in kinks.right}):
         lefts = [m for m in kinks.left if m.order == n]
         rights = [m for m in kinks.right if m.order == n]
         value = jnp.zeros_like(z)
         if lefts and rights:
-            value = value + _equal_orders(kinks, n, lefts, rights, held, z, shape)
+            value = value + _equal_orders(kinks, n, lefts, rights, held, z, inverse)
         for a in kinks.left:
             for b in kinks.right:
                 if max(a.order, b.order) == n and a.order != b.order:
-                    value = value + _mixed_orders(a, b, held, z)
+                    value = value + _mixed_orders(a, b, held, z, inverse)
         total = total + value * lax.integer_pow(ahead, n) / math.factorial(n)
     return total
 
 
-def _mixed_orders(a: _Mass, b: _Mass, held: Array, z: Array) -> Array:
+def _mixed_orders(a: _Mass, b: _Mass, held: Array, z: Array, inverse: Array) -> Array:
     """The density's derivative of order |a - b| in the place of the lower order."""
     plus, minus = a.h + b.h, a.h - b.h
-    density = jnp.exp(held - _exponent_of(a.h, b.h, z))
+    density = jnp.exp(held - _exponent_of(a.h, b.h, z, inverse))
     turned = minus if a.order < b.order else -minus
-    slope_here = (1 + z) / 4 * (plus + turned / z)
-    curvature = jnp.square(1 + z) / (4 * z)
+    slope_here = (1 + z) / 4 * (plus + turned * inverse)
+    curvature = jnp.square(1 + z) / 4 * inverse
     last, this = jnp.zeros_like(z), jnp.ones_like(z)
     for j in range(abs(a.order - b.order)):
         last, this = this, slope_here * this - j * curvature * last
@@ -875,23 +923,25 @@ def _equal_orders(
     rights: list[_Mass],
     held: Array,
     z: Array,
-    shape: tuple[Array, Array],
+    inverse: Array,
 ) -> Array:
-    """The sum of jump jump' exp(held - alpha (h^2 + k^2) + gamma h k); shape = (alpha, gamma).
+    """The sum of jump jump' exp(held - alpha (h^2 + k^2) + gamma h k).
 
-    Where the jumps add up to 0 and places are near, it is little beside its terms, and taken as
-    (sum jump e^-alpha h^2)(sum jump' e^-alpha k^2) and the sum of
-    jump jump' exp(-alpha (h^2 + k^2)) (exp(gamma h k) - 1).
+    alpha = (1 + z)^2/(8 z), gamma = (1/z - z)/4. Where the jumps add up to 0 and places are near,
+    it is little beside its terms, and taken as (sum jump e^-alpha h^2)(sum jump' e^-alpha k^2) and
+    the sum of jump jump' exp(-alpha (h^2 + k^2)) (exp(gamma h k) - 1).
     """
-    alpha, gamma = shape
     pairwise = dict(kinks.whole).get(n)  # None: the jumps do not cancel
+    steps = _step_from_zero(lefts) and _step_from_zero(rights)
     direct = jnp.zeros_like(z)
-    if pairwise is not True:
+    if pairwise is None or not (pairwise or steps):
         for a in lefts:
             for b in rights:
-                direct = direct + a.jump * b.jump * jnp.exp(held - _exponent_of(a.h, b.h, z))
+                density = jnp.exp(held - _exponent_of(a.h, b.h, z, inverse))
+                direct = direct + a.jump * b.jump * density
     if pairwise is None:
         return direct
+    gamma = 0.25 * (inverse - z)
     total = jnp.zeros_like(z)
     shared: dict[Any, tuple[Array, Array]] = {}
     for a in lefts:
@@ -901,21 +951,26 @@ def _equal_orders(
                 continue
             h, k = jnp.abs(a.h), jnp.abs(b.h)
             if key not in shared:
-                shared[key] = jnp.exp(held - _exponent_of(h, k, z)), jnp.expm1(-gamma * h * k)
+                density = jnp.exp(held - _exponent_of(h, k, z, inverse))
+                shared[key] = density, jnp.expm1(-gamma * (h * k))
             density, loss = shared[key]
             same = (a.h > 0) == (b.h > 0)
             total = total + a.jump * b.jump * density * loss * jnp.where(same, -1.0, 1 + loss)
     if pairwise:
         return total
+    alpha = jnp.square(1 + z) / 8 * inverse
     sums = _side_sum(lefts, alpha) * jnp.exp(0.5 * held)
     sums = sums * (_side_sum(rights, alpha) * jnp.exp(0.5 * held))
+    if steps:  # from 0, where e^-alpha h^2 is 1: nothing cancels anywhere
+        return sums + total
     near = alpha * jnp.minimum(_largest_square(lefts), _largest_square(rights)) < 1
     return jnp.where(near, sums + total, direct)
 
 
-def _exponent_of(h: Array, k: Array, z: Array) -> Array:
-    """The exponent alpha (h^2 + k^2) - gamma h k as a sum of what is positive."""
-    return (h * h + k * k) / 4 + jnp.square(h + k) * z / 8 + jnp.square(h - k) / (8 * z)
+def _exponent_of(h: Array, k: Array, z: Array, inverse: Array) -> Array:
+    """The exponent alpha (h^2 + k^2) - gamma h k as a sum of what is positive; inverse = 1/z."""
+    base = (h * h + k * k) / 4
+    return base + (jnp.square(h + k) / 8) * z + (jnp.square(h - k) / 8) * inverse
 
 
 def _largest_square(masses: list[_Mass]) -> Array:
@@ -924,12 +979,22 @@ def _largest_square(masses: list[_Mass]) -> Array:
 
 def _side_sum(masses: list[_Mass], alpha: Array) -> Array:
     """The sum of jump exp(-alpha h^2), the jumps adding up to 0."""
-    small = alpha * _largest_square(masses) < 1
+    small = _step_from_zero(masses) or alpha * _largest_square(masses) < 1
     total = jnp.zeros_like(alpha)
     for mass in masses:
-        exponent = -alpha * mass.h * mass.h
-        total = total + mass.jump * jnp.where(small, jnp.expm1(exponent), jnp.exp(exponent))
+        if _known(mass.size) and mass.size == 0 and small is True:
+            continue
+        exponent = -alpha * (mass.h * mass.h)
+        value = jnp.expm1(exponent)
+        if small is not True:
+            value = jnp.where(small, value, jnp.exp(exponent))
+        total = total + mass.jump * value
     return total
+
+
+def _step_from_zero(masses: list[_Mass]) -> bool:
+    """Whether there are two, one of them at 0."""
+    return len(masses) == 2 and any(_known(m.size) and m.size == 0 for m in masses)
 
 
 # ---- masses
@@ -963,7 +1028,8 @@ def mass_mass(s: Any, t: Any, q12: Array, q11: Array, q22: Array, d: Array) -> A
     tau, spread = _half_tangent(q12, scale, d), root(d)
     regular = spread > 0
     tau, spread = jnp.where(regular, tau, 1.0), jnp.where(regular, spread, 1.0)
-    value = jnp.exp(-_exponent_of(h, k, tau * tau)) / (2 * math.pi * spread)
+    square = tau * tau
+    value = jnp.exp(-_exponent_of(h, k, square, 1 / square)) / (2 * math.pi * spread)
     # D underflows at variances below 1e-19 in float32, its factors do not.
     below = scale - jnp.abs(q12)
     singular = below <= 8 * jnp.finfo(q12.dtype).eps * scale
