@@ -477,7 +477,7 @@ def _by_price(f: Pieces, g: Pieces, q12: Array, q11: Array, q22: Array, d: Array
     sign = jnp.where(q12 < 0, -1.0, 1.0).astype(q12.dtype)
     scale = root(q11) * root(q22)
     tau = _half_tangent(q12, scale, d)
-    rho = jnp.clip(q12 / jnp.where(scale > 0, scale, 1.0), -1.0, 1.0)
+    rho = jnp.clip(q12, -scale, scale) / jnp.where(scale > 0, scale, 1.0)
     kinks = _kinks(f, g, q11, q22, sign)
     value = _taylor_at_zero(f, g, q12, q11, q22, rho, depth)
     if not kinks.left or not kinks.right:
@@ -500,9 +500,11 @@ def _by_price(f: Pieces, g: Pieces, q12: Array, q11: Array, q22: Array, d: Array
 
 def _half_tangent(q12: Array, scale: Array, d: Array) -> Array:
     """tan(psi/2) with cos(psi) = |rho|; 1 where a variance is 0."""
-    above = jnp.abs(q12) + scale
-    tau = root(d) / jnp.where(d > 0, above, 1.0)  # else its square may be 0
-    return jnp.where((scale > 0) & (q12 != 0), jnp.minimum(tau, 1.0), 1.0)
+    # The quotient comes last: XLA repeats what is cheap wherever it is used.
+    apart = (scale > 0) & (q12 != 0) & (d > 0)
+    above = jnp.where(apart, jnp.abs(q12) + scale, 1.0)
+    flat = jnp.where((scale > 0) & (q12 != 0), 0.0, 1.0)
+    return jnp.where(apart, jnp.minimum(root(d), above), flat) / above
 
 
 def _kinks(f: Pieces, g: Pieces, q11: Array, q22: Array, sign: Array) -> _Kinks:
@@ -610,10 +612,11 @@ def _switch(f: Pieces, g: Pieces, kinks: _Kinks, q12: Array) -> Array:
     nearest = [reduce(jnp.minimum, side) for side in sides]
     widest = furthest[0] + furthest[1]
     layer = jnp.where(widest > 0, jnp.minimum(widest, 1.0), 1.0)
-    positive = math.exp(-2.0) * layer / jnp.maximum(nearest[0] + nearest[1], 1.0)
+    away = jnp.maximum(nearest[0] + nearest[1], 1.0)
+    positive = math.exp(-2.0) * layer / away
     if _parity(f) and _parity(g):
         return positive
-    layer = jnp.minimum(jnp.minimum(furthest[0], furthest[1]), 1.0)
+    layer = jnp.minimum(jnp.minimum(furthest[0], furthest[1]), 1.0) / away
     orders = {mass.order for mass in (*kinks.left, *kinks.right)}
     if len(orders) == 1 and not _fades(f) and not _fades(g):  # the kernel has one sign
         layer = jnp.ones_like(layer)
@@ -886,7 +889,9 @@ def _remainder(kinks: _Kinks, rho: Array, tau: Array, window: _Window) -> Array:
         ahead = twice * share * ((at - tau) * (at + tau))
         return (rate * share * _kernel(kinks, held, z, (1 + z) * both, ahead),)
 
-    (total,) = _integral(integrand, 18 if single else 96, tau.dtype)
+    mixed = len({mass.order for mass in (*kinks.left, *kinks.right)}) > 1
+    nodes = (24 if mixed else 12 if kinks.mirrored else 18) if single else 96
+    (total,) = _integral(integrand, nodes, tau.dtype)
     return jnp.where(positive, total / math.pi * jnp.exp(-held), 0.0)
 
 
