@@ -867,7 +867,7 @@ def _remainder(kinks: _Kinks, rho: Array, tau: Array, window: _Window) -> Array:
     whole = (low == tau) & (high == 1.0)
     width = jnp.where(whole, 2 * size / ((1 + size) * (1 + tau)), high - low)
     # What a layer thinner than that adds is too little to be resolved.
-    layer = jnp.maximum(0.1 * window.layer, (1e-4 if single else 1e-6) * high)
+    layer = jnp.maximum(0.1 * window.layer, (1e-4 if single else 1e-8) * high)
     start, end = low + layer, high + layer
     for _ in range(3):
         start, end = root(start), root(end)
