@@ -546,6 +546,20 @@ def test_moments_are_right_to_a_few_units(name: str, dtype: Any) -> None:
     judge(name, dtype)
 
 
+@pytest.mark.parametrize(
+    ("name", "point", "want", "units"),
+    [  # by `direct_integral`, 30 digits; units of eps
+        ("hard_tanh'", (-14.5, 14.703125, 14.70313262939453125), 0.15458148606102220857, 8),
+        ("hard_swish", (-32.75, 41.875, 41.87506103515625), 0.35579208899957513636, 40),
+    ],
+)
+def test_variances_that_are_nearly_equal_leave_a_thin_layer_that_is_resolved(
+    name: str, point: tuple[float, ...], want: float, units: int
+) -> None:
+    got = float(compiled(name)(*arrays(np.float64, *point)))
+    assert abs(got - want) <= units * 2.0**-52 * want
+
+
 @pytest.mark.slow
 @both_dtypes
 @pytest.mark.parametrize("name", [name for name in VALUES if name not in FAST])
@@ -599,6 +613,19 @@ def test_rows_and_columns_broadcast() -> None:
         for j in range(3):
             one = compiled("hard_tanh")(q12[i, j], q[i], q[j])
             np.testing.assert_allclose(block[i, j], one, rtol=1e-14)
+
+
+@pytest.mark.parametrize("shape", [(300, 320), (257, 263), (12, 10, 32, 32), (2, 70000)])
+def test_tiles_put_together_are_the_whole(shape: tuple[int, ...]) -> None:
+    whole = jnp.arange(math.prod(shape), dtype=np.float64).reshape(shape)
+    row, column = whole[:1], whole[:, :1]
+
+    def value(x: Any, y: Any, z: Any) -> Any:
+        return x + 2 * y + 3 * z
+
+    np.testing.assert_array_equal(
+        jax.jit(lambda *q: s._in_tiles(value, *q))(whole, row, column), value(whole, row, column)
+    )
 
 
 def test_gradients_are_finite_everywhere_and_follow_price() -> None:
