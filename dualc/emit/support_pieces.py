@@ -172,6 +172,10 @@ def _tiny(dtype: Any) -> float:
     return 2.0**-126 if dtype == jnp.float32 else 2.0**-1022
 
 
+def _eps(dtype: Any) -> float:
+    return 2.0**-23 if dtype == jnp.float32 else 2.0**-52
+
+
 class _Part(NamedTuple):
     """The integral of value(z - inner) from inner >= 0 on, z ~ N(0, 1)."""
 
@@ -992,22 +996,20 @@ def _largest_square(masses: list[_Mass]) -> Array:
 
 def _side_sum(masses: list[_Mass], alpha: Array) -> Array:
     """The sum of jump exp(-alpha h^2), the jumps adding up to 0."""
-    small = _step_from_zero(masses) or alpha * _largest_square(masses) < 1
+    if _step_from_zero(masses):
+        (other,) = (m for m in masses if not (_known(m.size) and m.size == 0))
+        return other.jump * jnp.expm1(-alpha * (other.h * other.h))
+    small = alpha * _largest_square(masses) < 1
     total = jnp.zeros_like(alpha)
     for mass in masses:
-        if _known(mass.size) and mass.size == 0 and small is True:
-            continue
         exponent = -alpha * (mass.h * mass.h)
-        value = jnp.expm1(exponent)
-        if small is not True:
-            value = jnp.where(small, value, jnp.exp(exponent))
-        total = total + mass.jump * value
+        total = total + mass.jump * jnp.where(small, jnp.expm1(exponent), jnp.exp(exponent))
     return total
 
 
 def _step_from_zero(masses: list[_Mass]) -> bool:
     """Whether there are two, one of them at 0."""
-    return len(masses) == 2 and any(_known(m.size) and m.size == 0 for m in masses)
+    return len(masses) == 2 and sum(_known(m.size) and m.size == 0 for m in masses) == 1
 
 
 # ---- masses
@@ -1045,7 +1047,7 @@ def mass_mass(s: Any, t: Any, q12: Array, q11: Array, q22: Array, d: Array) -> A
     value = jnp.exp(-_exponent_of(h, k, square, 1 / square)) / (2 * math.pi * spread)
     # D underflows at variances below 1e-19 in float32, its factors do not.
     below = scale - jnp.abs(q12)
-    singular = below <= 8 * jnp.finfo(q12.dtype).eps * scale
+    singular = below <= 8 * _eps(q12.dtype) * scale
     factors = jnp.where(singular, 0.0, root(below) * root(scale + jnp.abs(q12)))
     limit = lax.stop_gradient(0.5 / (math.pi * factors))
     met = _meet(s, t, sign, scales) & (singular | (jnp.asarray(s, q12.dtype) == 0))
@@ -1056,7 +1058,7 @@ def _meet(s: Any, t: Any, sign: Array, scales: tuple[Array, Array]) -> Array:
     """Whether u = s and v = t are one event at rho = +-1, but for the rounding of the roots."""
     s, t = jnp.asarray(s, sign.dtype), jnp.asarray(t, sign.dtype)
     one, two = s * scales[1], sign * t * scales[0]
-    equal = jnp.abs(one - two) <= 2 * jnp.finfo(sign.dtype).eps * jnp.abs(one)
+    equal = jnp.abs(one - two) <= 2 * _eps(sign.dtype) * jnp.abs(one)
     return equal & ((scales[0] > 0) | (s == 0)) & ((scales[1] > 0) | (t == 0))
 
 
