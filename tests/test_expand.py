@@ -9,7 +9,7 @@ from flint import arb, ctx
 
 from dualc import ir
 from dualc.errors import NotSquareIntegrable
-from dualc.expand import coefficients, hermite, hermite_series, jumps, limiting_variance
+from dualc.expand import coefficients, hermite, hermite_series, jumps, limiting_variance, series
 from dualc.expand.panels import pieces
 
 
@@ -106,7 +106,7 @@ def test_forty_degrees_have_thirty_correct_digits(phi):
 @pytest.mark.parametrize("phi", [MISH, SOFTSIGN])
 def test_a_wider_precision_nests(phi, monkeypatch):
     narrow = hermite_series(phi, 12)
-    monkeypatch.setattr(hermite, "_DIGITS", 70)
+    monkeypatch.setattr(series, "_DIGITS", 70)
     wide = hermite_series(phi, 12)
     pairs = zip((*narrow.coefficients, narrow.tail), (*wide.coefficients, wide.tail), strict=True)
     for a, b in pairs:

@@ -88,9 +88,11 @@ def _is_same(left: Program, right: Program) -> bool:
     return equal and same_constants and all(a.overlaps(b) for a, b in pairs)
 
 
-@lru_cache(maxsize=16)
-def _rule(points: int, precision: int) -> tuple[tuple[Any, Any], ...]:
-    return tuple(arb.legendre_p_root(points, k, weight=True) for k in range(points))
+@lru_cache(maxsize=64)
+def rule(points: int, precision: int) -> tuple[tuple[Any, Any], ...]:
+    """(node, weight) of Gauss's rule on [-1, 1]."""
+    with ctx.workprec(precision):
+        return tuple(arb.legendre_p_root(points, k, weight=True) for k in range(points))
 
 
 def log_magnitude(a: Any) -> float:
@@ -154,11 +156,11 @@ def edges(kinks: Sequence[Any], inner: float, outer: float, growth: float = _GRO
 
 def _panel(piece: Program, left: Any, right: Any, points: int, bounds: Bounds) -> Panel:
     centre, half = (left + right) / 2, (right - left) / 2
-    rule = _rule(points, ctx.prec)
-    nodes = tuple(centre + half * x for x, _ in rule)
+    found = rule(points, ctx.prec)
+    nodes = tuple(centre + half * x for x, _ in found)
     jets = [piece.jet(x) for x in nodes]
     values, slopes = tuple(v for v, _ in jets), tuple(d for _, d in jets)
-    return Panel(centre, half, nodes, tuple(half * w for _, w in rule), values, slopes, *bounds)
+    return Panel(centre, half, nodes, tuple(half * w for _, w in found), values, slopes, *bounds)
 
 
 def cover(
@@ -237,7 +239,10 @@ def log_integrand_bounds(panels: Sequence[Panel], q: Float, order: int) -> Float
     return np.asarray(together.max(axis=3) - 0.5 * np.log(2 * math.pi * q))
 
 
-def log_rule_error(panels: Sequence[Panel], points: int) -> Float:
-    """Logs of the Gauss rules' largest error for an integrand bounded by 1 on the ellipse."""
+def log_rule_error(panels: Sequence[Panel], points: Any) -> Float:
+    """Logs of the Gauss rules' largest error for an integrand bounded by 1 on the ellipse.
+
+    `points`: one number for all panels, or an array of one for each.
+    """
     half = np.array([float(p.half.abs_upper()) for p in panels])
     return np.asarray(np.log(64 / 15 * half / (1 - RHO**-2)) - 2 * points * math.log(RHO) + 1e-9)

@@ -8,9 +8,10 @@ wrong: that is what panels test.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 from flint import acb, arb, ctx
@@ -85,12 +86,14 @@ def _integer_power(a: Ball, n: int) -> Ball:
     """a**n by squaring: flint's own power of a ball around 0 is not finite."""
     if n < 0:
         return 1 / _integer_power(a, -n)
-    result, square = arb(1), a
+    result, square = None, a
     while n:
         if n & 1:
-            result = result * square
-        square, n = square * square, n >> 1
-    return result
+            result = square if result is None else result * square
+        n >>= 1
+        if n:
+            square = square * square
+    return arb(1) if result is None else result
 
 
 def _power(a: Ball, b: Ball) -> Ball:
@@ -127,10 +130,10 @@ _UNARY: dict[str, Unary] = {
     "sinc": (lambda a: a.sinc(), _sinc_slope),
 }
 _BINARY: dict[str, Callable[[Ball, Ball], Ball]] = {
-    "add": lambda a, b: a + b,
-    "sub": lambda a, b: a - b,
-    "mul": lambda a, b: a * b,
-    "div": lambda a, b: a / b,
+    "add": operator.add,
+    "sub": operator.sub,
+    "mul": operator.mul,
+    "div": operator.truediv,
     "pow": _power,
 }
 _COMPARE: dict[str, Callable[[Ball, Ball], bool]] = {
@@ -175,15 +178,29 @@ class Program:
     steps: tuple[Step, ...]
     result: int
 
+    @cached_property
+    def _operations(self) -> tuple[tuple[Callable[..., Ball], int, int], ...]:
+        """(function, slot, slot or -1): hundreds of thousands of values take them."""
+        found: list[tuple[Callable[..., Ball], int, int]] = []
+        for step in self.steps:
+            first, *rest = step.arguments
+            second = rest[0] if rest else -1
+            known = self.constants[second - 1] if 0 < second <= len(self.constants) else None
+            if not rest:
+                found.append((_UNARY[step.op][0], first, -1))
+            elif step.op == "pow" and known is not None and known.is_integer():
+                power = partial(_integer_power, n=int(known.unique_fmpz() or 0))
+                found.append((power, first, -1))
+            else:
+                found.append((_BINARY[step.op], first, second))
+        return tuple(found)
+
     def value(self, x: Ball) -> Ball:
         """phi(x), x real or complex."""
         slots = [x, *self.constants]
-        for step in self.steps:
-            first = slots[step.arguments[0]]
-            if len(step.arguments) == 1:
-                slots.append(_UNARY[step.op][0](first))
-            else:
-                slots.append(_BINARY[step.op](first, slots[step.arguments[1]]))
+        add = slots.append
+        for function, first, second in self._operations:
+            add(function(slots[first]) if second < 0 else function(slots[first], slots[second]))
         return slots[self.result]
 
     def jet(self, x: Ball) -> tuple[Ball, Ball]:

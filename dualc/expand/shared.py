@@ -3,9 +3,12 @@
 Where phi is smooth but for a kink at 0, panels that grow geometrically from 0 resolve
 phi(sqrt(q) z) for every q, and h_n(z) does not depend on q: its matrix is computed once for all
 entries, and what an entry costs are its values and two products (even and odd part) that do not
-cancel; powers of x (`grid`) lose two bits per degree. Order 400 takes 3 to 6 seconds.
+cancel; powers of x (`grid`) lose two bits per degree.
 
-Errors. Gauss's rule: phi is bounded on the ellipses around [c - c/5, c + c/5] for c on a grid of
+Panels are as wide as the poles of phi allow, and take the points that h_n needs there: twice the
+width costs a third more points, not twice as many.
+
+Errors. Gauss's rule: phi is bounded on the ellipses around [c - r c, c + r c] for c on a grid of
 scales, which contain those of all narrower panels; the Gaussian factor as in `panels`. The window:
 |h_n(z)| <= 1.0865 exp(z^2/4) (Cramer), whatever n.
 """
@@ -15,7 +18,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import pairwise
 from typing import Any
 
@@ -26,6 +29,7 @@ from dualc import ir
 from dualc.expand.grid import Expansions, expansions
 from dualc.expand.hermite import Expansion, ball_of_size
 from dualc.expand.panels import (
+    RHO,
     STRIPS,
     Float,
     Panel,
@@ -35,59 +39,90 @@ from dualc.expand.panels import (
     log_magnitude,
     log_rule_error,
     pieces,
+    rule,
 )
 from dualc.expand.program import Program
 from dualc.expand.window import Envelope, envelope
 
-_BUCKETS = (48, 96, 192, 296, 484, 1040)  # orders the matrices of h_n are computed for
+_BUCKETS = (48, 160, 484, 1040)  # orders the matrices of h_n are computed for
 # (half width of the first panel in x at the largest variance, half over distance of the others),
 # until phi is bounded.
-_GRIDS = ((0.25, 0.2), (0.25, 0.1), (0.0625, 0.2), (0.0625, 0.1), (0.015, 0.1))
+_GRIDS = ((0.25, 0.35), (0.25, 0.2), (0.25, 0.14), (0.0625, 0.2), (0.0625, 0.1), (0.015, 0.1))
 _PER_OCTAVE = 12  # scales at which phi is bounded
-_WINDOWS = (16.0, 20.0, 26.0, 40.0)  # in z; few, so that matrices are shared
-_SLACK = 30.0  # natural log by which a bound may exceed phi's size within the ellipse
+_WINDOWS = (14.5, 16.0, 20.0, 26.0, 40.0)  # in z; few, so that matrices are shared
+_SLACKS = (6.0, 14.0, 30.0)  # logs by which a bound may exceed phi's size within the ellipse
+
+
+@dataclass(frozen=True)
+class _Grid:
+    """What `_nodes` depends on; of few kinds, so that activations share them.
+
+    Panels over 0 < z < outer, the same mirrored: [0, 2 first], then half width ratio * centre.
+    Points to make the rule right to `digits` for degrees <= order if |phi| rises by exp(slack).
+    """
+
+    order: int
+    first: float
+    ratio: float
+    outer: float
+    digits: int
+    slack: float
+
+    @cached_property
+    def panels(self) -> list[Panel]:
+        """The panels without what belongs to phi."""
+        cuts = [0.0, 2 * self.first]
+        while cuts[-1] < self.outer:
+            cuts.append(min(self.outer, cuts[-1] * (1 + self.ratio) / (1 - self.ratio)))
+        nothing: Any = ((),) * 6
+        pairs = pairwise(map(arb, cuts))
+        return [Panel((a + b) / 2, (b - a) / 2, *nothing) for a, b in pairs]
+
+    @cached_property
+    def _gauss(self) -> Float:
+        return np.asarray(log_gauss_bounds(self.panels, np.array([1.0]), self.order)[:, 0, :])
+
+    @cached_property
+    def counts(self) -> list[int]:
+        """Points per panel."""
+        lacking = self._gauss.max(axis=1) + self.slack + math.log(10) * self.digits
+        return [max(8, 4 * math.ceil(most / (8 * math.log(RHO)))) for most in lacking]
+
+    @property
+    def logs(self) -> Float:
+        """(panels, STRIPS) logs of what the rules err by where |phi| <= 1 on the strip."""
+        return self._gauss + log_rule_error(self.panels, np.array(self.counts))[:, None]
 
 
 @dataclass(frozen=True)
 class _Nodes:
-    """Panels over 0 < z < outer, the same mirrored; h_n(z) phi_N(z) w at their nodes."""
+    """z > 0 and h_n(z) phi_N(z) w there, even and odd degrees apart."""
 
-    centres: Float
-    halves: Float
     z: tuple[Any, ...]
-    parts: tuple[tuple[tuple[Any, ...], ...], tuple[tuple[Any, ...], ...]]  # even, odd degrees
+    parts: tuple[tuple[tuple[Any, ...], ...], tuple[tuple[Any, ...], ...]]
 
 
-def _cuts(first: float, ratio: float, widest: float, outer: float) -> list[float]:
-    """0, 2 first, then geometrically with half = ratio * centre, `widest` at most, to `outer`."""
-    cuts = [0.0, 2 * first]
-    while cuts[-1] < outer:
-        cuts.append(min(cuts[-1] * (1 + ratio) / (1 - ratio), cuts[-1] + 2 * widest))
-    return cuts
-
-
-@lru_cache(maxsize=2)
-def _nodes(order: int, first: float, ratio: float, outer: float, points: int, bits: int) -> _Nodes:
-    """The nodes and the matrix for one of `_BUCKETS`."""
-    cuts = _cuts(first, ratio, min(0.5, 8 / math.sqrt(order + 1)), outer)
-    with ctx.workprec(bits + 40):
-        rule = [arb.legendre_p_root(points, k, weight=True) for k in range(points)]
-    pairs = [((arb(a) + arb(b)) / 2, (arb(b) - arb(a)) / 2) for a, b in pairwise(cuts)]
+@lru_cache(maxsize=4)
+def _nodes(grid: _Grid) -> _Nodes:
+    bits = _bits(grid.digits)
     z, columns = [], []
-    for centre, half in pairs:
-        for x, w in rule:
+    for panel, count in zip(grid.panels, grid.counts, strict=True):
+        centre, half = panel.centre, panel.half
+        for x, w in rule(count, bits + 40):
             # The recurrence widens balls like h_n(i z): 1.45 z sqrt(n) bits.
-            extra = int(1.5 * float(centre + half) * math.sqrt(order)) + 60
+            extra = int(1.5 * float(centre + half) * math.sqrt(grid.order)) + 60
             with ctx.workprec(bits + extra):
                 place = (centre + half * x).mid()  # exactly there; the rule's error is below
-                waves = _waves(place, order)
+                waves = _waves(place, grid.order)
             with ctx.workprec(bits):
                 columns.append([half * w * wave for wave in waves])
             z.append(place)
     rows = tuple(zip(*columns, strict=True))
-    centres = np.array([float(c) for c, _ in pairs])
-    halves = np.array([float(h) for _, h in pairs])
-    return _Nodes(centres, halves, tuple(z), (rows[0::2], rows[1::2]))
+    return _Nodes(tuple(z), (rows[0::2], rows[1::2]))
+
+
+def _bits(digits: int) -> int:
+    return int(digits * 3.33) + 30
 
 
 def _waves(z: Any, order: int) -> list[Any]:
@@ -157,10 +192,9 @@ def _sup(cut: Pieces, sign: int, first: float, ratio: float, outer: float) -> _S
             reach = arb((spread + 1 / spread) / 2, (spread - 1 / spread) / 2)
             centre = arb(middle) * reach
             usual = max(usual, log_magnitude(piece.value(arb(sign * middle))))
+            most = usual + _SLACKS[-1]
             order = range(STRIPS) if sign > 0 else range(STRIPS - 1, -1, -1)
-            row = [
-                _strip_sup(piece, sign * centre, ratio * centre, i, usual + _SLACK) for i in order
-            ]
+            row = [_strip_sup(piece, sign * centre, ratio * centre, i, most) for i in order]
             if not max(row) < math.inf:
                 return None
             strips.append(row)
@@ -203,7 +237,7 @@ def shared_expansions(
     Not of the kind: a kink away from 0, singularities close to the line far from 0, or growth that
     asks for a window beyond z = 40. Radii are about 10**-digits sqrt(E[phi^2]).
     """
-    bits = int(digits * 3.33) + 30
+    bits = _bits(digits)
     with ctx.workprec(bits):
         cut = pieces(activation)
         bucket = next((b for b in _BUCKETS if b >= order), None)
@@ -215,43 +249,61 @@ def shared_expansions(
         outer = _outer(bounds, sizes, digits)
         if outer is None:
             return None
-        points = math.ceil(0.83 * digits) + 12
-        top = math.sqrt(up_to)
-        for first, ratio in _GRIDS:
-            sups = [_sup(cut, side, first, ratio, outer * top) for side in (1, -1)]
-            if None not in sups:
-                break
-        else:
+        known = _resolved(cut, bounds, sizes, bucket, outer, digits, math.sqrt(up_to))
+        if known is None:
             return None
-        nodes = _nodes(bucket, first / top, ratio, outer, points, bits)
-        logs = _rule_errors(nodes, [s for s in sups if s is not None], sizes, bucket, points)
-        totals = _totals(cut, nodes, q, order)
+        grid, logs = known
+        totals = _totals(cut, _nodes(grid), q, order)
         plain = expansions(activation, q, 0, digits)
     entries = []
     with ctx.workprec(bits):
         for j, size in enumerate(sizes):
             radius = ball_of_size([*logs[:, j], _log_tail(bounds, size, outer)])
             values = tuple(totals[n][j] + radius for n in range(order + 1))
-            known = plain.entries[j]
-            entries.append(Expansion(values, known.square, known.slope_square))
+            same = plain.entries[j]
+            entries.append(Expansion(values, same.square, same.slope_square))
     return Expansions(tuple(q), tuple(entries))
 
 
-def _rule_errors(nodes: _Nodes, sups: Sequence[_Sup], q: Float, order: int, points: int) -> Float:
+def _resolved(
+    cut: Pieces,
+    bounds: Envelope,
+    q: Float,
+    order: int,
+    outer: float,
+    digits: int,
+    top: float,
+) -> tuple[_Grid, Float] | None:
+    """A grid on which phi is bounded, and (panels of both sides, variances) logs of its errors."""
+    for first, ratio in _GRIDS:
+        sups = []
+        for side in (1, -1):
+            sup = _sup(cut, side, first, ratio, outer * top)
+            if sup is None:
+                break
+            sups.append(sup)
+        else:
+            break
+    else:
+        return None
+    enough = np.array([_log_size(bounds, v) for v in q]) - digits * math.log(10)
+    for slack in _SLACKS:
+        grid = _Grid(order, first / top, ratio, outer, digits, slack)
+        logs = _rule_errors(grid, sups, q)
+        if (logs.max(axis=0) <= enough).all():
+            break
+    return grid, logs
+
+
+def _rule_errors(grid: _Grid, sups: Sequence[_Sup], q: Float) -> Float:
     """(panels of both sides, variances): logs of what the rules err by at most in any a_n."""
-    nothing: Any = ((),) * 6
-    panels = [
-        Panel(arb(c), arb(h), *nothing) for c, h in zip(nodes.centres, nodes.halves, strict=True)
-    ]
-    gauss = log_gauss_bounds(panels, np.array([1.0]), order)[:, 0, :]  # (panels, strips)
-    rule = log_rule_error(panels, points)
     rows = []
     for sup in sups:
-        for panel, centre in enumerate(nodes.centres):
-            values = sup.at(centre * np.sqrt(q))
-            if panel == 0:
+        for index, (panel, logs) in enumerate(zip(grid.panels, grid.logs, strict=True)):
+            values = sup.at(float(panel.centre) * np.sqrt(q))
+            if index == 0:
                 values = np.full_like(values, sup.central)
-            rows.append((values + gauss[panel]).max(axis=1) + rule[panel] - 0.9)
+            rows.append((values + logs).max(axis=1) - 0.9)
     return np.array(rows)
 
 

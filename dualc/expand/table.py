@@ -18,10 +18,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from flint import arb, arb_mat, ctx, fmpz
+from flint import arb, arb_mat, ctx
 
 from dualc import ir
 from dualc.expand.bounds import added, bounds, sides, tolerances, upper
@@ -35,7 +36,7 @@ from dualc.expand.shared import shared_expansions
 _DOMAIN = 10**4
 _POWERS = 4  # split off at most: E[phi''(u) phi''(v)] then needs no division by a variance
 _FAR = 64  # highest automatic order with a kink away from 0 or oscillations that never end
-_ORDERS = (128, 448)  # tried otherwise; a row takes 900 bytes of the module
+_HIGHEST = 448  # otherwise
 _ENOUGH = 256  # 0.9**256 is 2e-12: for kinks at 0, whose tails at rho = 1 fall by powers of n
 _DIGITS, _SHARED_DIGITS = 26, 22
 _BEYOND = 32  # degrees beyond the order, for bounds at |rho| < 1
@@ -93,7 +94,9 @@ def _exact(value: Fraction) -> Any:
     return arb(value.numerator) / value.denominator
 
 
-def _law(activation: ir.Activation, log_scale: int) -> Law:
+@lru_cache(maxsize=4)
+def _law(activation: ir.Activation) -> Law:
+    """The law but for its scale, which `_TRIALS` names."""
     limiting = limiting_variance(activation)
     limit = Fraction(0) if limiting is None else 1 / Fraction(limiting)
     _, linear, degree = growth(activation)
@@ -102,7 +105,7 @@ def _law(activation: ir.Activation, log_scale: int) -> Law:
     if rate:
         high = min(high, Fraction(_LARGEST_EXPONENT / (2 * rate)).limit_denominator(1000))
     turn = Fraction(1) if rate or limit else _turn(activation)
-    return Law(Fraction(2) ** log_scale, turn, round(degree), rate, limit, high)
+    return Law(Fraction(1), turn, round(degree), rate, limit, high)
 
 
 def _turn(activation: ir.Activation) -> Fraction:
@@ -130,20 +133,16 @@ def automatic_order(activation: ir.Activation) -> int:
 
     The error of dual at rho = 1 is its relative L2 tail, that of dual_dot the tail of phi'.
     """
-    high = _law(activation, -4).high
+    high = _law(activation).high
     slope = not _has_jump(activation)
     goals = [goal for goal in _GOALS if goal.variance <= high]
     variances = [goal.variance for goal in goals]
-    order = 0
-    for highest in _ORDERS:
-        found = shared_expansions(activation, variances, highest, _SHARED_DIGITS, up_to=float(high))
-        if found is None:
-            found = expansions(activation, variances, _FAR, _SHARED_DIGITS)
-            return _order_of(found, goals, slope)
-        order = _order_of(found, goals, slope)
-        if order < highest:
-            return order
-    return _ENOUGH if activation.kinks else order
+    found = shared_expansions(activation, variances, _HIGHEST, _SHARED_DIGITS, up_to=float(high))
+    if found is None:
+        found = expansions(activation, variances, _FAR, _SHARED_DIGITS)
+        return _order_of(found, goals, slope)
+    order = _order_of(found, goals, slope)
+    return _ENOUGH if order == _HIGHEST and activation.kinks else order
 
 
 def _order_of(found: Expansions, goals: Sequence[_Goal], slope: bool) -> int:
@@ -164,16 +163,10 @@ def _order_of(found: Expansions, goals: Sequence[_Goal], slope: bool) -> int:
     return reached
 
 
-def _float(value: Any) -> Fraction:
-    """The midpoint of a ball, exactly."""
-    mantissa, exponent = value.mid().man_exp()
-    return Fraction(int(fmpz(mantissa))) * Fraction(2) ** int(exponent)
-
-
-def _powers(found: Expansions, order: int) -> tuple[int, ...]:
+def _powers(q: Sequence[Any], entries: Sequence[Expansion], order: int) -> tuple[int, ...]:
     """The powers of sqrt(q) that the a_n start with, read off at small nodes; 4 at most."""
-    low, next_low = found.entries[0], found.entries[4]
-    step = float((found.variances[4] / found.variances[0]).log()) / 2
+    low, next_low = entries[0], entries[4]
+    step = float((q[4] / q[0]).log()) / 2
     powers = []
     for n in range(order + 1):
         a, b = low.coefficients[n], next_low.coefficients[n]
@@ -186,14 +179,18 @@ def _powers(found: Expansions, order: int) -> tuple[int, ...]:
     return tuple(powers)
 
 
-def _rows(found: Expansions, angles: Sequence[Any], law: Law, powers: Sequence[int]) -> Any:
+def _rows(
+    sampled: _Sampled,
+    smooth: Sequence[Expansion],
+    split: dict[int, list[Any]],
+    powers: Sequence[int],
+) -> Any:
     """Chebyshev coefficients of every g_n, as balls: (order + 1, nodes)."""
+    entries, angles = sampled.nodes(smooth), sampled.nodes(sampled.angles)
+    scales = {p: sampled.nodes(values) for p, values in split.items()}
     count = len(angles)
     values = [
-        [
-            e.coefficients[n] / law.split(q, p)
-            for q, e in zip(found.variances, found.entries, strict=True)
-        ]
+        [e.coefficients[n] / s for s, e in zip(scales[p], entries, strict=True)]
         for n, p in enumerate(powers)
     ]
     cosines = [
@@ -216,24 +213,36 @@ def _rounded(rows: Any, eta: Float) -> tuple[tuple[float, ...], ...]:
 
     Never finer than 2**-62 of the largest entry, far below what float64 keeps of their sum.
     """
-    table = [[_float(value) for value in row] for row in rows.table()]
-    largest = max(float(abs(value)) for row in table for value in row)
+    table = [[value.mid() for value in row] for row in rows.table()]
+    largest = max(abs(float(value)) for row in table for value in row)
     finest = math.floor(-math.log10(largest * 2.0**-_BITS)) if largest else 0
     result = []
     for row, tolerance in zip(table, eta, strict=True):
         digits = min(finest, math.ceil(-math.log10(tolerance / 8)))
-        unit = Fraction(10) ** digits
-        kept = [float(round(value * unit) / unit) for value in row]
-        while len(kept) > 1 and abs(kept[-1]) <= (16 / unit if digits == finest else 0):
+        unit = arb(10) ** digits
+        kept = [int((value * unit + 0.5).mid().floor().unique_fmpz()) for value in row]
+        while len(kept) > 1 and abs(kept[-1]) <= (16 if digits == finest else 0):
             kept.pop()
-        result.append(tuple(kept))
+        result.append(tuple(float(f"{value}e{-digits}") for value in kept))
     return tuple(result)
 
 
-def _interpolated(rows: Sequence[Sequence[float]], angles: Sequence[Any], count: int) -> Any:
-    """(order + 1, angles): the rows' Chebyshev sums."""
+def _table_errors(
+    rows: Sequence[Sequence[float]],
+    sampled: _Sampled,
+    smooth: Sequence[Expansion],
+    factors: Sequence[Sequence[Any]],
+) -> Float:
+    """(order + 1, angles): how much the rows' Chebyshev sums times `factors` are wrong at most."""
+    count = max(len(row) for row in rows)
     full = [[arb(c) for c in row] + [arb(0)] * (count - len(row)) for row in rows]
-    return arb_mat(full) * arb_mat([[(m * a).cos() for a in angles] for m in range(count)])
+    sums = arb_mat(full) * arb_mat([[(m * a).cos() for a in sampled.angles] for m in range(count)])
+    return np.array(
+        [
+            [upper(v * f - e.coefficients[n]) for v, f, e in zip(row, scale, smooth, strict=True)]
+            for n, (row, scale) in enumerate(zip(sums.table(), factors, strict=True))
+        ]
+    )
 
 
 def _has_jump(activation: ir.Activation) -> bool:
@@ -252,9 +261,10 @@ def series_table(activation: ir.Activation, order: int | None) -> ir.SeriesTable
     reaches two degrees further. `order` None chooses it (`automatic_order`).
     """
     highest = automatic_order(activation) if order is None else order
+    law = _law(activation)
     best: tuple[float, ir.SeriesTable] | None = None
     for nodes, log_scale in _TRIALS:
-        outcome = _trial(activation, highest, nodes, _law(activation, log_scale))
+        outcome = _trial(activation, highest, nodes, replace(law, scale=Fraction(2) ** log_scale))
         if outcome is None:
             continue
         if best is None or outcome[0] < best[0]:
@@ -273,11 +283,12 @@ def _trial(
 
     None where phi needs more nodes: kinks away from 0 or oscillations far out.
     """
-    # Chebyshev nodes at odd multiples of pi/(2 nodes), checks half way between them and at the
-    # upper end.
+    # Chebyshev nodes at odd multiples of pi/(2 nodes), checks between every other two of them and
+    # at the upper end.
+    steps = [k for k in range(1, 2 * nodes + 1) if k % 2 or k % 4 == 0]
     with ctx.workprec(200):
-        both = [arb.pi() * k / (2 * nodes) for k in range(1, 2 * nodes + 1)]
-        variances = law.variances(both)
+        angles = [arb.pi() * k / (2 * nodes) for k in steps]
+        variances = law.variances(angles)
     found = shared_expansions(
         activation, variances, order + 2 + _BEYOND, _SHARED_DIGITS, up_to=float(law.high)
     )
@@ -288,44 +299,49 @@ def _trial(
         found = expansions(activation, variances, order + 2, _DIGITS)
         precision = int(3.33 * _DIGITS) + 2 * order + 84
     with ctx.workprec(precision):
-        return _fitted(activation, order, both, law, found)
+        return _fitted(activation, order, _Sampled(law, steps, angles, found))
+
+
+@dataclass(frozen=True)
+class _Sampled:
+    """Expansions at angles, multiples (`steps`) of half the distance of nodes: odd ones are."""
+
+    law: Law
+    steps: Sequence[int]
+    angles: Sequence[Any]
+    found: Expansions
+
+    def nodes(self, values: Sequence[Any]) -> list[Any]:
+        """Of values at all angles those at the nodes."""
+        return [v for k, v in zip(self.steps, values, strict=True) if k % 2]
 
 
 def _fitted(
-    activation: ir.Activation, order: int, both: Sequence[Any], law: Law, found: Expansions
+    activation: ir.Activation, order: int, sampled: _Sampled
 ) -> tuple[float, ir.SeriesTable]:
     cut = pieces(activation)
     found_jumps = jumps(cut)
     whole = is_whole(cut, found_jumps)
-    q, count = found.variances, len(both) // 2
+    law, q = sampled.law, sampled.found.variances
+    entries = sampled.found.entries
     smooth = [
-        _without(found_jumps, whole, v, e, order + 2) for v, e in zip(q, found.entries, strict=True)
+        _without(found_jumps, whole, v, e, order + 2) for v, e in zip(q, entries, strict=True)
     ]
-    at_nodes = Expansions(q[::2], tuple(smooth[::2]))
-    powers = _powers(at_nodes, order + 2)
-    sizes = sides(q, found.entries, order, _has_jump(activation))
+    powers = _powers(sampled.nodes(q), sampled.nodes(smooth), order + 2)
+    sizes = sides(q, entries, order, _has_jump(activation))
     rows: tuple[tuple[float, ...], ...] = ((0.0,),) * (order + 3)
     extra = [0.0] * len(sizes)  # where the exact terms are everything, the table is 0, so its error
     if not whole:
         split = {p: [law.split(v, p) for v in q] for p in sorted(set(powers))}
         factors = np.array([[float(s) for s in split[p]] for p in powers])
         eta = tolerances(sizes, factors)
-        rows = _rounded(_rows(at_nodes, both[::2], law, powers), eta)
-        values = _interpolated(rows, both, count)
-        errors = np.array(
-            [
-                [
-                    upper(values[n, j] * split[p][j] - smooth[j].coefficients[n])
-                    for j in range(len(q))
-                ]
-                for n, p in enumerate(powers)
-            ]
-        )
+        rows = _rounded(_rows(sampled, smooth, split, powers), eta)
+        errors = _table_errors(rows, sampled, smooth, [split[p] for p in powers])
         extra = [added(side, errors, eta) for side in sizes]
     high = float(law.high / (1 + law.limit * law.high))
     table = ir.SeriesTable(
         order=order,
-        nodes=count,
+        nodes=len(sampled.nodes(q)),
         powers=powers,
         rows=tuple(tuple(repr(c) for c in row) for row in rows),
         bounds=bounds(sizes, extra, np.array([float(v) for v in q]), high),
@@ -335,9 +351,7 @@ def _fitted(
         rate=repr(law.rate),
         limit=repr(float(law.limit)),
         q_high=repr(high),
-        kinks=tuple(
-            tuple(repr(float(_float(v))) for v in (j.place, *j.sizes)) for j in found_jumps
-        ),
+        kinks=tuple(tuple(repr(float(v.mid())) for v in (j.place, *j.sizes)) for j in found_jumps),
         whole=whole,
     )
     return max(extra), table
