@@ -37,7 +37,7 @@ def series(name):
     return s.Series(
         table.order,
         table.powers,
-        tuple(tuple(map(float, row)) for row in table.rows),
+        tuple(tuple(map(int, row)) for row in table.rows),
         float(table.scale),
         table.degree,
         float(table.rate),

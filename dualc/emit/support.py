@@ -1206,15 +1206,16 @@ class Series(NamedTuple):
 
     a_n(q) = sigma(q) r^powers[n] g_n(t), where s = sqrt(y/turn), y = q/(1 - limit q),
     r = s/(1+s), sigma = (1+s)^degree exp(rate q), t = log(1 + sqrt(y/scale)), g_n(t) =
-    sum_k rows[n][k] cos(2 k asin(sqrt(t/T))), T being t at q_high. Duals keep degrees up to
-    `order`; their derivatives in a variance reach two rows further.
+    sum_k c_k cos(2 k asin(sqrt(t/T))), T being t at q_high, and rows[n] holds decimals of so
+    many digits without their point: (digits, 10^digits c_0, 10^digits c_1, ...). Duals keep
+    degrees up to `order`; their derivatives in a variance reach two rows further.
     What a kink away from 0 gives is added exactly: (place, jump of phi, of phi', ...). If `whole`,
     phi is 0 around 0 and that is all there is.
     """
 
     order: int
     powers: tuple[int, ...]
-    rows: tuple[tuple[float, ...], ...]
+    rows: tuple[tuple[int, ...], ...]
     scale: float
     degree: int
     rate: float
@@ -1340,7 +1341,7 @@ def _paired_powers(
 
 def _has(table: Series, n: int) -> bool:
     """Whether a_n is not identically 0."""
-    return bool(table.kinks) or any(table.rows[n])
+    return bool(table.kinks) or len(table.rows[n]) > 1
 
 
 def _exponents(table: Series, degrees: tuple[int, ...], down: int) -> tuple[int, int]:
@@ -1390,8 +1391,8 @@ def _table_rows(
     _, r, r_over_root = _split_root(table, q)
     root_q = root(q / ((1 - table.limit * q) * table.scale))
     top = math.log1p(math.sqrt(table.q_high / ((1 - table.limit * table.q_high) * table.scale)))
-    width = max(len(table.rows[n]) for n in degrees)
-    rows = [table.rows[n] + (0.0,) * (width - len(table.rows[n])) for n in degrees]
+    width = max(1, *(len(table.rows[n]) - 1 for n in degrees))
+    rows = [_decimals(table.rows[n], width) for n in degrees]
     # Chebyshev polynomials by their angle, which keeps the digits of a small t. The k-th errs by
     # k eps, but coefficients fall faster. At the end t/top may exceed 1 by rounding; beyond: NaN.
     fraction = jnp.minimum(jnp.log1p(root_q) / top, 1.0)
@@ -1409,6 +1410,14 @@ def _table_rows(
         factor = (r**raised if raised >= 0 else 1 / r**-raised) / _table_size(table, q)
         result = result + _times(_kink_rows(table, q, degrees, down), factor[None])
     return result
+
+
+def _decimals(row: tuple[int, ...], width: int) -> list[float]:
+    """The numbers of a row, correctly rounded, and zeros up to `width`."""
+    digits, *numbers = row
+    places = 10 ** abs(digits)
+    values = [n / places if digits > 0 else float(n * places) for n in numbers]
+    return values + [0.0] * (width - len(values))
 
 
 def _kink_rows(table: Series, q: Array, degrees: tuple[int, ...], down: int) -> Array:

@@ -5,14 +5,15 @@ also over S, the series of order N at (q1, q2) errs, in units of S(q1) S(q2), by
 
     sqrt(t(q1) t(q2)) + sum_n delta_n(q1) alpha_n(q2) + alpha_n(q1) delta_n(q2) + delta_n delta_n,
 
-t the sum over n > N of alpha_n^2 |rho|^n. High degrees matter only where the tail is long, so
-rows of high degree need few digits: let T(q) = max(floor, 1e-6 t(q)) be what the table may add,
-then row n gets the tolerance eta_n = min_q sqrt(T)/kappa_n * min_q sqrt(T)/alpha_n / (4 sqrt N),
-kappa_n being what its values are multiplied by. By Cauchy and Schwarz the sum of
-delta_n(q1) alpha_n(q2) is at most E(q1) A(q2), E^2 = sum (delta_n/eta_n)^2,
-A^2 = sum (alpha_n eta_n)^2, so with e, a, d the largest E, A and |delta| over sqrt(T) the table
-adds at most (2 e a + d^2) sqrt(T(q1) T(q2)): a product of one factor for each variance, as the
-truncation is. dual_dot alike, with n alpha^2.
+t the sum over n > N of alpha_n^2 |rho|^n. High degrees matter only where the tail is long and rho
+near 1, so rows of high degree need few digits: let T(q) = max(floor, share t(q)) be what the table
+may add. t falls about like |rho|^N, so where |rho|^n has its say floor^(1-n/N) T^(n/N) = T_n is
+left to row n, whose tolerance is eta_n = min_q sqrt(T_n)/kappa_n * min_q sqrt(T_n)/alpha_n /
+(4 sqrt N), kappa_n being what its values are multiplied by. By Cauchy and Schwarz the sum of
+delta_n(q1) alpha_n(q2) |rho|^n is at most E(q1) A(q2), E^2 = sum (delta_n/eta_n)^2 |rho|^n,
+A^2 = sum (alpha_n eta_n)^2 |rho|^n, so with e, a, d the largest E, A and |delta| over sqrt(T) the
+table adds at most (2 e a + d^2) sqrt(T(q1) T(q2)): a product of one factor for each variance, as
+the truncation is. dual_dot alike, with n alpha^2.
 """
 
 from __future__ import annotations
@@ -35,9 +36,9 @@ from dualc.expand.panels import Float
 REGIONS = ("0", "1/100", "1", "4", "10", "100", "10000")
 RHOS = ("1/2", "9/10", "1")
 _FLOOR = 3e-16  # what the table may always add: below the 4 eps that every certificate allows
-_SHARE = 1e-6  # the same in parts of the tail at rho = 1: at |rho| = 9/10 little is left of that
+_SHARE = 1e-3  # the same in parts of the tail
 _LOOSEST = 1e-10  # hermite(q) is of use by itself
-_FULL = 32  # degrees below it keep all digits
+_FULL = 13  # degrees below it keep all digits: hermite(q) again
 _UP = 1 + 1e-9  # above the rounding of the float sums below
 
 
@@ -61,8 +62,14 @@ class Side:
 
     @property
     def targets(self) -> Float:
-        """T(q)."""
-        return np.asarray(np.maximum(_FLOOR, np.minimum(self.tails[-1], 1.0) * _SHARE))
+        """T(q), one row for each of `RHOS`."""
+        return np.asarray(np.maximum(_FLOOR, np.minimum(self.tails, 1.0) * _SHARE))
+
+    @property
+    def fading(self) -> Float:
+        """(RHOS, degrees): |rho|^n, or |rho|^(n-1) in dual_dot."""
+        powers = np.maximum(np.arange(len(self.sizes)) - (self.function == "dual_dot"), 0)
+        return np.array([float(Fraction(text)) ** powers for text in RHOS])
 
 
 def sides(q: Sequence[Any], entries: Sequence[Expansion], order: int, jump: bool) -> list[Side]:
@@ -106,30 +113,34 @@ def tolerances(found: Sequence[Side], factors: Float) -> Float:
         usable = np.isfinite(side.tails[-1])
         if not usable.any():
             continue
-        reach = np.sqrt(side.targets)[usable]
+        grown = side.targets[-1, usable] / _FLOOR
+        reach = np.sqrt(_FLOOR * grown ** (np.arange(count)[:, None] / count))
         kappa = (factors[:count] * side.weights)[:, usable]
         with np.errstate(divide="ignore"):
             own = (reach / kappa).min(axis=1)
             other = (reach / side.sizes[:, usable]).min(axis=1)
         spread = math.sqrt(count)
         best = np.minimum(best, np.minimum(own * other / (4 * spread), own / (4 * spread)))
-    best[:_FULL] = 1e-16
+    best[:_FULL] = np.minimum(best[:_FULL], 1e-16)
     return np.concatenate([best, np.full(len(factors) - count, best[-1])])
 
 
-def added(side: Side, errors: Float, eta: Float) -> float:
-    """2 e a + d^2: what the table adds at most, in multiples of T. `errors`: |a_n| is wrong by."""
+def added(side: Side, errors: Float, eta: Float) -> tuple[float, ...]:
+    """2 e a + d^2 for each of `RHOS`: what the table adds at most, in multiples of T.
+
+    `errors`: |a_n| is wrong by.
+    """
     usable = np.isfinite(side.tails[-1])
     if not usable.any():
-        return math.inf
-    reach = np.sqrt(side.targets)[usable]
+        return (math.inf,) * len(RHOS)
     scale = eta[: len(side.sizes), None]
     wrong = (errors[: len(side.sizes)] * side.weights)[:, usable]
+    # (RHOS, variances) sums of squares
     e, a, d = (
-        float((np.sqrt((part * part).sum(axis=0)) / reach).max()) * _UP
+        (np.sqrt(side.fading @ (part * part) / side.targets[:, usable])).max(axis=1) * _UP
         for part in (wrong / scale, side.sizes[:, usable] * scale, wrong)
     )
-    return 2 * e * a + d * d
+    return tuple(float(value) for value in 2 * e * a + d * d)
 
 
 _NOTE = (
@@ -141,7 +152,7 @@ _JUMP = "uncertified: phi jumps, so dual_dot is no convergent series at rho = +-
 
 
 def bounds(
-    found: Sequence[Side], extra: Sequence[float], q: Float, high: float
+    found: Sequence[Side], extra: Sequence[Sequence[float]], q: Float, high: float
 ) -> tuple[ir.Bound, ...]:
     """One bound per function, region and |rho|: tail + extra T, the worst of the region."""
     result = []
@@ -161,8 +172,8 @@ def bounds(
         chosen = slice(max(inside[0] - 1, first), inside[-1] + 2)
         note = {"count": len(q[chosen]), "low": q[chosen][0], "high": q[chosen][-1]}
         for side, more in zip(found, extra, strict=True):
-            for rho, tail in zip(RHOS, side.tails, strict=True):
-                worst = float((tail + more * side.targets)[chosen].max())
+            for rho, tail, part, most in zip(RHOS, side.tails, more, side.targets, strict=True):
+                worst = float((tail + part * most)[chosen].max())
                 text = _up(worst) if math.isfinite(worst) else None
                 words = _NOTE.format(unit=_UNITS[side.function], **note)
                 result.append(ir.Bound(side.function, low, top, rho, text, words))

@@ -3,13 +3,14 @@
     a_n(q) = sigma(q) r^powers[n] g_n(t),  y = q/(1 - limit q),  s = sqrt(y/turn),  r = s/(1+s),
     sigma = (1+s)^degree exp(rate q),  t = log(1 + sqrt(y/scale)),
 
-    g_n(t) = sum_k rows[n][k] cos(2 k asin(sqrt(t/T))),  T = log(1 + sqrt(y_high/scale)),
+    g_n(t) = sum_k c_k cos(2 k asin(sqrt(t/T))),  T = log(1 + sqrt(y_high/scale)),
+    rows[n] = (digits, 10^digits c_0, 10^digits c_1, ...),
 
 interpolated at Chebyshev nodes of [0, T]. Measured: with scale = 1/16, 64 nodes give 1e-14 for
 smooth phi as well as for a kink at 0 (softsign), where log(1 + q/scale) stalls at 1e-8 and 1e-4:
 a_n is analytic in sqrt(q), not in q. Few powers are split off (r^4 at most): a_n q^(-n/2) spans
 fifty orders of magnitude where Taylor's series of phi diverges early, and what is small near q = 0
-is then noise at q = 1.
+is then noise at q = 1. Integers take two thirds of the text that decimals with exponents take.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ import numpy as np
 from flint import arb, arb_mat, ctx
 
 from dualc import ir
-from dualc.expand.bounds import added, bounds, sides, tolerances, upper
+from dualc.expand.bounds import RHOS, added, bounds, sides, tolerances, upper
 from dualc.expand.grid import Expansions, expansions
 from dualc.expand.growth import growth, limiting_variance
 from dualc.expand.hermite import Expansion, expansion
@@ -40,11 +41,11 @@ _HIGHEST = 448  # otherwise
 _ENOUGH = 256  # 0.9**256 is 2e-12: for kinks at 0, whose tails at rho = 1 fall by powers of n
 _DIGITS, _SHARED_DIGITS = 26, 22
 _BEYOND = 32  # degrees beyond the order, for bounds at |rho| < 1
-# (nodes, log2 of scale), until one is good. Measured with 192: 5e-16 for kinks anywhere and for
-# sinc.
-_TRIALS = ((96, -4), (128, -4), (192, -5), (192, 0), (192, -10))
+# (nodes, log2 of scale), until one is good or, short of the hard ones, no better than the last.
+_TRIALS = ((96, -3), (128, -1), (192, -5), (192, 0), (192, -10))
 _HARD = 192  # nodes where phi is not of the kind that `shared` takes
-_GOOD = 300.0  # times what the table may add: 1e-13
+_GOOD = 1000.0  # times what the table may add: 3e-13
+_GAIN = 4.0  # more nodes must do that much better, for they cost a longer table
 _NEAREST = 24  # y/q* at the upper end where E[phi^2] ends being finite: q = 0.96 q*
 _LARGEST_EXPONENT = (
     128.0  # log E[phi^2] at the upper end of phi like exp(b x): beyond float32's range
@@ -208,8 +209,10 @@ def _without(found: tuple[Jump, ...], whole: bool, q: Any, entry: Expansion, top
     return replace(entry, coefficients=kept)
 
 
-def _rounded(rows: Any, eta: Float) -> tuple[tuple[float, ...], ...]:
-    """Rows as short decimals, wrong by eta/16 an entry, trailing zeros dropped.
+def _rounded(rows: Any, eta: Float) -> tuple[tuple[int, ...], ...]:
+    """Rows as decimals of a fixed number of digits, (digits, entries without their point).
+
+    Wrong by eta/8 an entry at most, trailing zeros dropped.
 
     Never finer than 2**-62 of the largest entry, far below what float64 keeps of their sum.
     """
@@ -218,24 +221,27 @@ def _rounded(rows: Any, eta: Float) -> tuple[tuple[float, ...], ...]:
     finest = math.floor(-math.log10(largest * 2.0**-_BITS)) if largest else 0
     result = []
     for row, tolerance in zip(table, eta, strict=True):
-        digits = min(finest, math.ceil(-math.log10(tolerance / 8)))
+        digits = min(finest, math.ceil(-math.log10(tolerance)))
         unit = arb(10) ** digits
         kept = [int((value * unit + 0.5).mid().floor().unique_fmpz()) for value in row]
-        while len(kept) > 1 and abs(kept[-1]) <= (16 if digits == finest else 0):
+        while kept and abs(kept[-1]) <= (16 if digits == finest else 0):
             kept.pop()
-        result.append(tuple(float(f"{value}e{-digits}") for value in kept))
+        result.append((digits if kept else 0, *kept))
     return tuple(result)
 
 
 def _table_errors(
-    rows: Sequence[Sequence[float]],
+    rows: Sequence[Sequence[int]],
     sampled: _Sampled,
     smooth: Sequence[Expansion],
     factors: Sequence[Sequence[Any]],
 ) -> Float:
     """(order + 1, angles): how much the rows' Chebyshev sums times `factors` are wrong at most."""
-    count = max(len(row) for row in rows)
-    full = [[arb(c) for c in row] + [arb(0)] * (count - len(row)) for row in rows]
+    count = max(1, *(len(row) - 1 for row in rows))
+    full = []
+    for digits, *row in rows:
+        unit = arb(10) ** -digits
+        full.append([c * unit for c in row] + [arb(0)] * (count - len(row)))
     sums = arb_mat(full) * arb_mat([[(m * a).cos() for a in sampled.angles] for m in range(count)])
     return np.array(
         [
@@ -263,13 +269,15 @@ def series_table(activation: ir.Activation, order: int | None) -> ir.SeriesTable
     highest = automatic_order(activation) if order is None else order
     law = _law(activation)
     best: tuple[float, ir.SeriesTable] | None = None
-    for nodes, log_scale in _TRIALS:
+    trials = _TRIALS if activation.kinks else sorted(_TRIALS, key=lambda t: (t[0], t[1] < 0))
+    for nodes, log_scale in trials:  # kinks want nodes near q = 0, oscillations do not
         outcome = _trial(activation, highest, nodes, replace(law, scale=Fraction(2) ** log_scale))
         if outcome is None:
             continue
-        if best is None or outcome[0] < best[0]:
+        gain = math.inf if best is None else best[0] / outcome[0]
+        if best is None or gain > (1.0 if nodes == best[1].nodes else _GAIN):
             best = outcome
-        if outcome[0] <= _GOOD:
+        if outcome[0] <= _GOOD or (gain < _GAIN and nodes < _HARD):
             break
     if best is None:
         raise AssertionError("there is a first trial")
@@ -329,8 +337,9 @@ def _fitted(
     ]
     powers = _powers(sampled.nodes(q), sampled.nodes(smooth), order + 2)
     sizes = sides(q, entries, order, _has_jump(activation))
-    rows: tuple[tuple[float, ...], ...] = ((0.0,),) * (order + 3)
-    extra = [0.0] * len(sizes)  # where the exact terms are everything, the table is 0, so its error
+    rows: tuple[tuple[int, ...], ...] = ((0,),) * (order + 3)
+    # where the exact terms are everything, the table is 0, so its error
+    extra: list[tuple[float, ...]] = [(0.0,) * len(RHOS)] * len(sizes)
     if not whole:
         split = {p: [law.split(v, p) for v in q] for p in sorted(set(powers))}
         factors = np.array([[float(s) for s in split[p]] for p in powers])
@@ -343,7 +352,7 @@ def _fitted(
         order=order,
         nodes=len(sampled.nodes(q)),
         powers=powers,
-        rows=tuple(tuple(repr(c) for c in row) for row in rows),
+        rows=tuple(tuple(str(c) for c in row) for row in rows),
         bounds=bounds(sizes, extra, np.array([float(v) for v in q]), high),
         scale=repr(float(law.scale)),
         turn=repr(float(law.turn)),
@@ -354,4 +363,4 @@ def _fitted(
         kinks=tuple(tuple(repr(float(v.mid())) for v in (j.place, *j.sizes)) for j in found_jumps),
         whole=whole,
     )
-    return max(extra), table
+    return max(side[-1] for side in extra), table
