@@ -42,7 +42,7 @@ _ENOUGH = 256  # 0.9**256 is 2e-12: for kinks at 0, whose tails at rho = 1 fall 
 _DIGITS, _SHARED_DIGITS = 26, 22
 _BEYOND = 32  # degrees beyond the order, for bounds at |rho| < 1
 # (nodes, log2 of scale), until one is good or, short of the hard ones, no better than the last.
-_TRIALS = ((96, -3), (128, -1), (192, -5), (192, 0), (192, -10))
+_TRIALS = ((128, 0), (128, -4), (192, -5), (192, 0), (192, -10))
 _HARD = 192  # nodes where phi is not of the kind that `shared` takes
 _GOOD = 1000.0  # times what the table may add: 3e-13
 _GAIN = 4.0  # more nodes must do that much better, for they cost a longer table
