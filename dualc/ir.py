@@ -302,7 +302,7 @@ class SeriesTable:
     order: int
     nodes: int
     powers: tuple[int, ...]
-    rows: tuple[tuple[str, ...], ...]  # repr of float64, correctly rounded
+    rows: tuple[tuple[str, ...], ...]  # (digits, coefficients times 10**digits as integers)
     bounds: tuple[Bound, ...]
     scale: str = "0.0625"  # from this variance on log(1 + sqrt(q/scale)) is logarithmic in q
     degree: int = 0  # a_n grows like q**(degree/2) exp(rate q)

@@ -382,13 +382,13 @@ def pieces_moment(f: Pieces, g: Pieces, q12: Array, q11: Array, q22: Array, d: A
 def _in_tiles(value: Callable[..., Array], *arrays: Array) -> Array:
     """The elementwise value(*arrays), large arrays tile by tile of the first two axes.
 
-    The sums over nodes pass over their operands many times: a tile stays in the cache. And what
-    only a few entries need (those near the diagonal, say) is left out of the other tiles.
+    The sums over nodes pass over their operands many times: a tile stays in a processor's cache.
+    And what only a few entries need (those near the diagonal, say) is left out of other tiles.
     """
     shape = jnp.broadcast_shapes(*(x.shape for x in arrays))
     size = math.prod(shape)
     tile = 1 << 14
-    if len(shape) < 2 or size < 4 * tile:
+    if len(shape) < 2 or size < 4 * tile or jax.default_backend() != "cpu":
         return value(*arrays)
     rest = math.prod(shape[2:])
     height = _divisor(shape[0], math.isqrt(tile // rest))
@@ -1097,6 +1097,15 @@ def _together(parts: list[_Part], mean: Array) -> Array:
     return jnp.zeros_like(mean) if total is None else total
 
 
+def _nearest_to_zero(low: Any, high: Any) -> Any:
+    """Where a polynomial between two places is small if anywhere: the point nearest to 0."""
+    if low is None:
+        return high if high is not None and _known(high) and high < 0 else 0.0
+    if not _known(low) or low > 0:
+        return low
+    return high if high is not None and _known(high) and high < 0 else 0.0
+
+
 def _upper_parts(
     g: Pieces, mean: Array, spread: Array, weight: Callable[[Array], Array] | None = None
 ) -> list[_Part]:
@@ -1113,10 +1122,10 @@ def _upper_parts(
         if _absent(polynomial):
             continue
         inner = jnp.zeros_like(mean) if low is None else end(low)
-        base, first = 0.0, mean
+        base = _nearest_to_zero(low, high)
+        first = mean - jnp.asarray(base, mean.dtype)
         if low is not None:
-            base = low
-            first = jnp.where(inner > 0, 0.0, mean - jnp.asarray(low, mean.dtype))
+            first = jnp.where(inner > 0, jnp.asarray(low - base, mean.dtype), first)
         start = mean + spread * inner
 
         def value(

@@ -165,7 +165,17 @@ class SeriesJudge(Judge):
     ):
         """`known` holds the diagonal points (q, q, q) of all variances too."""
         super().__init__(activation, known, dtype)
-        self.bounds = bounds
+        self.bounds = [  # (function, lowest and highest variance, |rho|, bound), once and for all
+            (
+                b.function,
+                Fraction(b.q_low),
+                Fraction(b.q_high),
+                float(Fraction(b.rho)),
+                float(b.bound),
+            )
+            for b in bounds
+            if b.bound is not None
+        ]
 
     def _units(
         self, function: str, name: str, known: Known, error: Fraction
@@ -212,12 +222,9 @@ class SeriesJudge(Judge):
         sides = []
         for q in (q11, q22):
             allowed = [
-                float(b.bound)
-                for b in self.bounds
-                if b.function == function
-                and b.bound is not None
-                and Fraction(b.q_low) <= q <= Fraction(b.q_high)
-                and rho <= float(Fraction(b.rho)) * (1 + 1e-12)
+                bound
+                for name, low, high, reach, bound in self.bounds
+                if name == function and low <= q <= high and rho <= reach * (1 + 1e-12)
             ]
             if not allowed:
                 return None
