@@ -150,7 +150,6 @@ def diagonal(value: Callable[..., Array]) -> Callable[..., Array]:
     Given the private value, derivatives along the diagonal are right even where the partials are
     infinite: d stays 0 there.
     """
-
     value = jax.jit(value)  # traced once, as in `kernel`
 
     def on_diagonal(q: Array, *parameters: Array) -> Array:
