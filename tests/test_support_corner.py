@@ -37,7 +37,8 @@ TAILS: dict[str, Tail] = {
 
 # (tails, q12, q11, q22, E[f(u) g(v)], condition): the moment by the integral over v of the closed
 # conditional moment of f(u), 140 digits; condition = sum of |x dk/dx| / |k| + 1 over variances,
-# places and rates, but 1 where rho is exactly +-1 (11, by places, for what is left of IN there). `conditional_integral` recomputes some.
+# places and rates, but 1 where rho is exactly +-1 (11, by places, for what is left of IN there).
+# `conditional_integral` recomputes some.
 REFERENCES = (
     ("S,S", 1.0, 1.0, 1.0, 0.15865525393145705, 1.0),
     ("S,S", 6.0, 4.0, 9.0, 0.3085375387259869, 1.0),
@@ -404,8 +405,9 @@ def ray_truth(degree: int, g: Tail, q12: float, q11: float, q22: float) -> Real:
         outer = sum(c * y**power * mp.exp(rate * y) for c, power, rate in rows)
         return moments[degree] * outer * mp.npdf((start + y) / scale) / scale
 
+    fine = (0.02, 0.05, 0.1, 0.2, 0.35, 0.6, 1, 1.5, 2)  # far out all is near the edge
     centre = max(0, -start + max(rate for _, _, rate in rows) * scale**2)
-    points = [centre + scale * x for x in (-9, -5, -3, -1, 0, 1, 3, 5, 9, 13)]
+    points = [centre + scale * x for x in (-9, -5, -3, -1, 0, *fine, 3, 5, 9, 13)]
     with mp.workdps(30):
         return mp.quad(integrand, [0, *(x for x in points if x > 0)])
 
@@ -461,8 +463,8 @@ def test_mass_tail_at_full_correlation_reads_the_tail() -> None:
 
 def bivariate_truth(h: float, k: float, r: float) -> Real:
     s_ = mp.sqrt(1 - mp.mpf(r) ** 2)
-    near = [k / 8 for k in range(40, -1, -1)]
-    points = [h - x for x in (16, 12, 9, 7, *near)]
+    near = [k / 8 for k in range(72, -1, -1)]
+    points = [h - x for x in (16, 13, 11, 10, *near)]
     return mp.quad(lambda x: mp.npdf(x) * mp.ncdf((k - r * x) / s_), points)
 
 
@@ -481,7 +483,7 @@ def test_bivariate_normal_cdf_is_relatively_right_in_the_lower_tail() -> None:
     for h, k, r in ((-10.0, -12.0, 0.5), (-3.0, -2.0, -0.75), (-20.0, 0.0, 0.25)):
         got = float(s.bivariate_normal_cdf(*arrays(np.float64, h, k, r)))
         with mp.workdps(40):
-            assert abs(got / bivariate_truth(h, k, r) - 1) <= 4e-16 * (h * h + k * k)
+            assert abs(got / bivariate_truth(h, k, r) - 1) <= 6e-16 * (h * h + k * k)
 
 
 @pytest.mark.slow
@@ -523,7 +525,7 @@ def test_the_stored_tables_are_half_line_moments(bits: int) -> None:
     for j in (0, 1, 3, 7):
         for c in (-0.5, 0.0, 0.5, 2.0, 10.0, 1000.0):
             width = mp.mpf(1) / max(1, c)
-            points = [0, *(width * x for x in (0.5, 1, 2, 4, 8, 16, 40))]
+            points = [0, *(width * x for x in (0.5, 1, 2, 4, 8, 16, 40, 90))]
             with mp.workdps(30):
                 truth = mp.quad(lambda r, j=j, c=c: r**j * mp.exp(-r * r / 2 - c * r), points)
             length = 2 / (c + math.sqrt(c * c + 4 * sharp))
