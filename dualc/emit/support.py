@@ -53,7 +53,7 @@ def kernel(
 
     # Jitted themselves, so that JAX traces a body once, however many functions go through it.
     value = jax.jit(value)
-    functions = [value]
+    functions: list[Callable[..., Array]] = [value]
     if partials is not None:
         d_q12, d_q11, *d_parameters = map(jax.jit, partials)
 

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from dualc.emit.support import Array, _zero_or, normal_pdf, ratio, regression, root
-from dualc.emit.support_corner import corner, mass_tail, ray, tail_mean
+from dualc.emit.support_corner import corners, mass_tail, near_independence, ray, tail_mean
 from dualc.emit.support_pieces import (
     Pieces,
     _legendre_rule,
@@ -244,14 +244,14 @@ def _smooth_moment(
         return pieces_moment(f.pieces(), g.pieces(), q12, q11, q22, d)
     p, r = f.polynomials[0], g.polynomials[0]
     total = _polynomial_moment(p, r, q12, q11, q22)
-    for tail in f.tails:
-        total = total + sum(corner(tail, other, q12, q11, q22, d) for other in g.tails)
-        if not _is_null(r):
+    total = total + corners(f.tails, g.tails, q12, q11, q22, d)
+    if not _is_null(r):
+        for tail in f.tails:
             total = total + ray(r, tail, q12, q22, q11, d)
     if not _is_null(p):
         for other in g.tails:
             total = total + ray(p, other, q12, q11, q22, d)
-    return total
+    return near_independence((p, f.tails), (r, g.tails), total, q12, q11, q22)
 
 
 def _mass_moment(place: Any, g: Piecewise, q12: Array, q11: Array, q22: Array, d: Array) -> Array:
