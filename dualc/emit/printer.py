@@ -181,12 +181,17 @@ class _Printer:
         return [*(self._pieces(item) for item in used), *out, hermite]
 
     def _slope_rates(self) -> bool:
-        """Whether dual_dot's derivatives are moments of pieces too: no jumps, no high powers."""
+        """Whether dual_dot's derivatives are moments of pieces too.
+
+        No jumps and no high powers; no rates that depend on parameters (celu), of whose rows it is
+        not known whether they cancel: those moments compile for minutes.
+        """
         pieces = {item.name: item for item in self.record.form.pieces}
         if not pieces or pieces["slope"].masses or any(f.dipoles for f in pieces.values()):
             return False
-        tails = pieces["half_second"].tails
-        return all(power < 3 for tail in tails for _, power, _ in tail.rows)
+        rows = [row for item in pieces.values() for tail in item.tails for row in tail.rows]
+        named = any(name in rate for name in self.parameters for _, _, rate in rows)
+        return not named and all(power < 3 for _, power, _ in rows)
 
     def _pieces(self, item: Piecewise) -> str:
         """One function of x as data: places, polynomials, tails, masses."""
