@@ -224,6 +224,16 @@ def compile_job(
     return Outcome(record, files)
 
 
+def _compile_and_forget(job: Job) -> Outcome:
+    """One of many: what JAX keeps of a kernel is never asked for again, and fills the memory."""
+    import jax
+
+    try:
+        return compile_job(job)
+    finally:
+        jax.clear_caches()
+
+
 def _with_earlier_certificates(record: Record, place: Place, files: Mapping[Path, str]) -> Record:
     """What was measured earlier (on a GPU, say) still holds where not a byte of code changed."""
     from dualc.record import read_record
@@ -306,7 +316,7 @@ def _compile_all(
             jobs.append(job)
         else:
             rows.append((job.activation.name, "-", "unchanged"))
-    for job, result in each(compile_job, jobs, title="compiling"):
+    for job, result in each(_compile_and_forget, jobs, title="compiling"):
         if isinstance(result, DualcError):
             failures.append(f"{job.activation.name}: {result}")
             continue

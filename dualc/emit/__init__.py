@@ -21,6 +21,7 @@ _PARTS = (
     "support_corner.py",
     "support_pieces.py",
     "support_piecewise.py",
+    "support_weak.py",
     "support_deficit.py",
 )
 

@@ -165,7 +165,13 @@ class _Printer:
         in_q11: list[tuple[str, ...]] = [("piecewise_moment", "half_second", "phi")]
         if any(item.dipoles for item in pieces[:3]):
             in_q11.append(("piecewise_dipoles", "half_second", "phi", "slope"))
-        out = [moment("dual", ("phi", "phi")), moment("dual_dot", ("slope", "slope"))]
+        full = "_full" if self._has_short_series() else ""
+        out = [moment(f"dual{full}", ("phi", "phi")), moment(f"dual_dot{full}", ("slope", "slope"))]
+        if full:
+            first = ", ".join(("order, q", *self.spelled.values()))
+            call = f"{p}pieces_coefficients(order, _phi_pieces({spelled}).pieces(), q)"
+            out.append(f"def _coefficients({first}):\n    return {call}")
+            out.append(self._weakly("_coefficients"))
         out.append(body("dual_dq11", *in_q11))
         if slope_rates:
             out.append(body("dual_dot_dq12", ("piecewise_curvature", "half_second")))
@@ -192,6 +198,18 @@ class _Printer:
         rows = [row for item in pieces.values() for tail in item.tails for row in tail.rows]
         named = any(name in rate for name in self.parameters for _, _, rate in rows)
         return not named and all(power < 3 for _, power, _ in rows)
+
+    def _has_short_series(self) -> bool:
+        """Whether a Hermite series is cheaper than the kernel, and its coefficients are cheap."""
+        pieces = self.record.form.pieces
+        return self.record.mixture is not None or bool(
+            pieces and not any(item.tails for item in pieces)
+        )
+
+    def _weakly(self, coefficients: str) -> str:
+        """Dual and dual_dot by a short series where inputs are weakly correlated."""
+        call = f"{self.prefix}weakly(_{{0}}_full, {coefficients}{{1}})"
+        return f"_dual = {call.format('dual', '')}\n_dual_dot = {call.format('dual_dot', ', 1')}"
 
     def _pieces(self, item: Piecewise) -> str:
         """One function of x as data: places, polynomials, tails, masses."""
@@ -235,9 +253,13 @@ class _Printer:
         head = "# (slope, weight): phi is the mean of a function of a random slope.\n"
         table = f"{head}_RULES = {p}Rules(\n{''.join(rules)})"
         names = [f.name for f in self.plan.functions]
-        means = [f"_{n} = {p}mixture_pairs(_{n}_pair, _RULES)" for n in names]
-        means.append(f"_hermite = {p}mixture_mean(_hermite_node, _RULES)")
-        return [table, "\n".join(means)]
+        full = {n: f"{n}_full" if n in ("dual", "dual_dot") else n for n in names}
+        means = [f"_{full[n]} = {p}mixture_pairs(_{n}_pair, _RULES)" for n in names]
+        means.append(f"_coefficients = {p}mixture_mean(_coefficients_node, _RULES)")
+        means.append(self._weakly(f"{p}degrees_first(_coefficients)"))
+        signature = ", ".join(("q", *self.spelled.values()))
+        hermite = f"def _hermite({signature}):\n    return _coefficients(ORDER, {signature})"
+        return [table, "\n".join(means), hermite]
 
     def _slopes(self, *names: str) -> dict[str, str]:
         """The slopes a body of a mixture takes beside the parameters."""
@@ -300,8 +322,11 @@ class _Printer:
             return f"def _hermite({signature}):\n{body}"
         atoms = [self._atom(atom) for atom in self.record.form.atoms]
         inner = "".join(f"        {atom},\n" for atom in atoms)
-        call = f"{self.prefix}hermite_atoms(ORDER, q, atoms)"
-        name = "_hermite_node" if slopes else "_hermite"
+        if slopes:
+            name, order, signature = "_coefficients_node", "order", f"order, {signature}"
+        else:
+            name, order = "_hermite", "ORDER"
+        call = f"{self.prefix}hermite_atoms({order}, q, atoms)"
         return f"def {name}({signature}):\n    atoms = (\n{inner}    )\n    return {call}"
 
     def _atom(self, atom: Atom) -> str:
@@ -325,6 +350,8 @@ class _Printer:
             rates = ["_dual_dot", "_dual_dq11", *(f"_dual_d{name}" for name in self.parameters)]
         domain = self._domain()
         given = f"({', '.join(rates)}), "
+        full = "_full" if self._has_short_series() else ""  # correlation 1 is not weak
+        dual, dual_dot = f"_dual{full}", f"_dual_dot{full}"
         slope_given = ""
         if self._slope_rates():
             names = ("q12", "q11", *self.parameters)
@@ -333,9 +360,9 @@ class _Printer:
         kernels = [
             f"_dual_kernel = {p}kernel(_dual, {'' if self.is_series else given}{domain})",
             f"_dual_dot_kernel = {p}kernel(_dual_dot, {slope_given}{domain})",
-            f"_deficit_kernel = {p}deficit(_dual, _dual_dot, {domain})",
-            f"_dual_diag_kernel = {p}pointwise({p}diagonal(_dual), {domain})",
-            f"_dual_dot_diag_kernel = {p}pointwise({p}diagonal(_dual_dot), {domain})",
+            f"_deficit_kernel = {p}deficit({dual}, {dual_dot}, {domain})",
+            f"_dual_diag_kernel = {p}pointwise({p}diagonal({dual}), {domain})",
+            f"_dual_dot_diag_kernel = {p}pointwise({p}diagonal({dual_dot}), {domain})",
             f"_hermite_kernel = {p}pointwise(_hermite, {domain})",
         ]
         has_phi = self.activation.expression is not None

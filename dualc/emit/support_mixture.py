@@ -43,16 +43,25 @@ def mixture_pairs(pair: Callable[..., Array], rules: Rules) -> Callable[..., Arr
 
 
 def mixture_mean(node: Callable[..., Array], rules: Rules) -> Callable[..., Array]:
-    """The mean of node(q, *parameters, slope) over the slope; node may add one trailing axis."""
+    """The mean of node(order, q, *parameters, slope) over the slope, degrees in a last axis."""
 
-    def value(q: Array, *parameters: Array) -> Array:
+    def value(order: int, q: Array, *parameters: Array) -> Array:
         rows = _rows(rules, q.dtype)
 
         def at(row: Array) -> Array:
-            return row[1] * node(q, *parameters, row[0])
+            return row[1] * node(order, q, *parameters, row[0])
 
         table = jnp.asarray(rows, q.dtype)
         return lax.scan(lambda total, row: (total + at(row), None), at(table[0]), table[1:])[0]
+
+    return value
+
+
+def degrees_first(coefficients: Callable[..., Array]) -> Callable[..., Array]:
+    """`coefficients` of (order, q, ...) with the degrees along the first axis, not the last."""
+
+    def value(order: int, q: Array, *parameters: Array) -> Array:
+        return jnp.moveaxis(coefficients(order, q, *parameters), -1, 0)
 
     return value
 

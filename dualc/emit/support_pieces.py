@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from dualc.emit.support import _product, normal_pdf, root
+from dualc.emit.support import _product, _waves, normal_pdf, root
 
 Array = Any
 
@@ -325,6 +325,30 @@ def pieces_mean(f: Pieces, q: Array) -> Array:
     """E[f(u)], u ~ N(0, q)."""
     (total,) = _sums([_mean_parts(f, 0, q)], q.dtype)
     return jnp.zeros_like(q) if total is None else total
+
+
+def pieces_coefficients(order: int, f: Pieces, q: Array) -> Array:
+    """a_n(q) = E[f(sqrt(q) Z) h_n(Z)], n = 0..order, along a new first axis.
+
+    By parts: sqrt(q^n/n!) E[f^(n)], taken almost everywhere, and for a jump J of f^(i) at t, i < n,
+    J q^(i/2) sqrt((n-1-i)!/n!) h_{n-1-i}(z) phi_N(z), z = t/sqrt(q).
+    """
+    depth = min(_degree(f), order)
+    means = _sums([_mean_parts(f, r, q) for r in range(depth + 1)], q.dtype)
+    rows = [jnp.zeros_like(q) if mean is None else mean for mean in means]
+    rows = [_half_power(q, n) * row / math.sqrt(math.factorial(n)) for n, row in enumerate(rows)]
+    total = jnp.stack(rows + [jnp.zeros_like(q)] * (order - depth))
+    for index, i, jump in _jumps(f):
+        if i >= order:
+            continue
+        place = f.places[index]
+        z = _standardised(place, q)
+        falls = [math.sqrt(math.prod(range(n - i, n + 1))) for n in range(i + 1, order + 1)]
+        weights = jnp.asarray([1 / fall for fall in falls], q.dtype)
+        waves = _waves(z, order - i) * jnp.exp(-z * z / 4)
+        size = jump * _half_power(q, i) / math.sqrt(2 * math.pi)
+        total = total.at[i + 1 :].add(size * waves * weights.reshape(-1, *(1,) * q.ndim))
+    return total
 
 
 def _hermite(n: int, z: Array) -> Array:

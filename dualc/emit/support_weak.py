@@ -1,0 +1,129 @@
+"""Support code of weakly correlated inputs: a short Hermite series where the kernel itself is dear.
+
+Appended to `support.py` in generated/_support.py; the imports below stay behind.
+In a Gram matrix most pairs are weakly correlated, and there 32 degrees are as good as the formula
+(70 in float64). Their coefficients belong to rows and columns; a pair costs a few multiplications
+for each degree. Whether a series is as good is decided pair by pair, from its own terms.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from dualc.emit.support import Array, _format, root
+
+_REACH = 0.6  # the largest |rho|: with 64 features one pair in a million of random ones is beyond
+_ORDERS = {4: 32, 8: 70}  # by the bytes of a number: 0.6^order is below eps
+_LEAST = 2.0**-40  # smaller variances are for the formula: coefficients underflow
+_TILE = 1 << 12  # pairs; those around a Gram matrix's diagonal are not weak
+
+
+def weakly(
+    full: Callable[..., Array], coefficients: Callable[..., Array], lost: int = 0
+) -> Callable[..., Array]:
+    """`full` of (q12, q11, q22, d, *parameters), by the series where it is as accurate.
+
+    The series is the sum of a_n(q11) a_n(q22) rho^n, differentiated `lost` times (0 or 1) in q12;
+    coefficients(order, q, *parameters) are a_0..a_order along a new first axis. Where all pairs of
+    a tile are weak, `full` is not evaluated. Derivatives are those of `full`.
+    """
+
+    def value(q12: Array, q11: Array, q22: Array, d: Array, *parameters: Array) -> Array:
+        shape = jnp.broadcast_shapes(*(x.shape for x in (q12, q11, q22, d, *parameters)))
+        if q11.size + q22.size > max(4096, math.prod(shape) // 16):
+            return full(q12, q11, q22, d, *parameters)  # too many coefficients
+        order = _ORDERS[q12.dtype.itemsize]
+        sides = tuple(coefficients(order, q, *parameters)[lost:] for q in (q11, q22))
+        if lost:  # n a_n a_n rho^(n-1): the factor goes with the rows
+            degrees = jnp.arange(1, order + 1).astype(q12.dtype)
+            sides = (sides[0] * degrees.reshape(-1, *(1,) * q11.ndim), sides[1])
+
+        def tile(*arrays: Array) -> Array:
+            *pair, first, second = arrays
+            series, is_weak = _series((pair[0], pair[1], pair[2]), first, second, lost)
+            return lax.cond(
+                jnp.all(is_weak),
+                lambda: series,
+                lambda: jnp.where(is_weak, series, full(*pair)),
+            )
+
+        return _weak_tiles(tile, shape, (q12, q11, q22, d, *parameters), sides)
+
+    wrapped = jax.custom_jvp(value)
+
+    @wrapped.defjvp
+    def jvp(primals: tuple[Array, ...], tangents: tuple[Array, ...]) -> tuple[Array, Array]:
+        return wrapped(*primals), jax.jvp(full, primals, tangents)[1]
+
+    return wrapped
+
+
+def _series(
+    pair: tuple[Array, Array, Array], first: Array, second: Array, lost: int
+) -> tuple[Array, Array]:
+    """The sum of first_n second_n rho^n over the first axes, over scale^lost; whether it is good.
+
+    Weak correlation is not enough. The last terms must be below rounding, and the terms must not
+    cancel by more than the condition number allows, for which the linear one stands.
+    """
+    q12, q11, q22 = pair
+    scale = root(q11) * root(q22)
+    present = (q11 >= _LEAST) & (q22 >= _LEAST)
+    scale = jnp.where(present, scale, 1.0)
+    rho = q12 / scale
+    near = present & (jnp.abs(rho) <= _REACH)
+    rho = jnp.where(near, rho, 0.0)
+    steps = jnp.abs(rho)
+    top = first.shape[0] - 1
+    value = size = last = jnp.zeros_like(rho)
+    for n in range(top, -1, -1):
+        term = first[n] * second[n]
+        value = value * rho + term
+        size = size * steps + jnp.abs(term)
+        if n == top - 2:
+            last = size  # of the last three, for even and odd functions
+    unit = jnp.abs(value) + jnp.abs(first[1] * second[1] * rho)
+    eps = 2.0 ** -_format(rho.dtype)[0]
+    last = last * lax.integer_pow(steps, top - 2)
+    good = (size <= 4 * unit) & (4 * last <= eps * unit)
+    return value / scale if lost else value, near & good
+
+
+def _weak_tiles(
+    value: Callable[..., Array],
+    shape: tuple[int, ...],
+    arrays: tuple[Array, ...],
+    sides: tuple[Array, ...],
+) -> Array:
+    """The value(*arrays, *sides) of `shape`, tile by tile where two axes are long.
+
+    `sides` have the degrees on an axis before the others. Tiles need two first axes that divide
+    into some 64; other arrays, and other backends than CPU, are one tile.
+    """
+    heights = [n for n in range(32, 129) if len(shape) == 2 and shape[0] % n == 0]
+    widths = [n for n in range(32, 129) if len(shape) == 2 and shape[1] % n == 0]
+    large = math.prod(shape) >= 16 * _TILE and jax.default_backend() == "cpu"
+    if not (large and heights and widths):
+        return value(*arrays, *sides)
+    height, width = (min(sizes, key=lambda n: abs(n - 64)) for sizes in (heights, widths))
+    across = shape[1] // width
+
+    def part(index: Array) -> Array:
+        starts = (index // across) * height, (index % across) * width
+
+        def cut(x: Array, before: int) -> Array:
+            for axis, (start, length) in enumerate(zip(starts, (height, width), strict=True)):
+                if x.ndim == before + 2 and x.shape[before + axis] > 1:
+                    x = lax.dynamic_slice_in_dim(x, start, length, before + axis)
+            return x
+
+        return value(*(cut(x, 0) for x in arrays), *(cut(x, 1) for x in sides))
+
+    parts = lax.map(part, jnp.arange(math.prod(shape) // (height * width)))
+    parts = parts.reshape(shape[0] // height, across, height, width)
+    return jnp.swapaxes(parts, 1, 2).reshape(shape)
