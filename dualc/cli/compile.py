@@ -231,7 +231,7 @@ def _compile_and_forget(job: Job) -> Outcome:
     try:
         return compile_job(job)
     finally:
-        jax.clear_caches()
+        jax.clear_caches()  # type: ignore[no-untyped-call]
 
 
 def _with_earlier_certificates(record: Record, place: Place, files: Mapping[Path, str]) -> Record:

@@ -149,6 +149,8 @@ class _Printer:
         p, spelled = self.prefix, ", ".join(self.spelled.values())
         slope_rates = self._slope_rates()
         used = [f for f in pieces if slope_rates or not f.name.startswith("slope_")]
+        if self._has_free_rates():
+            used = used[:3]
         given = ", ".join((*_ARGUMENTS, self.d))
         arguments = ", ".join((given, *self.spelled.values()))
 
@@ -176,7 +178,10 @@ class _Printer:
         if slope_rates:
             out.append(body("dual_dot_dq12", ("piecewise_curvature", "half_second")))
             out.append(body("dual_dot_dq11", ("piecewise_bend", "half_second", "slope")))
-        for name in self.parameters:
+        for index, name in enumerate(self.parameters):
+            if self._has_free_rates():
+                out.append(f"_dual_d{name} = {p}in_parameter(_dual{full}, {index})")
+                continue
             out.append(moment(f"dual_d{name}", (f"d{name}", "phi"), ("phi", f"d{name}")))
             if slope_rates:
                 pairs = (f"slope_d{name}", "slope"), ("slope", f"slope_d{name}")
@@ -189,15 +194,26 @@ class _Printer:
     def _slope_rates(self) -> bool:
         """Whether dual_dot's derivatives are moments of pieces too.
 
-        No jumps and no high powers; no rates that depend on parameters (celu), of whose rows it is
-        not known whether they cancel: those moments compile for minutes.
+        No jumps, no high powers, no rates that depend on parameters.
         """
         pieces = {item.name: item for item in self.record.form.pieces}
         if not pieces or pieces["slope"].masses or any(f.dipoles for f in pieces.values()):
             return False
         rows = [row for item in pieces.values() for tail in item.tails for row in tail.rows]
-        named = any(name in rate for name in self.parameters for _, _, rate in rows)
-        return not named and all(power < 3 for _, power, _ in rows)
+        return not self._has_free_rates() and all(power < 3 for _, power, _ in rows)
+
+    def _has_free_rates(self) -> bool:
+        """Whether an exponential's rate depends on a parameter (celu).
+
+        Then it is not known which rows of a parameter's derivative cancel, and moments that allow
+        for everything compile for minutes; JAX's own derivative does not.
+        """
+        tails = [tail for item in self.record.form.pieces for tail in item.tails]
+        texts = [rate for tail in tails for _, _, rate in tail.rows]
+        names = {
+            n.id for text in texts for n in ast.walk(ast.parse(text)) if isinstance(n, ast.Name)
+        }
+        return bool(names & set(self.parameters))
 
     def _has_short_series(self) -> bool:
         """Whether a Hermite series is cheaper than the kernel, and its coefficients are cheap."""

@@ -108,6 +108,21 @@ def without_gap(function: Callable[..., Array]) -> Callable[..., Array]:
     return at
 
 
+def in_parameter(value: Callable[..., Array], index: int) -> Callable[..., Array]:
+    """The derivative of value(q12, q11, q22, d, *parameters) in a parameter, by JAX."""
+
+    def rate(q12: Array, q11: Array, q22: Array, d: Array, *parameters: Array) -> Array:
+        def along(p: Array) -> Array:
+            return value(q12, q11, q22, d, *parameters[:index], p, *parameters[index + 1 :])
+
+        tangent: Array = jax.jvp(along, (parameters[index],), (jnp.ones_like(parameters[index]),))[
+            1
+        ]
+        return tangent
+
+    return rate
+
+
 def _apart(value: Callable[..., Array]) -> Callable[..., Array]:
     """`value`, computed apart from the functions it shares square roots and quotients with.
 

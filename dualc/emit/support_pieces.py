@@ -449,22 +449,24 @@ def _moment_of_tile(f: Pieces, g: Pieces, q12: Array, q11: Array, q22: Array, d:
     Functions that vanish outside their places are integrated as they are where the density is
     smooth on them: there the terms of Price's theorem cancel.
     """
-    if max(_degree(f), _degree(g)) == 0 or not (_is_compact(f) and _is_compact(g)):
-        return _by_price(f, g, q12, q11, q22, d)
-    total = jnp.zeros_like(q12 * q11 * q22)
+    value = _by_price(f, g, q12, q11, q22, d)
+    if max(_degree(f), _degree(g)) == 0 or not (_is_compact(f) or _is_compact(g)):
+        return value
     wide = root(d)
-    flat_u = _extent(f, q12.dtype) * root(q22) <= 1.5 * wide
-    flat_v = _extent(g, q12.dtype) * root(q11) <= 1.5 * wide
-    flat_v = flat_v & (
-        ~flat_u | (q11 * _extent(g, q12.dtype) ** 2 < q22 * _extent(f, q12.dtype) ** 2)
-    )
+    nowhere = jnp.zeros_like(wide, bool)
+    reach_u, reach_v = (_extent(x, q12.dtype) if _is_compact(x) else None for x in (f, g))
+    flat_u = nowhere if reach_u is None else reach_u * root(q22) <= 1.5 * wide
+    flat_v = nowhere if reach_v is None else reach_v * root(q11) <= 1.5 * wide
+    if reach_u is not None and reach_v is not None:
+        flat_v = flat_v & (~flat_u | (q11 * reach_v**2 < q22 * reach_u**2))
     flat_u = flat_u & ~flat_v
-    left = _by_price(f, g, q12, q11, q22, d)
     for flat, one, two, swapped in ((flat_u, f, g, False), (flat_v, g, f, True)):
+        if not _is_compact(one):
+            continue
         q, other = (q22, q11) if swapped else (q11, q22)
         safe = [jnp.where(flat, x, y) for x, y in ((q12, 0.0), (q, 1.0), (other, 1.0), (d, 1.0))]
-        total = total + jnp.where(flat, _over_places(one, two, *safe), 0.0)
-    return jnp.where(flat_u | flat_v, total, left)
+        value = jnp.where(flat, _over_places(one, two, *safe), value)
+    return value
 
 
 def _is_compact(f: Pieces) -> bool:
@@ -513,7 +515,10 @@ def _by_price(f: Pieces, g: Pieces, q12: Array, q11: Array, q22: Array, d: Array
     if not _has_pole(f, depth) or not _has_pole(g, depth):
         floor = jnp.maximum(tau, math.exp(-_nats(tau.dtype)) * jnp.minimum(1.0, _reach(kinks)))
         window = _window(kinks, floor, jnp.ones_like(tau), tau)
-        return value + _remainder(kinks, rho, tau, window)
+        value = value + _remainder(kinks, rho, tau, window)
+        # There is no expansion about rho = +-1, but there is the value there, a single integral.
+        there = _taylor_at_pole(f, g, q12, q11, q22, scale, sign, tau, 0)
+        return jnp.where((tau == 0) & (scale > 0), there, value)
     near = tau < _switch(f, g, kinks, q12)
     at_pole = lax.cond(
         jnp.any(near),

@@ -105,7 +105,10 @@ def _symmetric(g: Piecewise, parity: int) -> Piecewise:
 
 
 def _moment_at_zero(f: Piecewise, g: Piecewise, dtype: Any) -> Array:
-    """The mean of f g on both sides of 0, infinite where a mass at 0 meets what is not 0 there."""
+    """The limit as q -> 0 along rho = 1: the mean of f g on both sides of 0.
+
+    Infinite where a mass at 0 meets what is not 0 there, or any mass one at its own place.
+    """
     sides = [
         (_expansion_beside(f, side, dtype)[0], _expansion_beside(g, side, dtype)[0])
         for side in (1, -1)
@@ -116,7 +119,7 @@ def _moment_at_zero(f: Piecewise, g: Piecewise, dtype: Any) -> Array:
         for place, height in here.masses:
             weight = jnp.where(jnp.asarray(place, dtype) == 0, height * mean, 0.0)
             for where, depth in other.masses:
-                same = (jnp.asarray(place, dtype) == 0) & (jnp.asarray(where, dtype) == 0)
+                same = jnp.asarray(place, dtype) == jnp.asarray(where, dtype)
                 weight = weight + jnp.where(same, height * depth / 2, 0.0)
             infinite = jnp.sign(weight) * jnp.inf
             total = total + jnp.where(weight == 0, 0.0, infinite).astype(dtype)
