@@ -11,7 +11,7 @@ import pytest
 
 import dualc
 
-NAMES = ("tanh", "silu", "hard_tanh", "softshrink")
+NAMES = ("tanh", "silu", "hard_tanh", "softshrink", "elu")
 
 
 def block(rows: int, columns: int, dtype: Any) -> tuple[jax.Array, jax.Array, jax.Array]:
@@ -59,11 +59,11 @@ def test_tiles_put_together_are_the_block() -> None:
 def test_what_the_series_would_cancel_is_left_to_the_kernel() -> None:
     q = jnp.full((1, 1), 0.01)  # the places of softshrink are five deviations out
     m = dualc.load("softshrink").module
-    first = m._coefficients(32, q, 0.5)
+    first = jnp.concatenate([m._coefficients(32, q, 0.5), jnp.zeros((1, 1, 1))])
     for rho in (-0.5, 0.5):
         _, good = m.s._series((rho * q, q, q), first, first, 0)
         assert not bool(good.any())
-    near = m._coefficients(32, 100 * q, 0.5)
+    near = jnp.concatenate([m._coefficients(32, 100 * q, 0.5), jnp.zeros((1, 1, 1))])
     assert bool(m.s._series((0.1 * q * 100, 100 * q, 100 * q), near, near, 0)[1].all())
 
 

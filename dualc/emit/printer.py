@@ -170,10 +170,7 @@ class _Printer:
         full = "_full" if self._has_short_series() else ""
         out = [moment(f"dual{full}", ("phi", "phi")), moment(f"dual_dot{full}", ("slope", "slope"))]
         if full:
-            first = ", ".join(("order, q", *self.spelled.values()))
-            call = f"{p}pieces_coefficients(order, _phi_pieces({spelled}).pieces(), q)"
-            out.append(f"def _coefficients({first}):\n    return {call}")
-            out.append(self._weakly("_coefficients"))
+            out += self._short_series(spelled)
         out.append(body("dual_dq11", *in_q11))
         if slope_rates:
             out.append(body("dual_dot_dq12", ("piecewise_curvature", "half_second")))
@@ -218,13 +215,30 @@ class _Printer:
     def _has_short_series(self) -> bool:
         """Whether a Hermite series is cheaper than the kernel, and its coefficients are cheap."""
         pieces = self.record.form.pieces
-        return self.record.mixture is not None or bool(
-            pieces and not any(item.tails for item in pieces)
-        )
+        at_zero = bool(pieces) and all(tail.place == "0" for tail in pieces[0].tails)
+        return self.record.mixture is not None or at_zero
 
-    def _weakly(self, coefficients: str) -> str:
+    def _short_series(self, spelled: str) -> list[str]:
+        """The coefficients of pieces, and the functions that use them."""
+        p, phi = self.prefix, f"_phi_pieces({spelled})"
+        order, q = (", ".join((head, *self.spelled.values())) for head in ("order, q", "q"))
+        if not self.record.form.pieces[0].tails:
+            call = f"{p}pieces_coefficients(order, {phi}.pieces(), q)"
+            return [
+                f"def _coefficients({order}):\n    return {call}",
+                self._weakly("_coefficients"),
+            ]
+        call = f"{p}tails_coefficients(order, {phi}, q)"
+        return [
+            f"def _coefficients({order}):\n    return {call}",
+            f"def _size({q}):\n    return {p}tails_size({phi}, q)",
+            self._weakly("_coefficients", "_size"),
+        ]
+
+    def _weakly(self, coefficients: str, size: str = "") -> str:
         """Dual and dual_dot by a short series where inputs are weakly correlated."""
-        call = f"{self.prefix}weakly(_{{0}}_full, {coefficients}{{1}})"
+        last = f", size={size}" if size else ""
+        call = f"{self.prefix}weakly(_{{}}_full, {coefficients}{{}}{last})"
         return f"_dual = {call.format('dual', '')}\n_dual_dot = {call.format('dual_dot', ', 1')}"
 
     def _pieces(self, item: Piecewise) -> str:

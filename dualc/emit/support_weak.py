@@ -24,13 +24,17 @@ _TILE = 1 << 12  # pairs; those around a Gram matrix's diagonal are not weak
 
 
 def weakly(
-    full: Callable[..., Array], coefficients: Callable[..., Array], lost: int = 0
+    full: Callable[..., Array],
+    coefficients: Callable[..., Array],
+    lost: int = 0,
+    size: Callable[..., Array] | None = None,
 ) -> Callable[..., Array]:
     """`full` of (q12, q11, q22, d, *parameters), by the series where it is as accurate.
 
     The series is the sum of a_n(q11) a_n(q22) rho^n, differentiated `lost` times (0 or 1) in q12;
-    coefficients(order, q, *parameters) are a_0..a_order along a new first axis. Where all pairs of
-    a tile are weak, `full` is not evaluated. Derivatives are those of `full`.
+    coefficients(order, q, *parameters) are a_0..a_order along a new first axis, relatively accurate
+    or, where size(q, *parameters) is given, with errors of an eps of that. Where all pairs of a
+    tile are weak, `full` is not evaluated. Derivatives are those of `full`.
     """
 
     def value(q12: Array, q11: Array, q22: Array, d: Array, *parameters: Array) -> Array:
@@ -39,6 +43,7 @@ def weakly(
             return full(q12, q11, q22, d, *parameters)  # too many coefficients
         order = _ORDERS[q12.dtype.itemsize]
         sides = tuple(coefficients(order, q, *parameters)[lost:] for q in (q11, q22))
+        rows = [jnp.zeros_like(q) if size is None else size(q, *parameters) for q in (q11, q22)]
         if lost:  # n a_n a_n rho^(n-1): the factor goes with the rows
             degrees = jnp.arange(1, order + 1).astype(q12.dtype)
             sides = (sides[0] * degrees.reshape(-1, *(1,) * q11.ndim), sides[1])
@@ -52,6 +57,7 @@ def weakly(
                 lambda: jnp.where(is_weak, series, full(*pair)),
             )
 
+        sides = tuple(jnp.concatenate([a, row[None]]) for a, row in zip(sides, rows, strict=True))
         return _weak_tiles(tile, shape, (q12, q11, q22, d, *parameters), sides)
 
     wrapped = jax.custom_jvp(value)
@@ -68,6 +74,8 @@ def _series(
 ) -> tuple[Array, Array]:
     """The sum of first_n second_n rho^n over the first axes, over scale^lost; whether it is good.
 
+    The last rows are not coefficients: the errors of those are an eps of them.
+
     Weak correlation is not enough. The last terms must be below rounding, and the terms must not
     cancel by more than the condition number allows, for which the linear one stands.
     """
@@ -79,7 +87,7 @@ def _series(
     near = present & (jnp.abs(rho) <= _REACH)
     rho = jnp.where(near, rho, 0.0)
     steps = jnp.abs(rho)
-    top = first.shape[0] - 1
+    top = first.shape[0] - 2
     value = size = last = jnp.zeros_like(rho)
     for n in range(top, -1, -1):
         term = first[n] * second[n]
@@ -90,7 +98,8 @@ def _series(
     unit = jnp.abs(value) + jnp.abs(first[1] * second[1] * rho)
     eps = 2.0 ** -_format(rho.dtype)[0]
     last = last * lax.integer_pow(steps, top - 2)
-    good = (size <= 4 * unit) & (4 * last <= eps * unit)
+    noise = jnp.abs(first[0]) * second[-1] + first[-1] * jnp.abs(second[0])
+    good = (size <= 4 * unit) & (4 * last <= eps * unit) & (noise <= 16 * unit)
     return value / scale if lost else value, near & good
 
 
