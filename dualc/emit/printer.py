@@ -7,26 +7,25 @@ import dataclasses
 import math
 import operator
 import textwrap
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from fractions import Fraction
 from functools import partial
 from typing import Any
 
 from dualc import ir
+from dualc.emit.layout import ARGUMENTS, WIDTH, joined, weakly, wrapped
+from dualc.emit.pieces import PiecesPrinter
 from dualc.emit.source import piece, python, substituted
 from dualc.ir import (
     INTERFACE,
     Atom,
     EmittedModule,
-    Piecewise,
     PlannedFunction,
     Record,
     SeriesTable,
     fingerprint,
 )
 
-_WIDTH = 100
-_ARGUMENTS = ("q12", "q11", "q22")
 _GAP = "gap(q12, q11, q22)"
 
 
@@ -49,6 +48,7 @@ class _Printer:
         own = _top_level(support) if standalone else frozenset()  # no parameter may hide these
         self.spelled = {name: f"{name}_" if name in own else name for name in self.parameters}
         self.d = "d_" if "d" in self.spelled else "d"  # the argument of bodies that is D
+        self.pieces = PiecesPrinter(record.form.pieces, self.spelled, self.prefix, self.d)
 
     def module(self) -> EmittedModule:
         """The finished text."""
@@ -67,7 +67,7 @@ class _Printer:
         head = f"{self.activation.name}: {what}"
         lines = [head, ""]
         if self.activation.summary:
-            lines += [*textwrap.wrap(self.activation.summary, _WIDTH), ""]
+            lines += [*textwrap.wrap(self.activation.summary, WIDTH), ""]
         lines += [
             f"Tier {self.record.form.tier}. (u, v) ~ N(0, [[q11, q12], [q12, q22]]), "
             "D = q11 q22 - q12^2.",
@@ -76,7 +76,7 @@ class _Printer:
         for function, formula in self.record.form.readable:
             lines += textwrap.wrap(
                 f"{function} = {formula}",
-                _WIDTH - 4,
+                WIDTH - 4,
                 initial_indent="    ",
                 subsequent_indent="        ",
                 break_long_words=False,
@@ -106,7 +106,7 @@ class _Printer:
         if len(self.kept) == 1:
             defaults += ","
         coefficients = [repr(float(c.midpoint)) for c in record.hermite.coefficients]
-        rows = textwrap.wrap(", ".join(coefficients) + ",", _WIDTH - 4)
+        rows = textwrap.wrap(", ".join(coefficients) + ",", WIDTH - 4)
         hermite = "\n".join(f"    {row}" for row in rows)
         what = f"normalised coefficients a_0..a_{record.order} at variance 1"
         expression = activation.expression or activation.dual
@@ -139,137 +139,10 @@ class _Printer:
     def _bodies(self) -> list[str]:
         if self.record.table is not None:
             return [self._table(self.record.table)]
-        if self.record.form.pieces:
-            return self._piecewise(self.record.form.pieces)
+        if self.pieces.pieces:
+            return self.pieces.bodies()
         out = [self._function(f) for f in self.plan.functions if f.name != "hermite"]
         return [*out, self._hermite_body(), *self._mixed()]
-
-    def _piecewise(self, pieces: tuple[Piecewise, ...]) -> list[str]:
-        """Functions with kinks off 0 as data, and the moments of their pairs."""
-        p, spelled = self.prefix, ", ".join(self.spelled.values())
-        slope_rates = self._slope_rates()
-        used = [f for f in pieces if slope_rates or not f.name.startswith("slope_")]
-        if self._has_free_rates():
-            used = used[:3]
-        given = ", ".join((*_ARGUMENTS, self.d))
-        arguments = ", ".join((given, *self.spelled.values()))
-
-        def body(name: str, *calls: tuple[str, ...]) -> str:
-            rows = []
-            for function, *names in calls:
-                data = ", ".join(f"_{n}_pieces({spelled})" for n in names)
-                rows.append(f"{p}{function}({data}, {given})")
-            return f"def _{name}({arguments}):\n" + _wrapped("return ", " + ".join(rows))
-
-        def moment(name: str, *pairs: tuple[str, str]) -> str:
-            return body(name, *(("piecewise_moment", *pair) for pair in pairs))
-
-        in_q11: list[tuple[str, ...]] = [("piecewise_moment", "half_second", "phi")]
-        if any(item.dipoles for item in pieces[:3]):
-            in_q11.append(("piecewise_dipoles", "half_second", "phi", "slope"))
-        full = "_full" if self._has_short_series() else ""
-        out = [moment(f"dual{full}", ("phi", "phi")), moment(f"dual_dot{full}", ("slope", "slope"))]
-        if full:
-            out += self._short_series(spelled)
-        out.append(body("dual_dq11", *in_q11))
-        if slope_rates:
-            out.append(body("dual_dot_dq12", ("piecewise_curvature", "half_second")))
-            out.append(body("dual_dot_dq11", ("piecewise_bend", "half_second", "slope")))
-        for index, name in enumerate(self.parameters):
-            if self._has_free_rates():
-                out.append(f"_dual_d{name} = {p}in_parameter(_dual{full}, {index})")
-                continue
-            out.append(moment(f"dual_d{name}", (f"d{name}", "phi"), ("phi", f"d{name}")))
-            if slope_rates:
-                pairs = (f"slope_d{name}", "slope"), ("slope", f"slope_d{name}")
-                out.append(moment(f"dual_dot_d{name}", *pairs))
-        signature = ", ".join(("q", *self.spelled.values()))
-        call = f"{p}piecewise_hermite(ORDER, _phi_pieces({spelled}), q)"
-        hermite = f"def _hermite({signature}):\n    return {call}"
-        return [*(self._pieces(item) for item in used), *out, hermite]
-
-    def _slope_rates(self) -> bool:
-        """Whether dual_dot's derivatives are moments of pieces too.
-
-        No jumps, no high powers, no rates that depend on parameters.
-        """
-        pieces = {item.name: item for item in self.record.form.pieces}
-        if not pieces or pieces["slope"].masses or any(f.dipoles for f in pieces.values()):
-            return False
-        rows = [row for item in pieces.values() for tail in item.tails for row in tail.rows]
-        return not self._has_free_rates() and all(power < 3 for _, power, _ in rows)
-
-    def _has_free_rates(self) -> bool:
-        """Whether an exponential's rate depends on a parameter (celu).
-
-        Then it is not known which rows of a parameter's derivative cancel, and moments that allow
-        for everything compile for minutes; JAX's own derivative does not.
-        """
-        tails = [tail for item in self.record.form.pieces for tail in item.tails]
-        texts = [rate for tail in tails for _, _, rate in tail.rows]
-        names = {
-            n.id for text in texts for n in ast.walk(ast.parse(text)) if isinstance(n, ast.Name)
-        }
-        return bool(names & set(self.parameters))
-
-    def _has_short_series(self) -> bool:
-        """Whether a Hermite series is cheaper than the kernel, and its coefficients are cheap."""
-        pieces = self.record.form.pieces
-        at_zero = bool(pieces) and all(tail.place == "0" for tail in pieces[0].tails)
-        return self.record.mixture is not None or at_zero
-
-    def _short_series(self, spelled: str) -> list[str]:
-        """The coefficients of pieces, and the functions that use them."""
-        p, phi = self.prefix, f"_phi_pieces({spelled})"
-        order, q = (", ".join((head, *self.spelled.values())) for head in ("order, q", "q"))
-        if not self.record.form.pieces[0].tails:
-            call = f"{p}pieces_coefficients(order, {phi}.pieces(), q)"
-            return [
-                f"def _coefficients({order}):\n    return {call}",
-                self._weakly("_coefficients"),
-            ]
-        call = f"{p}tails_coefficients(order, {phi}, q)"
-        return [
-            f"def _coefficients({order}):\n    return {call}",
-            f"def _size({q}):\n    return {p}tails_size({phi}, q)",
-            self._weakly("_coefficients", "_size"),
-        ]
-
-    def _weakly(self, coefficients: str, size: str = "") -> str:
-        """Dual and dual_dot by a short series where inputs are weakly correlated."""
-        last = f", size={size}" if size else ""
-        call = f"{self.prefix}weakly(_{{}}_full, {coefficients}{{}}{last})"
-        return f"_dual = {call.format('dual', '')}\n_dual_dot = {call.format('dual_dot', ', 1')}"
-
-    def _pieces(self, item: Piecewise) -> str:
-        """One function of x as data: places, polynomials, tails, masses."""
-        source = partial(python, names=self.spelled, prefix=self.prefix)
-
-        def row(texts: Iterable[str]) -> str:
-            return _tuple([source(text) for text in texts])
-
-        tails = [
-            f"({t.side}, {source(t.place)}, "
-            + _tuple([f"({source(c)}, {power}, {source(rate)})" for c, power, rate in t.rows])
-            + ")"
-            for t in item.tails
-        ]
-        parts = [
-            ("places", row(item.places)),
-            ("polynomials", _tuple([row(p) for p in item.polynomials])),
-            ("tails: side, place, rows (coefficient, power, rate)", _tuple(tails)),
-            ("masses", _tuple([row(m) for m in item.masses])),
-            ("dipoles", _tuple([row(m) for m in item.dipoles])),
-        ]
-        while parts[-1][1] == "()":
-            parts.pop()
-        if item.places:
-            parts.append(("orders of the derivatives that jump", f"orders={item.orders}"))
-            parts.append(("1 even, -1 odd", f"parity={item.parity}"))
-        inner = "".join(f"        # {what}\n        {text},\n" for what, text in parts)
-        signature = ", ".join(self.spelled.values())
-        head = f"def _{item.name}_pieces({signature}):\n    return {self.prefix}Piecewise(\n"
-        return f"{head}{inner}    )"
 
     def _mixed(self) -> list[str]:
         """The rules of a mixture, and the means of the bodies of one slope or pair."""
@@ -286,7 +159,7 @@ class _Printer:
         full = {n: f"{n}_full" if n in ("dual", "dual_dot") else n for n in names}
         means = [f"_{full[n]} = {p}mixture_pairs(_{n}_pair, _RULES)" for n in names]
         means.append(f"_coefficients = {p}mixture_mean(_coefficients_node, _RULES)")
-        means.append(self._weakly(f"{p}degrees_first(_coefficients)"))
+        means.append(weakly(p, f"{p}degrees_first(_coefficients)"))
         signature = ", ".join(("q", *self.spelled.values()))
         hermite = f"def _hermite({signature}):\n    return _coefficients(ORDER, {signature})"
         return [table, "\n".join(means), hermite]
@@ -298,8 +171,8 @@ class _Printer:
     def _table(self, table: SeriesTable) -> str:
         """The table of a series, and the three functions that read it."""
         p = self.prefix
-        rows = "".join(f"        ({_joined(row)}),\n" for row in table.rows)
-        kinks = "".join(f"        ({_joined(kink)}),\n" for kink in table.kinks)
+        rows = "".join(f"        ({joined(row)}),\n" for row in table.rows)
+        kinks = "".join(f"        ({joined(kink)}),\n" for kink in table.kinks)
         facts = f"{table.order}, {table.powers}"
         law = ", ".join((table.scale, str(table.degree), table.rate, table.limit, table.q_high))
         tail = f"(\n{kinks}    )" if kinks else "()"
@@ -316,7 +189,7 @@ class _Printer:
     def _function(self, function: PlannedFunction) -> str:
         """One planned body."""
         slopes = self._slopes("slope1", "slope2")
-        names = {name: name for name in _ARGUMENTS} | self.spelled | slopes
+        names = {name: name for name in ARGUMENTS} | self.spelled | slopes
         lines = []
         for assignment in function.assignments:
             if assignment.expression == _GAP:
@@ -325,13 +198,13 @@ class _Printer:
             lines.append(self._statement(f"{assignment.name} = ", assignment.expression, names))
             names[assignment.name] = assignment.name
         value = self._value(function.result, names, "q12")
-        lines.append(_wrapped("return ", value))
-        signature = ", ".join((*_ARGUMENTS, self.d, *self.spelled.values(), *slopes))
+        lines.append(wrapped("return ", value))
+        signature = ", ".join((*ARGUMENTS, self.d, *self.spelled.values(), *slopes))
         suffix = "_pair" if slopes else ""
         return f"def _{function.name}{suffix}({signature}):\n" + "\n".join(lines)
 
     def _statement(self, head: str, text: str, names: Mapping[str, str]) -> str:
-        return _wrapped(head, python(text, names, self.prefix))
+        return wrapped(head, python(text, names, self.prefix))
 
     def _value(self, text: str, names: Mapping[str, str], like: str) -> str:
         """The source of an expression, a number spread over the array called `like`."""
@@ -376,14 +249,15 @@ class _Printer:
     def _public(self) -> list[str]:
         """The public functions, and the kernels they call."""
         rates = [f"_{f.name}" for f in self.plan.functions if f.name not in ("dual", "hermite")]
-        if self.record.form.pieces:
+        if self.pieces.pieces:
             rates = ["_dual_dot", "_dual_dq11", *(f"_dual_d{name}" for name in self.parameters)]
         domain = self._domain()
         given = f"({', '.join(rates)}), "
-        full = "_full" if self._has_short_series() else ""  # correlation 1 is not weak
+        is_dear = self.record.mixture is not None or self.pieces.has_short_series()
+        full = "_full" if is_dear else ""  # correlation 1 is not weak
         dual, dual_dot = f"_dual{full}", f"_dual_dot{full}"
         slope_given = ""
-        if self._slope_rates():
+        if self.pieces.has_slope_rates():
             names = ("q12", "q11", *self.parameters)
             slope_given = f"({', '.join(f'_dual_dot_d{name}' for name in names)}), "
         p = self.prefix
@@ -428,7 +302,7 @@ class _Printer:
         return f'def {name}({signature}):\n    """{what}"""\n    return {call}'
 
 
-_PAIR = ", ".join(_ARGUMENTS)
+_PAIR = ", ".join(ARGUMENTS)
 _PUBLIC = (
     ("phi", "x", "The activation, elementwise."),
     ("phi_dot", "x", "Its almost-everywhere derivative."),
@@ -461,22 +335,3 @@ def _top_level(source: str) -> frozenset[str]:
     """The names that a module's text defines."""
     body = ast.parse(source).body
     return frozenset(n.name for n in body if isinstance(n, ast.FunctionDef | ast.ClassDef))
-
-
-def _joined(texts: tuple[str, ...]) -> str:
-    """The inside of a tuple's parentheses."""
-    return ", ".join(texts) + ("," if len(texts) == 1 else "")
-
-
-def _tuple(items: list[str]) -> str:
-    """A tuple display."""
-    return f"({', '.join(items)}{',' if len(items) == 1 else ''})"
-
-
-def _wrapped(head: str, text: str) -> str:
-    """One statement, indented, broken inside parentheses where it is long."""
-    line = f"    {head}{text}"
-    if len(line) <= _WIDTH:
-        return line
-    rows = textwrap.wrap(text, _WIDTH - 8, break_long_words=False, break_on_hyphens=False)
-    return f"    {head}(\n" + "\n".join(f"        {row}" for row in rows) + "\n    )"

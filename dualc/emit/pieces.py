@@ -1,0 +1,141 @@
+"""The text of functions with kinks off 0: the functions as data, and the moments of their pairs."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+from dualc.emit.layout import ARGUMENTS, tuple_of, weakly, wrapped
+from dualc.emit.source import python
+from dualc.ir import Piecewise
+
+
+@dataclass(frozen=True)
+class PiecesPrinter:
+    """The pieces of an entry, its parameters and their spelling, and what bodies call D."""
+
+    pieces: tuple[Piecewise, ...]
+    spelled: Mapping[str, str]
+    prefix: str
+    d: str
+
+    def bodies(self) -> list[str]:
+        """Functions with kinks off 0 as data, and the moments of their pairs."""
+        p, spelled = self.prefix, ", ".join(self.spelled.values())
+        slope_rates = self.has_slope_rates()
+        used = [f for f in self.pieces if slope_rates or not f.name.startswith("slope_")]
+        if self._has_free_rates():
+            used = used[:3]
+        given = ", ".join((*ARGUMENTS, self.d))
+        arguments = ", ".join((given, *self.spelled.values()))
+
+        def body(name: str, *calls: tuple[str, ...]) -> str:
+            rows = []
+            for function, *names in calls:
+                data = ", ".join(f"_{n}_pieces({spelled})" for n in names)
+                rows.append(f"{p}{function}({data}, {given})")
+            return f"def _{name}({arguments}):\n" + wrapped("return ", " + ".join(rows))
+
+        def moment(name: str, *pairs: tuple[str, str]) -> str:
+            return body(name, *(("piecewise_moment", *pair) for pair in pairs))
+
+        in_q11: list[tuple[str, ...]] = [("piecewise_moment", "half_second", "phi")]
+        if any(item.dipoles for item in self.pieces[:3]):
+            in_q11.append(("piecewise_dipoles", "half_second", "phi", "slope"))
+        full = "_full" if self.has_short_series() else ""
+        out = [moment(f"dual{full}", ("phi", "phi")), moment(f"dual_dot{full}", ("slope", "slope"))]
+        if full:
+            out += self._short_series(spelled)
+        out.append(body("dual_dq11", *in_q11))
+        if slope_rates:
+            out.append(body("dual_dot_dq12", ("piecewise_curvature", "half_second")))
+            out.append(body("dual_dot_dq11", ("piecewise_bend", "half_second", "slope")))
+        for index, name in enumerate(self.spelled):
+            if self._has_free_rates():
+                out.append(f"_dual_d{name} = {p}in_parameter(_dual{full}, {index})")
+                continue
+            out.append(moment(f"dual_d{name}", (f"d{name}", "phi"), ("phi", f"d{name}")))
+            if slope_rates:
+                pairs = (f"slope_d{name}", "slope"), ("slope", f"slope_d{name}")
+                out.append(moment(f"dual_dot_d{name}", *pairs))
+        signature = ", ".join(("q", *self.spelled.values()))
+        call = f"{p}piecewise_hermite(ORDER, _phi_pieces({spelled}), q)"
+        hermite = f"def _hermite({signature}):\n    return {call}"
+        return [*(self._pieces(item) for item in used), *out, hermite]
+
+    def has_slope_rates(self) -> bool:
+        """Whether dual_dot's derivatives are moments of pieces too.
+
+        No jumps, no high powers, no rates that depend on parameters.
+        """
+        pieces = {item.name: item for item in self.pieces}
+        if not pieces or pieces["slope"].masses or any(f.dipoles for f in pieces.values()):
+            return False
+        rows = [row for item in pieces.values() for tail in item.tails for row in tail.rows]
+        return not self._has_free_rates() and all(power < 3 for _, power, _ in rows)
+
+    def _has_free_rates(self) -> bool:
+        """Whether an exponential's rate depends on a parameter (celu).
+
+        Then it is not known which rows of a parameter's derivative cancel, and moments that allow
+        for everything compile for minutes; JAX's own derivative does not.
+        """
+        tails = [tail for item in self.pieces for tail in item.tails]
+        texts = [rate for tail in tails for _, _, rate in tail.rows]
+        names = {
+            n.id for text in texts for n in ast.walk(ast.parse(text)) if isinstance(n, ast.Name)
+        }
+        return bool(names & set(self.spelled))
+
+    def has_short_series(self) -> bool:
+        """Whether a Hermite series is cheaper than the kernel, and its coefficients are cheap."""
+        return bool(self.pieces) and all(tail.place == "0" for tail in self.pieces[0].tails)
+
+    def _short_series(self, spelled: str) -> list[str]:
+        """The coefficients of pieces, and the functions that use them."""
+        p, phi = self.prefix, f"_phi_pieces({spelled})"
+        order, q = (", ".join((head, *self.spelled.values())) for head in ("order, q", "q"))
+        if not self.pieces[0].tails:
+            call = f"{p}pieces_coefficients(order, {phi}.pieces(), q)"
+            return [
+                f"def _coefficients({order}):\n    return {call}",
+                weakly(p, "_coefficients"),
+            ]
+        call = f"{p}tails_coefficients(order, {phi}, q)"
+        return [
+            f"def _coefficients({order}):\n    return {call}",
+            f"def _size({q}):\n    return {p}tails_size({phi}, q)",
+            weakly(p, "_coefficients", "_size"),
+        ]
+
+    def _pieces(self, item: Piecewise) -> str:
+        """One function of x as data: places, polynomials, tails, masses."""
+        source = partial(python, names=self.spelled, prefix=self.prefix)
+
+        def row(texts: Iterable[str]) -> str:
+            return tuple_of([source(text) for text in texts])
+
+        tails = [
+            f"({t.side}, {source(t.place)}, "
+            + tuple_of([f"({source(c)}, {power}, {source(rate)})" for c, power, rate in t.rows])
+            + ")"
+            for t in item.tails
+        ]
+        parts = [
+            ("places", row(item.places)),
+            ("polynomials", tuple_of([row(p) for p in item.polynomials])),
+            ("tails: side, place, rows (coefficient, power, rate)", tuple_of(tails)),
+            ("masses", tuple_of([row(m) for m in item.masses])),
+            ("dipoles", tuple_of([row(m) for m in item.dipoles])),
+        ]
+        while parts[-1][1] == "()":
+            parts.pop()
+        if item.places:
+            parts.append(("orders of the derivatives that jump", f"orders={item.orders}"))
+            parts.append(("1 even, -1 odd", f"parity={item.parity}"))
+        inner = "".join(f"        # {what}\n        {text},\n" for what, text in parts)
+        signature = ", ".join(self.spelled.values())
+        head = f"def _{item.name}_pieces({signature}):\n    return {self.prefix}Piecewise(\n"
+        return f"{head}{inner}    )"
