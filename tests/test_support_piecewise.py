@@ -6,12 +6,19 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from dualc.emit.support import gap
 from dualc.emit.support_piecewise import (
     Piecewise,
+    _symmetric,
+    _value,
+    piecewise_bend,
+    piecewise_curvature,
     piecewise_dipoles,
     piecewise_hermite,
     piecewise_mean,
     piecewise_moment,
+    tails_coefficients,
+    tails_size,
 )
 
 HARD_TANH = Piecewise((-1.0, 1.0), ((-1.0,), (0.0, 1.0), (1.0,)))
@@ -63,11 +70,11 @@ def test_at_zero_variance_the_coefficients_are_those_of_a_constant() -> None:
 
 def test_at_zero_variances_a_moment_is_the_limit_along_equal_inputs() -> None:
     zero = jnp.asarray(0.0)
-    assert float(piecewise_moment(SLOPE, SLOPE, zero, zero, zero)) == 1.0
-    assert float(piecewise_moment(STEP, STEP, zero, zero, zero)) == 0.5
-    assert float(piecewise_moment(ELU, ELU, zero, zero, zero)) == 0.0
-    assert float(piecewise_moment(MASS, ELU, zero, zero, zero)) == 0.0
-    assert float(piecewise_moment(MASS, STEP, zero, zero, zero)) == np.inf
+    assert float(piecewise_moment(SLOPE, SLOPE, zero, zero, zero, zero)) == 1.0
+    assert float(piecewise_moment(STEP, STEP, zero, zero, zero, zero)) == 0.5
+    assert float(piecewise_moment(ELU, ELU, zero, zero, zero, zero)) == 0.0
+    assert float(piecewise_moment(MASS, ELU, zero, zero, zero, zero)) == 0.0
+    assert float(piecewise_moment(MASS, STEP, zero, zero, zero, zero)) == np.inf
 
 
 def test_a_moment_is_what_quadrature_gives() -> None:
@@ -79,7 +86,8 @@ def test_a_moment_is_what_quadrature_gives() -> None:
         u, weight = _grid(sorted({-12.0, 12.0, *kinks}))
         inner = np.array([np.sum(w * _density(z) * phi(mean * x + deviation * z)) for x in u])
         wanted = np.sum(weight * _density(u) * phi(u) * inner)
-        found = piecewise_moment(f, f, *map(jnp.asarray, (q12, q11, q22)))
+        place = tuple(map(jnp.asarray, (q12, q11, q22)))
+        found = piecewise_moment(f, f, *place, gap(*place))
         assert float(found) == pytest.approx(wanted, rel=1e-3)  # inner kinks cost digits
 
 
@@ -87,10 +95,63 @@ def test_a_dipole_is_minus_the_derivative_of_a_mass_in_its_place() -> None:
     place, step = 0.3, 1e-5
     q = tuple(map(jnp.asarray, (0.4, 1.0, 1.5)))
     dipole = Piecewise((), ((0.0,),), (), (), ((place, 1.0),))
-    found = piecewise_dipoles(dipole, ELU, SLOPE, *q)
+    found = piecewise_dipoles(dipole, ELU, SLOPE, *q, gap(*q))
 
     def mass(at: float) -> float:
-        return float(piecewise_moment(Piecewise((), ((0.0,),), (), ((at, 1.0),)), ELU, *q))
+        return float(piecewise_moment(Piecewise((), ((0.0,),), (), ((at, 1.0),)), ELU, *q, gap(*q)))
 
     wanted = -(mass(place + step) - mass(place - step)) / (2 * step)
     assert float(found) == pytest.approx(wanted, rel=1e-8)
+
+
+HARD_SLOPE = Piecewise((-1.0, 1.0), ((0.0,), (1.0,), (0.0,)), parity=1)
+HARD_BEND = Piecewise(
+    (-1.0, 1.0), ((0.0,), (0.0,), (0.0,)), (), ((-1.0, 0.5), (1.0, -0.5)), parity=1
+)
+ELU_BEND = Piecewise((), ((0.0,),), ((-1, 0.0, ((0.5, 0, -1.0),)),))
+
+
+@pytest.mark.parametrize(
+    ("bend", "slope"), [(HARD_BEND, HARD_SLOPE), (ELU_BEND, SLOPE)], ids=["hard_tanh", "elu"]
+)
+def test_the_rates_of_dual_dot_are_its_differences(bend: Piecewise, slope: Piecewise) -> None:
+    place, step = (0.4, 1.0, 1.5), 1e-6
+
+    def dual_dot(*q: float) -> float:
+        q = tuple(map(jnp.asarray, q))
+        return float(piecewise_moment(slope, slope, *q, gap(*q)))
+
+    arrays = tuple(map(jnp.asarray, place))
+    d = gap(*arrays)
+    rates = piecewise_curvature(bend, *arrays, d), piecewise_bend(bend, slope, *arrays, d)
+    for index, rate in enumerate(rates):
+        ends = [
+            dual_dot(*(x + sign * step * (i == index) for i, x in enumerate(place)))
+            for sign in (1, -1)
+        ]
+        assert float(rate) == pytest.approx((ends[0] - ends[1]) / (2 * step), rel=1e-7)
+
+
+def test_rates_of_dual_dot_have_limits_at_zero_variance() -> None:
+    zero, one = jnp.asarray(0.0), jnp.asarray(1.0)
+    assert float(piecewise_bend(HARD_BEND, HARD_SLOPE, zero, zero, zero, zero)) == 0.0
+    # elu' is 1 on the right and exp(x) on the left: its mean square falls like sqrt(q)
+    assert float(piecewise_bend(ELU_BEND, SLOPE, zero, zero, zero, zero)) == -np.inf
+    assert float(piecewise_bend(ELU_BEND, SLOPE, zero, zero, one, zero)) == -np.inf
+    assert float(piecewise_curvature(HARD_BEND, one, one, one, zero)) == 0.0  # infinite: as `root`
+
+
+def test_even_and_odd_parts_add_up_to_the_function() -> None:
+    f = Piecewise((-1.0, 2.0), ((1.0,), (0.5, 2.0), (0.0, 0.0, 3.0)))
+    x = jnp.asarray([-3.0, -1.5, -0.3, 0.7, 1.4, 2.5])
+    even, odd = (_value(_symmetric(f, parity), x) for parity in (1, -1))
+    np.testing.assert_allclose(even + odd, _value(f, x), rtol=1e-15)
+    np.testing.assert_allclose(even - odd, _value(f, -x), rtol=1e-15)
+
+
+@pytest.mark.parametrize("q", [1e-2, 1.0, 1e4])
+def test_coefficients_by_fixed_nodes_are_those_by_graded_panels(q: float) -> None:
+    found = tails_coefficients(40, ELU, jnp.asarray(q))
+    wanted = piecewise_hermite(40, ELU, jnp.asarray(q))
+    size = float(tails_size(ELU, jnp.asarray(q)))
+    np.testing.assert_allclose(found, wanted, atol=1e-14 * size)

@@ -247,6 +247,8 @@ def _smooth_moment(
         return pieces_moment(f.pieces(), g.pieces(), q12, q11, q22, d)
     p, r = f.polynomials[0], g.polynomials[0]
     total = _polynomial_moment(p, r, q12, q11, q22)
+    if (_is_null(p) and not f.tails) or (_is_null(r) and not g.tails):
+        return total  # nothing but masses
     total = total + corners(f.tails, g.tails, q12, q11, q22, d)
     if not _is_null(r):
         for tail in f.tails:
