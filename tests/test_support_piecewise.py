@@ -155,3 +155,15 @@ def test_coefficients_by_fixed_nodes_are_those_by_graded_panels(q: float) -> Non
     wanted = piecewise_hermite(40, ELU, jnp.asarray(q))
     size = float(tails_size(ELU, jnp.asarray(q)))
     np.testing.assert_allclose(found, wanted, atol=1e-14 * size)
+
+
+def test_rates_at_zero_variance_add_up_to_the_derivative_of_the_diagonal() -> None:
+    zero = jnp.asarray(0.0)
+    orders = ((0, 1), (0, 1))
+    slope = Piecewise((-3.0, 3.0), ((0.0,), (1 / 2, 1 / 3), (1.0,)), orders=orders)  # hard_swish'
+    bend = Piecewise(
+        (-3.0, 3.0), ((0.0,), (1 / 6,), (0.0,)), (), ((-3.0, -0.25), (3.0, -0.25)), parity=1
+    )
+    one = piecewise_curvature(bend, zero, zero, zero, zero)
+    two = piecewise_bend(bend, slope, zero, zero, zero, zero)
+    assert float(one + 2 * two) == pytest.approx(1 / 9, rel=1e-14)

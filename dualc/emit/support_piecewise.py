@@ -207,7 +207,10 @@ def _bend_at_zero(h: Piecewise, g: Piecewise, q22: Array) -> Array:
         (h0 * g0, h0 * g1 + h1 * g0) for ((h0, h1), _), (g0, g1) in zip(sides, others, strict=True)
     ]
     steep = jnp.where(q22 > 0, steep, both[0][0] - both[1][0])
-    curvature = sum(h0 * h0 for (h0, _), _ in sides)  # half of it, at rho = 1
+    whole = 4 * _moment_at_zero(h, h, q22.dtype)
+    curvature = (
+        jnp.where(jnp.abs(whole) < jnp.inf, whole, 0.0) / 2
+    )  # as `piecewise_curvature` has it
     regular = jnp.where(q22 > 0, regular, (both[0][1] + both[1][1]) / 2 - curvature)
     return jnp.where(steep == 0, regular, jnp.sign(steep) * jnp.inf)
 
@@ -350,17 +353,19 @@ def tails_coefficients(order: int, phi: Piecewise, q: Array) -> Array:
         up, back = 1 / math.sqrt(n + 1), math.sqrt(n / (n + 1))
         row = [up * x * h - back * g for x, h, g in zip(z, rows[n], before, strict=True)]
         rows, before = [*rows, row], rows[n]
-    values = _value(phi, root(q)[..., None] * jnp.asarray(z, q.dtype))
+    start = _value(phi, jnp.zeros((), q.dtype))
+    values = _value(phi, root(q)[..., None] * jnp.asarray(z, q.dtype)) - start
     total = jnp.tensordot(
         values, jnp.asarray(rows, q.dtype), axes=(-1, -1), precision=lax.Precision.HIGHEST
     )
-    return jnp.moveaxis(total, -1, 0)
+    return jnp.moveaxis(total, -1, 0).at[0].add(start)
 
 
 def tails_size(phi: Piecewise, q: Array) -> Array:
-    """E|phi(u)| at variance q, to a few digits."""
+    """E|phi(u) - phi(0)| at variance q, to a few digits."""
     z, weights = _fixed_rule(2)
-    values = jnp.abs(_value(phi, root(q)[..., None] * jnp.asarray(z, q.dtype)))
+    start = _value(phi, jnp.zeros((), q.dtype))
+    values = jnp.abs(_value(phi, root(q)[..., None] * jnp.asarray(z, q.dtype)) - start)
     return jnp.sum(values * jnp.asarray(weights, q.dtype), -1)
 
 

@@ -19,6 +19,7 @@ from dualc.emit.support import Array, _format, root
 
 _REACH = 0.6  # the largest |rho|: with 64 features one pair in a million of random ones is beyond
 _ORDERS = {4: 32, 8: 70}  # by the bytes of a number: 0.6^order is below eps
+_NOISE = {4: 16.0, 8: 4.0}  # how far errors of coefficients may exceed the unit of error
 _LEAST = 2.0**-40  # smaller variances are for the formula: coefficients underflow
 _TILE = 1 << 12  # pairs; those around a Gram matrix's diagonal are not weak
 
@@ -99,7 +100,9 @@ def _series(
     eps = 2.0 ** -_format(rho.dtype)[0]
     last = last * lax.integer_pow(steps, top - 2)
     noise = jnp.abs(first[0]) * second[-1] + first[-1] * jnp.abs(second[0])
-    good = (size <= 4 * unit) & (4 * last <= eps * unit) & (noise <= 16 * unit)
+    good = (
+        (size <= 4 * unit) & (4 * last <= eps * unit) & (noise <= _NOISE[rho.dtype.itemsize] * unit)
+    )
     return value / scale if lost else value, near & good
 
 
