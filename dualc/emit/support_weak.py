@@ -1,9 +1,9 @@
 """Support code of weakly correlated inputs: a short Hermite series where the kernel itself is dear.
 
 Appended to `support.py` in generated/_support.py; the imports below stay behind.
-In a Gram matrix most pairs are weakly correlated, and there 32 degrees are as good as the formula
-(70 in float64). Their coefficients belong to rows and columns; a pair costs a few multiplications
-for each degree. Whether a series is as good is decided pair by pair, from its own terms.
+In a Gram matrix most pairs are weakly correlated, and there, in float32, 32 degrees are as good as
+the formula. Their coefficients belong to rows and columns; a pair costs a few multiplications for
+each degree. Whether a series is as good is decided pair by pair, from its own terms.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from jax import lax
 from dualc.emit.support import Array, _format, root
 
 _REACH = 0.6  # the largest |rho|: with 64 features one pair in a million of random ones is beyond
-_ORDERS = {4: 32, 8: 70}  # by the bytes of a number: 0.6^order is below eps
-_NOISE = {4: 16.0, 8: 4.0}  # how far errors of coefficients may exceed the unit of error
+_ORDER = 32  # 0.6^32 is below eps
+_NOISE = 16.0  # how far errors of coefficients may exceed the unit of error
 _LEAST = 2.0**-40  # smaller variances are for the formula: coefficients underflow
 _TILE = 1 << 12  # pairs; those around a Gram matrix's diagonal are not weak
 
@@ -40,13 +40,13 @@ def weakly(
 
     def value(q12: Array, q11: Array, q22: Array, d: Array, *parameters: Array) -> Array:
         shape = jnp.broadcast_shapes(*(x.shape for x in (q12, q11, q22, d, *parameters)))
-        if q11.size + q22.size > max(4096, math.prod(shape) // 16):
-            return full(q12, q11, q22, d, *parameters)  # too many coefficients
-        order = _ORDERS[q12.dtype.itemsize]
-        sides = tuple(coefficients(order, q, *parameters)[lost:] for q in (q11, q22))
+        is_many = q11.size + q22.size > max(4096, math.prod(shape) // 16)  # coefficients
+        if is_many or q12.dtype != jnp.float32:
+            return full(q12, q11, q22, d, *parameters)
+        sides = tuple(coefficients(_ORDER, q, *parameters)[lost:] for q in (q11, q22))
         rows = [jnp.zeros_like(q) if size is None else size(q, *parameters) for q in (q11, q22)]
         if lost:  # n a_n a_n rho^(n-1): the factor goes with the rows
-            degrees = jnp.arange(1, order + 1).astype(q12.dtype)
+            degrees = jnp.arange(1, _ORDER + 1).astype(q12.dtype)
             sides = (sides[0] * degrees.reshape(-1, *(1,) * q11.ndim), sides[1])
 
         def tile(*arrays: Array) -> Array:
@@ -100,9 +100,7 @@ def _series(
     eps = 2.0 ** -_format(rho.dtype)[0]
     last = last * lax.integer_pow(steps, top - 2)
     noise = jnp.abs(first[0]) * second[-1] + first[-1] * jnp.abs(second[0])
-    good = (
-        (size <= 4 * unit) & (4 * last <= eps * unit) & (noise <= _NOISE[rho.dtype.itemsize] * unit)
-    )
+    good = (size <= 4 * unit) & (4 * last <= eps * unit) & (noise <= _NOISE * unit)
     return value / scale if lost else value, near & good
 
 
