@@ -353,20 +353,25 @@ def tails_coefficients(order: int, phi: Piecewise, q: Array) -> Array:
         up, back = 1 / math.sqrt(n + 1), math.sqrt(n / (n + 1))
         row = [up * x * h - back * g for x, h, g in zip(z, rows[n], before, strict=True)]
         rows, before = [*rows, row], rows[n]
-    start = _value(phi, jnp.zeros((), q.dtype))
-    values = _value(phi, root(q)[..., None] * jnp.asarray(z, q.dtype)) - start
+    values, start = _values_at(phi, z, q)
     total = jnp.tensordot(
-        values, jnp.asarray(rows, q.dtype), axes=(-1, -1), precision=lax.Precision.HIGHEST
+        jnp.asarray(rows, q.dtype), values, axes=1, precision=lax.Precision.HIGHEST
     )
-    return jnp.moveaxis(total, -1, 0).at[0].add(start)
+    return total.at[0].add(start)
 
 
 def tails_size(phi: Piecewise, q: Array) -> Array:
     """E|phi(u) - phi(0)| at variance q, to a few digits."""
     z, weights = _fixed_rule(2)
-    start = _value(phi, jnp.zeros((), q.dtype))
-    values = jnp.abs(_value(phi, root(q)[..., None] * jnp.asarray(z, q.dtype)) - start)
-    return jnp.sum(values * jnp.asarray(weights, q.dtype), -1)
+    values, _ = _values_at(phi, z, q)
+    return jnp.tensordot(jnp.asarray(weights, q.dtype), jnp.abs(values), axes=1)
+
+
+def _values_at(phi: Piecewise, z: list[float], q: Array) -> tuple[Array, Array]:
+    """phi(sqrt(q) z) - phi(0), z along a new first axis, and phi(0)."""
+    start = _value(phi, jnp.zeros_like(q))
+    nodes = jnp.asarray(z, q.dtype).reshape(-1, *(1,) * q.ndim)
+    return _value(phi, root(q) * nodes) - start, start
 
 
 def _fixed_rule(order: int) -> tuple[list[float], list[float]]:

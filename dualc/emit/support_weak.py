@@ -58,7 +58,10 @@ def weakly(
                 lambda: jnp.where(is_weak, series, full(*pair)),
             )
 
-        sides = tuple(jnp.concatenate([a, row[None]]) for a, row in zip(sides, rows, strict=True))
+        sides = tuple(
+            jnp.concatenate([a, jnp.broadcast_to(row, a.shape[1:])[None]])
+            for a, row in zip(sides, rows, strict=True)
+        )
         return _weak_tiles(tile, shape, (q12, q11, q22, d, *parameters), sides)
 
     wrapped = jax.custom_jvp(value)
