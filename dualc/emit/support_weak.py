@@ -41,7 +41,8 @@ def weakly(
     def value(q12: Array, q11: Array, q22: Array, d: Array, *parameters: Array) -> Array:
         shape = jnp.broadcast_shapes(*(x.shape for x in (q12, q11, q22, d, *parameters)))
         is_many = q11.size + q22.size > max(4096, math.prod(shape) // 16)  # coefficients
-        if is_many or q12.dtype != jnp.float32:
+        is_shaped = size is None and any(p.ndim for p in parameters)  # one parameter for each pair
+        if is_many or is_shaped or q12.dtype != jnp.float32:
             return full(q12, q11, q22, d, *parameters)
         sides = tuple(coefficients(_ORDER, q, *parameters)[lost:] for q in (q11, q22))
         rows = [jnp.zeros_like(q) if size is None else size(q, *parameters) for q in (q11, q22)]
