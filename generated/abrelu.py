@@ -22,7 +22,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "34fc4113231ed7cd9f5e65a9957ebe93509d81df66aeefea2a0ddbda9e3a7cf9"
+FINGERPRINT = "eb91587aa9d9dcc6360f1e925de3db4b3ae069c5a0ebfe65ba41199ae8877cf6"
 PARAMETERS = (("a", -0.5), ("b", 1.0))
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     0.598413420602149, 0.25, 0.42314218766081724, 0.0, -0.12215062797572998, 0.0,

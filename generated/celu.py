@@ -25,7 +25,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "a6714a4f9b6c05f73d318bc86e1eb8982b52000272cfc48249758d7af13b72c8"
+FINGERPRINT = "78a9fb9e0c2243a09ce042bac4f83507864da721d40a1be412d381b47779b7c4"
 PARAMETERS = (("alpha", 1.0),)
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     0.16052057226655606, 0.7615782918651234, 0.18496378398902266, -0.05607861349124595,
@@ -73,49 +73,31 @@ def _half_second_pieces(alpha):
     )
 
 
-def _dalpha_pieces(alpha):
-    return s.Piecewise(
-        # places
-        (),
-        # polynomials
-        ((0,),),
-        # tails: side, place, rows (coefficient, power, rate)
-        ((-1, 0, ((1, 0, -1/alpha), (-1, 0, 0), (1/alpha, 1, -1/alpha))),),
-    )
-
-
-def _dual(q12, q11, q22, d, alpha):
+def _dual_full(q12, q11, q22, d, alpha):
     return s.piecewise_moment(_phi_pieces(alpha), _phi_pieces(alpha), q12, q11, q22, d)
 
 
-def _dual_dot(q12, q11, q22, d, alpha):
+def _dual_dot_full(q12, q11, q22, d, alpha):
     return s.piecewise_moment(_slope_pieces(alpha), _slope_pieces(alpha), q12, q11, q22, d)
+
+
+def _coefficients(order, q, alpha):
+    return s.tails_coefficients(order, _phi_pieces(alpha), q)
+
+
+def _size(q, alpha):
+    return s.tails_size(_phi_pieces(alpha), q)
+
+
+_dual = s.weakly(_dual_full, _coefficients, size=_size)
+_dual_dot = s.weakly(_dual_dot_full, _coefficients, 1, size=_size)
 
 
 def _dual_dq11(q12, q11, q22, d, alpha):
     return s.piecewise_moment(_half_second_pieces(alpha), _phi_pieces(alpha), q12, q11, q22, d)
 
 
-def _dual_dot_dq12(q12, q11, q22, d, alpha):
-    return s.piecewise_curvature(_half_second_pieces(alpha), q12, q11, q22, d)
-
-
-def _dual_dot_dq11(q12, q11, q22, d, alpha):
-    return s.piecewise_bend(_half_second_pieces(alpha), _slope_pieces(alpha), q12, q11, q22, d)
-
-
-def _dual_dalpha(q12, q11, q22, d, alpha):
-    return (
-        s.piecewise_moment(_dalpha_pieces(alpha), _phi_pieces(alpha), q12, q11, q22, d) +
-        s.piecewise_moment(_phi_pieces(alpha), _dalpha_pieces(alpha), q12, q11, q22, d)
-    )
-
-
-def _dual_dot_dalpha(q12, q11, q22, d, alpha):
-    return (
-        s.piecewise_moment(_slope_dalpha_pieces(alpha), _slope_pieces(alpha), q12, q11, q22, d) +
-        s.piecewise_moment(_slope_pieces(alpha), _slope_dalpha_pieces(alpha), q12, q11, q22, d)
-    )
+_dual_dalpha = s.in_parameter(_dual_full, 0)
 
 
 def _hermite(q, alpha):
@@ -125,10 +107,10 @@ def _hermite(q, alpha):
 _phi_kernel = s.pointwise(_phi, positive=(0,))
 _phi_dot_kernel = s.pointwise(s.slope(_phi), positive=(0,))
 _dual_kernel = s.kernel(_dual, (_dual_dot, _dual_dq11, _dual_dalpha), domain=DOMAIN, positive=(0,))
-_dual_dot_kernel = s.kernel(_dual_dot, (_dual_dot_dq12, _dual_dot_dq11, _dual_dot_dalpha), domain=DOMAIN, positive=(0,))
-_deficit_kernel = s.deficit(_dual, _dual_dot, domain=DOMAIN, positive=(0,))
-_dual_diag_kernel = s.pointwise(s.diagonal(_dual), domain=DOMAIN, positive=(0,))
-_dual_dot_diag_kernel = s.pointwise(s.diagonal(_dual_dot), domain=DOMAIN, positive=(0,))
+_dual_dot_kernel = s.kernel(_dual_dot, domain=DOMAIN, positive=(0,))
+_deficit_kernel = s.deficit(_dual_full, _dual_dot_full, domain=DOMAIN, positive=(0,))
+_dual_diag_kernel = s.pointwise(s.diagonal(_dual_full), domain=DOMAIN, positive=(0,))
+_dual_dot_diag_kernel = s.pointwise(s.diagonal(_dual_dot_full), domain=DOMAIN, positive=(0,))
 _hermite_kernel = s.pointwise(_hermite, domain=DOMAIN, positive=(0,))
 
 

@@ -25,7 +25,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "62588e049fd11a8ef86757e06bc9222f6df4b8e7cdd8abe745f736796d9ab51f"
+FINGERPRINT = "9f3c230bba38fb43fca30f9d4ca246ee6187e2795baccfe15f6550c0f1e690b8"
 PARAMETERS = (("alpha", 1.0),)
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     0.16052057226655606, 0.7615782918651234, 0.18496378398902266, -0.05607861349124595,
@@ -86,12 +86,35 @@ def _dalpha_pieces(alpha):
     )
 
 
-def _dual(q12, q11, q22, d, alpha):
+def _slope_dalpha_pieces(alpha):
+    return s.Piecewise(
+        # places
+        (),
+        # polynomials
+        ((0,),),
+        # tails: side, place, rows (coefficient, power, rate)
+        ((-1, 0, ((1, 0, -1),)),),
+    )
+
+
+def _dual_full(q12, q11, q22, d, alpha):
     return s.piecewise_moment(_phi_pieces(alpha), _phi_pieces(alpha), q12, q11, q22, d)
 
 
-def _dual_dot(q12, q11, q22, d, alpha):
+def _dual_dot_full(q12, q11, q22, d, alpha):
     return s.piecewise_moment(_slope_pieces(alpha), _slope_pieces(alpha), q12, q11, q22, d)
+
+
+def _coefficients(order, q, alpha):
+    return s.tails_coefficients(order, _phi_pieces(alpha), q)
+
+
+def _size(q, alpha):
+    return s.tails_size(_phi_pieces(alpha), q)
+
+
+_dual = s.weakly(_dual_full, _coefficients, size=_size)
+_dual_dot = s.weakly(_dual_dot_full, _coefficients, 1, size=_size)
 
 
 def _dual_dq11(q12, q11, q22, d, alpha):
@@ -128,9 +151,9 @@ _phi_kernel = s.pointwise(_phi)
 _phi_dot_kernel = s.pointwise(s.slope(_phi))
 _dual_kernel = s.kernel(_dual, (_dual_dot, _dual_dq11, _dual_dalpha), domain=DOMAIN)
 _dual_dot_kernel = s.kernel(_dual_dot, (_dual_dot_dq12, _dual_dot_dq11, _dual_dot_dalpha), domain=DOMAIN)
-_deficit_kernel = s.deficit(_dual, _dual_dot, domain=DOMAIN)
-_dual_diag_kernel = s.pointwise(s.diagonal(_dual), domain=DOMAIN)
-_dual_dot_diag_kernel = s.pointwise(s.diagonal(_dual_dot), domain=DOMAIN)
+_deficit_kernel = s.deficit(_dual_full, _dual_dot_full, domain=DOMAIN)
+_dual_diag_kernel = s.pointwise(s.diagonal(_dual_full), domain=DOMAIN)
+_dual_dot_diag_kernel = s.pointwise(s.diagonal(_dual_dot_full), domain=DOMAIN)
 _hermite_kernel = s.pointwise(_hermite, domain=DOMAIN)
 
 

@@ -23,7 +23,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "f41f01930f6625fbb79ad91059e3f3a49594cc0ccd9377b22fc3f7bebf089e70"
+FINGERPRINT = "406a4bc0981728f1d6ca0898a8b8ddd3d59af1d15575c20b07e7897a0b40c96f"
 PARAMETERS = ()
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     0.1662167006561233, 0.5, 0.23193212229552632, 0.0, -0.009046472688843388, 0.0,
@@ -80,12 +80,20 @@ def _half_second_pieces():
     )
 
 
-def _dual(q12, q11, q22, d):
+def _dual_full(q12, q11, q22, d):
     return s.piecewise_moment(_phi_pieces(), _phi_pieces(), q12, q11, q22, d)
 
 
-def _dual_dot(q12, q11, q22, d):
+def _dual_dot_full(q12, q11, q22, d):
     return s.piecewise_moment(_slope_pieces(), _slope_pieces(), q12, q11, q22, d)
+
+
+def _coefficients(order, q):
+    return s.pieces_coefficients(order, _phi_pieces().pieces(), q)
+
+
+_dual = s.weakly(_dual_full, _coefficients)
+_dual_dot = s.weakly(_dual_dot_full, _coefficients, 1)
 
 
 def _dual_dq11(q12, q11, q22, d):
@@ -108,9 +116,9 @@ _phi_kernel = s.pointwise(_phi)
 _phi_dot_kernel = s.pointwise(s.slope(_phi))
 _dual_kernel = s.kernel(_dual, (_dual_dot, _dual_dq11), domain=DOMAIN)
 _dual_dot_kernel = s.kernel(_dual_dot, (_dual_dot_dq12, _dual_dot_dq11), domain=DOMAIN)
-_deficit_kernel = s.deficit(_dual, _dual_dot, domain=DOMAIN)
-_dual_diag_kernel = s.pointwise(s.diagonal(_dual), domain=DOMAIN)
-_dual_dot_diag_kernel = s.pointwise(s.diagonal(_dual_dot), domain=DOMAIN)
+_deficit_kernel = s.deficit(_dual_full, _dual_dot_full, domain=DOMAIN)
+_dual_diag_kernel = s.pointwise(s.diagonal(_dual_full), domain=DOMAIN)
+_dual_dot_diag_kernel = s.pointwise(s.diagonal(_dual_dot_full), domain=DOMAIN)
 _hermite_kernel = s.pointwise(_hermite, domain=DOMAIN)
 
 

@@ -23,7 +23,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "f5c803845b8b8a123f3c4b738322a074f60334e243d9cda37db97499bc2ec8ff"
+FINGERPRINT = "58432f89ca47fb71fbad923f1fecbc4dc1b3591b9b961610f503f8fc7639fed4"
 PARAMETERS = ()
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     0.0, 0.6826894921370859, 0.0, -0.19756826925448523, 0.0, 0.08835521605000213, 0.0,
@@ -79,12 +79,20 @@ def _half_second_pieces():
     )
 
 
-def _dual(q12, q11, q22, d):
+def _dual_full(q12, q11, q22, d):
     return s.piecewise_moment(_phi_pieces(), _phi_pieces(), q12, q11, q22, d)
 
 
-def _dual_dot(q12, q11, q22, d):
+def _dual_dot_full(q12, q11, q22, d):
     return s.piecewise_moment(_slope_pieces(), _slope_pieces(), q12, q11, q22, d)
+
+
+def _coefficients(order, q):
+    return s.pieces_coefficients(order, _phi_pieces().pieces(), q)
+
+
+_dual = s.weakly(_dual_full, _coefficients)
+_dual_dot = s.weakly(_dual_dot_full, _coefficients, 1)
 
 
 def _dual_dq11(q12, q11, q22, d):
@@ -107,9 +115,9 @@ _phi_kernel = s.pointwise(_phi)
 _phi_dot_kernel = s.pointwise(s.slope(_phi))
 _dual_kernel = s.kernel(_dual, (_dual_dot, _dual_dq11), domain=DOMAIN)
 _dual_dot_kernel = s.kernel(_dual_dot, (_dual_dot_dq12, _dual_dot_dq11), domain=DOMAIN)
-_deficit_kernel = s.deficit(_dual, _dual_dot, domain=DOMAIN)
-_dual_diag_kernel = s.pointwise(s.diagonal(_dual), domain=DOMAIN)
-_dual_dot_diag_kernel = s.pointwise(s.diagonal(_dual_dot), domain=DOMAIN)
+_deficit_kernel = s.deficit(_dual_full, _dual_dot_full, domain=DOMAIN)
+_dual_diag_kernel = s.pointwise(s.diagonal(_dual_full), domain=DOMAIN)
+_dual_dot_diag_kernel = s.pointwise(s.diagonal(_dual_dot_full), domain=DOMAIN)
 _hermite_kernel = s.pointwise(_hermite, domain=DOMAIN)
 
 

@@ -23,7 +23,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "66db5294ed7c4a8d58b01e47a795dc0778811dfcd26747b68157fcf8316a1817"
+FINGERPRINT = "2a96ac561c383b2014c8413dbab7b0a4e170c60d6c3d6efc0ea4345560c11870"
 PARAMETERS = (("lam", 0.5),)
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     0.0, 0.9691404042162732, 0.0, 0.035932516945781645, 0.0, -0.03816508648437967, 0.0,
@@ -102,12 +102,20 @@ def _dlam_pieces(lam):
     )
 
 
-def _dual(q12, q11, q22, d, lam):
+def _dual_full(q12, q11, q22, d, lam):
     return s.piecewise_moment(_phi_pieces(lam), _phi_pieces(lam), q12, q11, q22, d)
 
 
-def _dual_dot(q12, q11, q22, d, lam):
+def _dual_dot_full(q12, q11, q22, d, lam):
     return s.piecewise_moment(_slope_pieces(lam), _slope_pieces(lam), q12, q11, q22, d)
+
+
+def _coefficients(order, q, lam):
+    return s.pieces_coefficients(order, _phi_pieces(lam).pieces(), q)
+
+
+_dual = s.weakly(_dual_full, _coefficients)
+_dual_dot = s.weakly(_dual_dot_full, _coefficients, 1)
 
 
 def _dual_dq11(q12, q11, q22, d, lam):
@@ -133,9 +141,9 @@ _phi_kernel = s.pointwise(_phi, positive=(0,))
 _phi_dot_kernel = s.pointwise(s.slope(_phi), positive=(0,))
 _dual_kernel = s.kernel(_dual, (_dual_dot, _dual_dq11, _dual_dlam), domain=DOMAIN, positive=(0,))
 _dual_dot_kernel = s.kernel(_dual_dot, domain=DOMAIN, positive=(0,))
-_deficit_kernel = s.deficit(_dual, _dual_dot, domain=DOMAIN, positive=(0,))
-_dual_diag_kernel = s.pointwise(s.diagonal(_dual), domain=DOMAIN, positive=(0,))
-_dual_dot_diag_kernel = s.pointwise(s.diagonal(_dual_dot), domain=DOMAIN, positive=(0,))
+_deficit_kernel = s.deficit(_dual_full, _dual_dot_full, domain=DOMAIN, positive=(0,))
+_dual_diag_kernel = s.pointwise(s.diagonal(_dual_full), domain=DOMAIN, positive=(0,))
+_dual_dot_diag_kernel = s.pointwise(s.diagonal(_dual_dot_full), domain=DOMAIN, positive=(0,))
 _hermite_kernel = s.pointwise(_hermite, domain=DOMAIN, positive=(0,))
 
 

@@ -22,7 +22,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "c35966fb12e3095a3a020bd0b4f5b06c897617bec62ba0011bf8b8b6ff5dbe2f"
+FINGERPRINT = "8a2aaec7560605611504e197ac8a8d7d473ff6e9a62f94c51731bea0473b4d87"
 PARAMETERS = ()
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0,

@@ -21,7 +21,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "3b1bc442a1cd9856ddc83400f6fbe10eaf1e1992fc9a815791275f3a82a6975a"
+FINGERPRINT = "bcbc7d681fdcd053f0b861c14f0a7e5f64bccb7bda48751872a628ee23b6ff51"
 PARAMETERS = ()
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0,

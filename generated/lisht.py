@@ -32,7 +32,7 @@ TIER = "mixture"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "c20e4cf19472959eb1b9c70cf7b7c1df88a67d02ce81f30257ae97cf9fa25a60"
+FINGERPRINT = "58367b072ae4985b74f3b2a111f38807fc08c49f5d31a21f30627f3030256d5c"
 PARAMETERS = ()
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     0.6057055096021589, 0.0, 0.5994961903071288, 0.0, -0.1570138666392174, 0.0, 0.07001275856138323,
@@ -77,12 +77,12 @@ def _dual_dq11_pair(q12, q11, q22, d, slope1, slope2):
     )
 
 
-def _hermite_node(q, slope):
+def _coefficients_node(order, q, slope):
     atoms = (
         (2, 1, 0, 0, 0, 2*slope, 1),
         (-1, 1, 0, 0, 0, None, 0),
     )
-    return s.hermite_atoms(ORDER, q, atoms)
+    return s.hermite_atoms(order, q, atoms)
 
 
 # (slope, weight): phi is the mean of a function of a random slope.
@@ -117,19 +117,25 @@ _RULES = s.Rules(
 )
 
 
-_dual = s.mixture_pairs(_dual_pair, _RULES)
-_dual_dot = s.mixture_pairs(_dual_dot_pair, _RULES)
+_dual_full = s.mixture_pairs(_dual_pair, _RULES)
+_dual_dot_full = s.mixture_pairs(_dual_dot_pair, _RULES)
 _dual_dq11 = s.mixture_pairs(_dual_dq11_pair, _RULES)
-_hermite = s.mixture_mean(_hermite_node, _RULES)
+_coefficients = s.mixture_mean(_coefficients_node, _RULES)
+_dual = s.weakly(_dual_full, s.degrees_first(_coefficients))
+_dual_dot = s.weakly(_dual_dot_full, s.degrees_first(_coefficients), 1)
+
+
+def _hermite(q):
+    return _coefficients(ORDER, q)
 
 
 _phi_kernel = s.pointwise(_phi)
 _phi_dot_kernel = s.pointwise(s.slope(_phi))
 _dual_kernel = s.kernel(_dual, (_dual_dot, _dual_dq11), domain=DOMAIN)
 _dual_dot_kernel = s.kernel(_dual_dot, domain=DOMAIN)
-_deficit_kernel = s.deficit(_dual, _dual_dot, domain=DOMAIN)
-_dual_diag_kernel = s.pointwise(s.diagonal(_dual), domain=DOMAIN)
-_dual_dot_diag_kernel = s.pointwise(s.diagonal(_dual_dot), domain=DOMAIN)
+_deficit_kernel = s.deficit(_dual_full, _dual_dot_full, domain=DOMAIN)
+_dual_diag_kernel = s.pointwise(s.diagonal(_dual_full), domain=DOMAIN)
+_dual_dot_diag_kernel = s.pointwise(s.diagonal(_dual_dot_full), domain=DOMAIN)
 _hermite_kernel = s.pointwise(_hermite, domain=DOMAIN)
 
 

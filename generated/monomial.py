@@ -19,7 +19,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "e2beb566095dfe2bf166c72e51fbbf9967cd8bbdf424c38567e1cc2392a260e7"
+FINGERPRINT = "adb0bfd1f19c8b20ecf5d36c08936b808010cd6b2281b5bcab6c4462f7b8d383"
 PARAMETERS = ()
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     1.0, 0.0, 1.4142135623730951, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0,

@@ -19,7 +19,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "6882929dddd49de560e4de35ab57c9eb2320f2fdc0d10b8a1219fc18556a7acd"
+FINGERPRINT = "4895f178d8cb4e1be91d76cc60ac2d11c7292ab56c1c0a2cb754fbedb5bdd4be"
 PARAMETERS = ()
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     0.0, -2.0, 0.0, -2.449489742783178, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0,

@@ -45,7 +45,7 @@ TIER = "mixture"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "0ef24a2e2a7867b3745e799bcb22bba40890cfd22030dabe5bb41540e64a93b2"
+FINGERPRINT = "3b2a0883aaf007c311ab20c05cd24bdc4bc08328902ea4897d568994d63d365c"
 PARAMETERS = ()
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     0.2823305528127853, 0.5, 0.29356731297178396, 0.0, -0.07052413097507876, 0.0,
@@ -138,11 +138,11 @@ def _dual_dq11_pair(q12, q11, q22, d, slope1, slope2):
     )
 
 
-def _hermite_node(q, slope):
+def _coefficients_node(order, q, slope):
     atoms = (
         (1, 1, 0, 0, 0, 851*slope/500, 1),
     )
-    return s.hermite_atoms(ORDER, q, atoms)
+    return s.hermite_atoms(order, q, atoms)
 
 
 # (slope, weight): phi is the mean of a function of a random slope.
@@ -176,19 +176,25 @@ _RULES = s.Rules(
 )
 
 
-_dual = s.mixture_pairs(_dual_pair, _RULES)
-_dual_dot = s.mixture_pairs(_dual_dot_pair, _RULES)
+_dual_full = s.mixture_pairs(_dual_pair, _RULES)
+_dual_dot_full = s.mixture_pairs(_dual_dot_pair, _RULES)
 _dual_dq11 = s.mixture_pairs(_dual_dq11_pair, _RULES)
-_hermite = s.mixture_mean(_hermite_node, _RULES)
+_coefficients = s.mixture_mean(_coefficients_node, _RULES)
+_dual = s.weakly(_dual_full, s.degrees_first(_coefficients))
+_dual_dot = s.weakly(_dual_dot_full, s.degrees_first(_coefficients), 1)
+
+
+def _hermite(q):
+    return _coefficients(ORDER, q)
 
 
 _phi_kernel = s.pointwise(_phi)
 _phi_dot_kernel = s.pointwise(s.slope(_phi))
 _dual_kernel = s.kernel(_dual, (_dual_dot, _dual_dq11), domain=DOMAIN)
 _dual_dot_kernel = s.kernel(_dual_dot, domain=DOMAIN)
-_deficit_kernel = s.deficit(_dual, _dual_dot, domain=DOMAIN)
-_dual_diag_kernel = s.pointwise(s.diagonal(_dual), domain=DOMAIN)
-_dual_dot_diag_kernel = s.pointwise(s.diagonal(_dual_dot), domain=DOMAIN)
+_deficit_kernel = s.deficit(_dual_full, _dual_dot_full, domain=DOMAIN)
+_dual_diag_kernel = s.pointwise(s.diagonal(_dual_full), domain=DOMAIN)
+_dual_dot_diag_kernel = s.pointwise(s.diagonal(_dual_dot_full), domain=DOMAIN)
 _hermite_kernel = s.pointwise(_hermite, domain=DOMAIN)
 
 

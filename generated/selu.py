@@ -31,7 +31,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "861f2e1309092cb3f66a066c60974105cd63018ca27864da1b3c37723b562952"
+FINGERPRINT = "7794507246464e1c14953f7c4ce1d898e7987894c4fbbd1c941eebdf7b12076b"
 PARAMETERS = ()
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     -1.2014841457817364e-32, 0.9852311161857964, 0.1256313154822566, -0.09859177341459432,
@@ -81,12 +81,24 @@ def _half_second_pieces():
     )
 
 
-def _dual(q12, q11, q22, d):
+def _dual_full(q12, q11, q22, d):
     return s.piecewise_moment(_phi_pieces(), _phi_pieces(), q12, q11, q22, d)
 
 
-def _dual_dot(q12, q11, q22, d):
+def _dual_dot_full(q12, q11, q22, d):
     return s.piecewise_moment(_slope_pieces(), _slope_pieces(), q12, q11, q22, d)
+
+
+def _coefficients(order, q):
+    return s.tails_coefficients(order, _phi_pieces(), q)
+
+
+def _size(q):
+    return s.tails_size(_phi_pieces(), q)
+
+
+_dual = s.weakly(_dual_full, _coefficients, size=_size)
+_dual_dot = s.weakly(_dual_dot_full, _coefficients, 1, size=_size)
 
 
 def _dual_dq11(q12, q11, q22, d):
@@ -109,9 +121,9 @@ _phi_kernel = s.pointwise(_phi)
 _phi_dot_kernel = s.pointwise(s.slope(_phi))
 _dual_kernel = s.kernel(_dual, (_dual_dot, _dual_dq11), domain=DOMAIN)
 _dual_dot_kernel = s.kernel(_dual_dot, (_dual_dot_dq12, _dual_dot_dq11), domain=DOMAIN)
-_deficit_kernel = s.deficit(_dual, _dual_dot, domain=DOMAIN)
-_dual_diag_kernel = s.pointwise(s.diagonal(_dual), domain=DOMAIN)
-_dual_dot_diag_kernel = s.pointwise(s.diagonal(_dual_dot), domain=DOMAIN)
+_deficit_kernel = s.deficit(_dual_full, _dual_dot_full, domain=DOMAIN)
+_dual_diag_kernel = s.pointwise(s.diagonal(_dual_full), domain=DOMAIN)
+_dual_dot_diag_kernel = s.pointwise(s.diagonal(_dual_dot_full), domain=DOMAIN)
 _hermite_kernel = s.pointwise(_hermite, domain=DOMAIN)
 
 

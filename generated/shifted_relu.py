@@ -23,7 +23,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "f137d6d7641601beb43ce73f24e0f49b5adbb7fbd81b52991e91b4d75037b5ca"
+FINGERPRINT = "667594be3cbac492337f57bc0eb47465c9c79c16846402d114c21c146c0ffeb0"
 PARAMETERS = (("t", 1.0),)
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     0.0833154705876863, 0.15865525393145705, 0.17109914015610828, 0.09878413462724261, 0.0,
@@ -93,12 +93,37 @@ def _dt_pieces(t):
     )
 
 
-def _dual(q12, q11, q22, d, t):
+def _slope_dt_pieces(t):
+    return s.Piecewise(
+        # places
+        (t,),
+        # polynomials
+        ((0,), (0,)),
+        # tails: side, place, rows (coefficient, power, rate)
+        (),
+        # masses
+        ((t, -1),),
+        # orders of the derivatives that jump
+        orders=((),),
+        # 1 even, -1 odd
+        parity=0,
+    )
+
+
+def _dual_full(q12, q11, q22, d, t):
     return s.piecewise_moment(_phi_pieces(t), _phi_pieces(t), q12, q11, q22, d)
 
 
-def _dual_dot(q12, q11, q22, d, t):
+def _dual_dot_full(q12, q11, q22, d, t):
     return s.piecewise_moment(_slope_pieces(t), _slope_pieces(t), q12, q11, q22, d)
+
+
+def _coefficients(order, q, t):
+    return s.pieces_coefficients(order, _phi_pieces(t).pieces(), q)
+
+
+_dual = s.weakly(_dual_full, _coefficients)
+_dual_dot = s.weakly(_dual_dot_full, _coefficients, 1)
 
 
 def _dual_dq11(q12, q11, q22, d, t):
@@ -135,9 +160,9 @@ _phi_kernel = s.pointwise(_phi)
 _phi_dot_kernel = s.pointwise(s.slope(_phi))
 _dual_kernel = s.kernel(_dual, (_dual_dot, _dual_dq11, _dual_dt), domain=DOMAIN)
 _dual_dot_kernel = s.kernel(_dual_dot, (_dual_dot_dq12, _dual_dot_dq11, _dual_dot_dt), domain=DOMAIN)
-_deficit_kernel = s.deficit(_dual, _dual_dot, domain=DOMAIN)
-_dual_diag_kernel = s.pointwise(s.diagonal(_dual), domain=DOMAIN)
-_dual_dot_diag_kernel = s.pointwise(s.diagonal(_dual_dot), domain=DOMAIN)
+_deficit_kernel = s.deficit(_dual_full, _dual_dot_full, domain=DOMAIN)
+_dual_diag_kernel = s.pointwise(s.diagonal(_dual_full), domain=DOMAIN)
+_dual_dot_diag_kernel = s.pointwise(s.diagonal(_dual_dot_full), domain=DOMAIN)
 _hermite_kernel = s.pointwise(_hermite, domain=DOMAIN)
 
 

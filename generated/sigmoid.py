@@ -24,7 +24,7 @@ TIER = "mixture"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "553b747b527317d086698eee878f902acd4a4ddc1710b5ad4e6a7f9d73485700"
+FINGERPRINT = "84ecce524d84449f545dc90d5be758a8673006e05f18b18d5b56bd642d250d56"
 PARAMETERS = ()
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     0.5, 0.20662096414190703, 0.0, -0.025473257907323417, 0.0, 0.005877060600013437, 0.0,
@@ -55,11 +55,11 @@ def _dual_dq11_pair(q12, q11, q22, d, slope1, slope2):
     return -q12*slope2*slope1**3/(4*math.pi*(q11*slope1**2 + 1)*r)
 
 
-def _hermite_node(q, slope):
+def _coefficients_node(order, q, slope):
     atoms = (
         (1, 0, 0, 0, 0, slope, 1),
     )
-    return s.hermite_atoms(ORDER, q, atoms)
+    return s.hermite_atoms(order, q, atoms)
 
 
 # (slope, weight): phi is the mean of a function of a random slope.
@@ -92,19 +92,25 @@ _RULES = s.Rules(
 )
 
 
-_dual = s.mixture_pairs(_dual_pair, _RULES)
-_dual_dot = s.mixture_pairs(_dual_dot_pair, _RULES)
+_dual_full = s.mixture_pairs(_dual_pair, _RULES)
+_dual_dot_full = s.mixture_pairs(_dual_dot_pair, _RULES)
 _dual_dq11 = s.mixture_pairs(_dual_dq11_pair, _RULES)
-_hermite = s.mixture_mean(_hermite_node, _RULES)
+_coefficients = s.mixture_mean(_coefficients_node, _RULES)
+_dual = s.weakly(_dual_full, s.degrees_first(_coefficients))
+_dual_dot = s.weakly(_dual_dot_full, s.degrees_first(_coefficients), 1)
+
+
+def _hermite(q):
+    return _coefficients(ORDER, q)
 
 
 _phi_kernel = s.pointwise(_phi)
 _phi_dot_kernel = s.pointwise(s.slope(_phi))
 _dual_kernel = s.kernel(_dual, (_dual_dot, _dual_dq11), domain=DOMAIN)
 _dual_dot_kernel = s.kernel(_dual_dot, domain=DOMAIN)
-_deficit_kernel = s.deficit(_dual, _dual_dot, domain=DOMAIN)
-_dual_diag_kernel = s.pointwise(s.diagonal(_dual), domain=DOMAIN)
-_dual_dot_diag_kernel = s.pointwise(s.diagonal(_dual_dot), domain=DOMAIN)
+_deficit_kernel = s.deficit(_dual_full, _dual_dot_full, domain=DOMAIN)
+_dual_diag_kernel = s.pointwise(s.diagonal(_dual_full), domain=DOMAIN)
+_dual_dot_diag_kernel = s.pointwise(s.diagonal(_dual_dot_full), domain=DOMAIN)
 _hermite_kernel = s.pointwise(_hermite, domain=DOMAIN)
 
 

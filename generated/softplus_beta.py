@@ -27,7 +27,7 @@ TIER = "mixture"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "cc6cb2947a1c10eecfcf03dd852ba919ec2a7c24c978b79328494e88cc4581be"
+FINGERPRINT = "106bad0ce4bd2b4522f52910fc84dd24ff7881d39dc45d32cf461585164b3577"
 PARAMETERS = (("beta", 1.0),)
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     0.8060591833474398, 0.5, 0.14610308488004495, 0.0, -0.012736628953661708, 0.0,
@@ -84,12 +84,12 @@ def _dual_dbeta_pair(q12, q11, q22, d, beta, slope1, slope2):
     )
 
 
-def _hermite_node(q, beta, slope):
+def _coefficients_node(order, q, beta, slope):
     atoms = (
         (math.sqrt(2)/(2*math.sqrt(math.pi)*beta*slope), 0, -beta**2*slope**2/2, 0, 0, None, 0),
         (1, 1, 0, 0, 0, beta*slope, 1),
     )
-    return s.hermite_atoms(ORDER, q, atoms)
+    return s.hermite_atoms(order, q, atoms)
 
 
 # (slope, weight): phi is the mean of a function of a random slope.
@@ -121,20 +121,26 @@ _RULES = s.Rules(
 )
 
 
-_dual = s.mixture_pairs(_dual_pair, _RULES)
-_dual_dot = s.mixture_pairs(_dual_dot_pair, _RULES)
+_dual_full = s.mixture_pairs(_dual_pair, _RULES)
+_dual_dot_full = s.mixture_pairs(_dual_dot_pair, _RULES)
 _dual_dq11 = s.mixture_pairs(_dual_dq11_pair, _RULES)
 _dual_dbeta = s.mixture_pairs(_dual_dbeta_pair, _RULES)
-_hermite = s.mixture_mean(_hermite_node, _RULES)
+_coefficients = s.mixture_mean(_coefficients_node, _RULES)
+_dual = s.weakly(_dual_full, s.degrees_first(_coefficients))
+_dual_dot = s.weakly(_dual_dot_full, s.degrees_first(_coefficients), 1)
+
+
+def _hermite(q, beta):
+    return _coefficients(ORDER, q, beta)
 
 
 _phi_kernel = s.pointwise(_phi, positive=(0,))
 _phi_dot_kernel = s.pointwise(s.slope(_phi), positive=(0,))
 _dual_kernel = s.kernel(_dual, (_dual_dot, _dual_dq11, _dual_dbeta), domain=DOMAIN, positive=(0,))
 _dual_dot_kernel = s.kernel(_dual_dot, domain=DOMAIN, positive=(0,))
-_deficit_kernel = s.deficit(_dual, _dual_dot, domain=DOMAIN, positive=(0,))
-_dual_diag_kernel = s.pointwise(s.diagonal(_dual), domain=DOMAIN, positive=(0,))
-_dual_dot_diag_kernel = s.pointwise(s.diagonal(_dual_dot), domain=DOMAIN, positive=(0,))
+_deficit_kernel = s.deficit(_dual_full, _dual_dot_full, domain=DOMAIN, positive=(0,))
+_dual_diag_kernel = s.pointwise(s.diagonal(_dual_full), domain=DOMAIN, positive=(0,))
+_dual_dot_diag_kernel = s.pointwise(s.diagonal(_dual_dot_full), domain=DOMAIN, positive=(0,))
 _hermite_kernel = s.pointwise(_hermite, domain=DOMAIN, positive=(0,))
 
 

@@ -23,7 +23,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "c68f776eea340cd4b5ab16ee2890d713a359b3bcaa72c1e9d0a4613eea305a0a"
+FINGERPRINT = "e2716671c9c55182d7227e97aa8cb3696d9e9c5fa9a5131cb52df4e0ce6c73fc"
 PARAMETERS = (("lam", 0.5),)
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     0.0, 0.6170750774519738, 0.0, 0.14373006778312658, 0.0, -0.08838230554277397, 0.0,
@@ -92,12 +92,37 @@ def _dlam_pieces(lam):
     )
 
 
-def _dual(q12, q11, q22, d, lam):
+def _slope_dlam_pieces(lam):
+    return s.Piecewise(
+        # places
+        (-lam, lam),
+        # polynomials
+        ((0,), (0,), (0,)),
+        # tails: side, place, rows (coefficient, power, rate)
+        (),
+        # masses
+        ((-lam, -1), (lam, -1)),
+        # orders of the derivatives that jump
+        orders=((), ()),
+        # 1 even, -1 odd
+        parity=1,
+    )
+
+
+def _dual_full(q12, q11, q22, d, lam):
     return s.piecewise_moment(_phi_pieces(lam), _phi_pieces(lam), q12, q11, q22, d)
 
 
-def _dual_dot(q12, q11, q22, d, lam):
+def _dual_dot_full(q12, q11, q22, d, lam):
     return s.piecewise_moment(_slope_pieces(lam), _slope_pieces(lam), q12, q11, q22, d)
+
+
+def _coefficients(order, q, lam):
+    return s.pieces_coefficients(order, _phi_pieces(lam).pieces(), q)
+
+
+_dual = s.weakly(_dual_full, _coefficients)
+_dual_dot = s.weakly(_dual_dot_full, _coefficients, 1)
 
 
 def _dual_dq11(q12, q11, q22, d, lam):
@@ -134,9 +159,9 @@ _phi_kernel = s.pointwise(_phi, positive=(0,))
 _phi_dot_kernel = s.pointwise(s.slope(_phi), positive=(0,))
 _dual_kernel = s.kernel(_dual, (_dual_dot, _dual_dq11, _dual_dlam), domain=DOMAIN, positive=(0,))
 _dual_dot_kernel = s.kernel(_dual_dot, (_dual_dot_dq12, _dual_dot_dq11, _dual_dot_dlam), domain=DOMAIN, positive=(0,))
-_deficit_kernel = s.deficit(_dual, _dual_dot, domain=DOMAIN, positive=(0,))
-_dual_diag_kernel = s.pointwise(s.diagonal(_dual), domain=DOMAIN, positive=(0,))
-_dual_dot_diag_kernel = s.pointwise(s.diagonal(_dual_dot), domain=DOMAIN, positive=(0,))
+_deficit_kernel = s.deficit(_dual_full, _dual_dot_full, domain=DOMAIN, positive=(0,))
+_dual_diag_kernel = s.pointwise(s.diagonal(_dual_full), domain=DOMAIN, positive=(0,))
+_dual_dot_diag_kernel = s.pointwise(s.diagonal(_dual_dot_full), domain=DOMAIN, positive=(0,))
 _hermite_kernel = s.pointwise(_hermite, domain=DOMAIN, positive=(0,))
 
 

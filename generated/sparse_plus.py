@@ -23,7 +23,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "502b623a9d7546bac98f672385f8dcce5a30cbc93c0a2d80d706c1bcfe2155e7"
+FINGERPRINT = "b164b864acc5e830adbceac7b662400091b9001404a19cf34ac108109fe713bf"
 PARAMETERS = ()
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     0.4623301083281146, 0.5, 0.24136718466746682, 0.0, -0.04939206731362131, 0.0,
@@ -76,12 +76,20 @@ def _half_second_pieces():
     )
 
 
-def _dual(q12, q11, q22, d):
+def _dual_full(q12, q11, q22, d):
     return s.piecewise_moment(_phi_pieces(), _phi_pieces(), q12, q11, q22, d)
 
 
-def _dual_dot(q12, q11, q22, d):
+def _dual_dot_full(q12, q11, q22, d):
     return s.piecewise_moment(_slope_pieces(), _slope_pieces(), q12, q11, q22, d)
+
+
+def _coefficients(order, q):
+    return s.pieces_coefficients(order, _phi_pieces().pieces(), q)
+
+
+_dual = s.weakly(_dual_full, _coefficients)
+_dual_dot = s.weakly(_dual_dot_full, _coefficients, 1)
 
 
 def _dual_dq11(q12, q11, q22, d):
@@ -104,9 +112,9 @@ _phi_kernel = s.pointwise(_phi)
 _phi_dot_kernel = s.pointwise(s.slope(_phi))
 _dual_kernel = s.kernel(_dual, (_dual_dot, _dual_dq11), domain=DOMAIN)
 _dual_dot_kernel = s.kernel(_dual_dot, (_dual_dot_dq12, _dual_dot_dq11), domain=DOMAIN)
-_deficit_kernel = s.deficit(_dual, _dual_dot, domain=DOMAIN)
-_dual_diag_kernel = s.pointwise(s.diagonal(_dual), domain=DOMAIN)
-_dual_dot_diag_kernel = s.pointwise(s.diagonal(_dual_dot), domain=DOMAIN)
+_deficit_kernel = s.deficit(_dual_full, _dual_dot_full, domain=DOMAIN)
+_dual_diag_kernel = s.pointwise(s.diagonal(_dual_full), domain=DOMAIN)
+_dual_dot_diag_kernel = s.pointwise(s.diagonal(_dual_dot_full), domain=DOMAIN)
 _hermite_kernel = s.pointwise(_hermite, domain=DOMAIN)
 
 

@@ -39,7 +39,7 @@ TIER = "mixture"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "13a347f0d14090133c6d416d92b5b923cd476b21cbaa1d7010013d63307276b8"
+FINGERPRINT = "95d454abfcea0fee359acb42c9e9d7c551e3b0ea9d9432165a47ac51647bada1"
 PARAMETERS = (("beta", 1.0),)
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     0.20662096414190703, 0.5, 0.24808519283030006, 0.0, -0.03780500880513109, 0.0,
@@ -144,11 +144,11 @@ def _dual_dbeta_pair(q12, q11, q22, d, beta, slope1, slope2):
     )
 
 
-def _hermite_node(q, beta, slope):
+def _coefficients_node(order, q, beta, slope):
     atoms = (
         (1, 1, 0, 0, 0, beta*slope, 1),
     )
-    return s.hermite_atoms(ORDER, q, atoms)
+    return s.hermite_atoms(order, q, atoms)
 
 
 # (slope, weight): phi is the mean of a function of a random slope.
@@ -182,20 +182,26 @@ _RULES = s.Rules(
 )
 
 
-_dual = s.mixture_pairs(_dual_pair, _RULES)
-_dual_dot = s.mixture_pairs(_dual_dot_pair, _RULES)
+_dual_full = s.mixture_pairs(_dual_pair, _RULES)
+_dual_dot_full = s.mixture_pairs(_dual_dot_pair, _RULES)
 _dual_dq11 = s.mixture_pairs(_dual_dq11_pair, _RULES)
 _dual_dbeta = s.mixture_pairs(_dual_dbeta_pair, _RULES)
-_hermite = s.mixture_mean(_hermite_node, _RULES)
+_coefficients = s.mixture_mean(_coefficients_node, _RULES)
+_dual = s.weakly(_dual_full, s.degrees_first(_coefficients))
+_dual_dot = s.weakly(_dual_dot_full, s.degrees_first(_coefficients), 1)
+
+
+def _hermite(q, beta):
+    return _coefficients(ORDER, q, beta)
 
 
 _phi_kernel = s.pointwise(_phi, positive=(0,))
 _phi_dot_kernel = s.pointwise(s.slope(_phi), positive=(0,))
 _dual_kernel = s.kernel(_dual, (_dual_dot, _dual_dq11, _dual_dbeta), domain=DOMAIN, positive=(0,))
 _dual_dot_kernel = s.kernel(_dual_dot, domain=DOMAIN, positive=(0,))
-_deficit_kernel = s.deficit(_dual, _dual_dot, domain=DOMAIN, positive=(0,))
-_dual_diag_kernel = s.pointwise(s.diagonal(_dual), domain=DOMAIN, positive=(0,))
-_dual_dot_diag_kernel = s.pointwise(s.diagonal(_dual_dot), domain=DOMAIN, positive=(0,))
+_deficit_kernel = s.deficit(_dual_full, _dual_dot_full, domain=DOMAIN, positive=(0,))
+_dual_diag_kernel = s.pointwise(s.diagonal(_dual_full), domain=DOMAIN, positive=(0,))
+_dual_dot_diag_kernel = s.pointwise(s.diagonal(_dual_dot_full), domain=DOMAIN, positive=(0,))
 _hermite_kernel = s.pointwise(_hermite, domain=DOMAIN, positive=(0,))
 
 

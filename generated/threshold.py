@@ -24,7 +24,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "ddc8cc1c0df65b5f2cd48527291046ca59f59397dfc8753e1a03404d3a062609"
+FINGERPRINT = "07eab62bc57c6f9a6e384cb81f2eddca953527c49e23fd739e3885c1a31b5d69"
 PARAMETERS = (("t", 0.1), ("v", 20.0))
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     11.193509293017591, -7.439183532069563, -0.27788095974896726, 3.208854993473659,
@@ -118,12 +118,20 @@ def _dv_pieces(t, v):
     )
 
 
-def _dual(q12, q11, q22, d, t, v):
+def _dual_full(q12, q11, q22, d, t, v):
     return s.piecewise_moment(_phi_pieces(t, v), _phi_pieces(t, v), q12, q11, q22, d)
 
 
-def _dual_dot(q12, q11, q22, d, t, v):
+def _dual_dot_full(q12, q11, q22, d, t, v):
     return s.piecewise_moment(_slope_pieces(t, v), _slope_pieces(t, v), q12, q11, q22, d)
+
+
+def _coefficients(order, q, t, v):
+    return s.pieces_coefficients(order, _phi_pieces(t, v).pieces(), q)
+
+
+_dual = s.weakly(_dual_full, _coefficients)
+_dual_dot = s.weakly(_dual_dot_full, _coefficients, 1)
 
 
 def _dual_dq11(q12, q11, q22, d, t, v):
@@ -156,9 +164,9 @@ _phi_kernel = s.pointwise(_phi)
 _phi_dot_kernel = s.pointwise(s.slope(_phi))
 _dual_kernel = s.kernel(_dual, (_dual_dot, _dual_dq11, _dual_dt, _dual_dv), domain=DOMAIN)
 _dual_dot_kernel = s.kernel(_dual_dot, domain=DOMAIN)
-_deficit_kernel = s.deficit(_dual, _dual_dot, domain=DOMAIN)
-_dual_diag_kernel = s.pointwise(s.diagonal(_dual), domain=DOMAIN)
-_dual_dot_diag_kernel = s.pointwise(s.diagonal(_dual_dot), domain=DOMAIN)
+_deficit_kernel = s.deficit(_dual_full, _dual_dot_full, domain=DOMAIN)
+_dual_diag_kernel = s.pointwise(s.diagonal(_dual_full), domain=DOMAIN)
+_dual_dot_diag_kernel = s.pointwise(s.diagonal(_dual_dot_full), domain=DOMAIN)
 _hermite_kernel = s.pointwise(_hermite, domain=DOMAIN)
 
 

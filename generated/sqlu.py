@@ -1,0 +1,159 @@
+"""sqlu: where(x > 0, x, where(x > -2, x + x**2/4, -1))
+
+The exponential linear unit with a parabola in the place of the exponential.
+
+Tier closed. (u, v) ~ N(0, [[q11, q12], [q12, q22]]), D = q11 q22 - q12^2.
+
+    dual = E[f(u) f(v)] by integrals of positive terms of Phi2, Phi and phi, f(x) = [(-1); -oo <
+        x < -2] + [(1)*x + (1/4)*x**2; -2 < x < 0] + [(1)*x; 0 < x < oo]
+    dual_dot = E[f(u) f(v)] by integrals of positive terms of Phi2, Phi and phi, f(x) = [(1) +
+        (1/2)*x; -2 < x < 0] + [(1); 0 < x < oo]
+
+Emitted by dualc from sqlu.json; not meant to be edited.
+"""
+
+import jax.numpy as jnp
+
+from . import _support as s
+
+
+NAME = "sqlu"
+EXPRESSION = "where(x > 0, x, where(x > -2, x + x**2/4, -1))"
+TIER = "closed"
+ORDER = 12
+DOMAIN = (0.0, 10000.0)
+INTERFACE = 1
+FINGERPRINT = "fef0ae87dba705b5ef5d9829b0f0be3ed7d7c35203c35e580207fd449c313da2"
+PARAMETERS = ()
+HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
+    0.12355781832137001, 0.8047742111076985, 0.16873330900991376, -0.07041289209406963,
+    -0.011020859889750349, 0.02560215807506277, -0.002012124521573388, -0.010330473102872766,
+    0.002419933043331659, 0.004474000957701034, -0.0012187315136567864, -0.0022511320214679198,
+    0.00023435608009288053,
+)
+TAIL = 1.3792642005010978e-05  # E[phi^2] - sum of a_n^2
+
+
+def _phi(x):
+    return jnp.where(x > 0, x, jnp.where(x > -2, x + x**2/4, -1))
+
+
+def _phi_pieces():
+    return s.Piecewise(
+        # places
+        (-2, 0),
+        # polynomials
+        ((-1,), (0, 1, 1/4), (0, 1)),
+        # orders of the derivatives that jump
+        orders=((2,), (2,)),
+        # 1 even, -1 odd
+        parity=0,
+    )
+
+
+def _slope_pieces():
+    return s.Piecewise(
+        # places
+        (-2, 0),
+        # polynomials
+        ((0,), (1, 1/2), (1,)),
+        # orders of the derivatives that jump
+        orders=((1,), (1,)),
+        # 1 even, -1 odd
+        parity=0,
+    )
+
+
+def _half_second_pieces():
+    return s.Piecewise(
+        # places
+        (-2, 0),
+        # polynomials
+        ((0,), (1/4,), (0,)),
+        # orders of the derivatives that jump
+        orders=((0,), (0,)),
+        # 1 even, -1 odd
+        parity=0,
+    )
+
+
+def _dual_full(q12, q11, q22, d):
+    return s.piecewise_moment(_phi_pieces(), _phi_pieces(), q12, q11, q22, d)
+
+
+def _dual_dot_full(q12, q11, q22, d):
+    return s.piecewise_moment(_slope_pieces(), _slope_pieces(), q12, q11, q22, d)
+
+
+def _coefficients(order, q):
+    return s.pieces_coefficients(order, _phi_pieces().pieces(), q)
+
+
+_dual = s.weakly(_dual_full, _coefficients)
+_dual_dot = s.weakly(_dual_dot_full, _coefficients, 1)
+
+
+def _dual_dq11(q12, q11, q22, d):
+    return s.piecewise_moment(_half_second_pieces(), _phi_pieces(), q12, q11, q22, d)
+
+
+def _dual_dot_dq12(q12, q11, q22, d):
+    return s.piecewise_curvature(_half_second_pieces(), q12, q11, q22, d)
+
+
+def _dual_dot_dq11(q12, q11, q22, d):
+    return s.piecewise_bend(_half_second_pieces(), _slope_pieces(), q12, q11, q22, d)
+
+
+def _hermite(q):
+    return s.piecewise_hermite(ORDER, _phi_pieces(), q)
+
+
+_phi_kernel = s.pointwise(_phi)
+_phi_dot_kernel = s.pointwise(s.slope(_phi))
+_dual_kernel = s.kernel(_dual, (_dual_dot, _dual_dq11), domain=DOMAIN)
+_dual_dot_kernel = s.kernel(_dual_dot, (_dual_dot_dq12, _dual_dot_dq11), domain=DOMAIN)
+_deficit_kernel = s.deficit(_dual_full, _dual_dot_full, domain=DOMAIN)
+_dual_diag_kernel = s.pointwise(s.diagonal(_dual_full), domain=DOMAIN)
+_dual_dot_diag_kernel = s.pointwise(s.diagonal(_dual_dot_full), domain=DOMAIN)
+_hermite_kernel = s.pointwise(_hermite, domain=DOMAIN)
+
+
+def phi(x):
+    """The activation, elementwise."""
+    return _phi_kernel(x)
+
+
+def phi_dot(x):
+    """Its almost-everywhere derivative."""
+    return _phi_dot_kernel(x)
+
+
+def dual(q12, q11, q22, *, delta=None):
+    """E[phi(u) phi(v)]; its gradient in q12 is dual_dot. delta: 1 - rho."""
+    return _dual_kernel(q12, q11, q22, delta=delta)
+
+
+def dual_dot(q12, q11, q22, *, delta=None):
+    """E[phi'(u) phi'(v)]. delta: 1 - rho."""
+    return _dual_dot_kernel(q12, q11, q22, delta=delta)
+
+
+def deficit(q11, q22, delta):
+    """1 - k12/sqrt(k11 k22) of the duals at delta = 1 - rho."""
+    return _deficit_kernel(q11, q22, delta)
+
+
+def dual_diag(q):
+    """E[phi(u)^2] at variance q."""
+    return _dual_diag_kernel(q)
+
+
+def dual_dot_diag(q):
+    """E[phi'(u)^2] at variance q."""
+    return _dual_dot_diag_kernel(q)
+
+
+def hermite(q):
+    """Normalised Hermite coefficients of phi(sqrt(q) z), shape (..., ORDER + 1)."""
+    return _hermite_kernel(q)
