@@ -3512,9 +3512,9 @@ def pieces_coefficients(order: int, f: Pieces, q: _piecesArray) -> _piecesArray:
         z = _standardised(place, q)
         falls = [math.sqrt(math.prod(range(n - i, n + 1))) for n in range(i + 1, order + 1)]
         weights = jnp.asarray([1 / fall for fall in falls], q.dtype)
-        waves = _waves(z, order - i) * jnp.exp(-z * z / 4)
+        waves = _waves(z, order - i) * jnp.exp(-z * z / 4)[None]
         size = jump * _half_power(q, i) / math.sqrt(2 * math.pi)
-        total = total.at[i + 1 :].add(size * waves * weights.reshape(-1, *(1,) * q.ndim))
+        total = total.at[i + 1 :].add(size[None] * waves * weights.reshape(-1, *(1,) * q.ndim))
     return total
 
 
@@ -4688,7 +4688,7 @@ def _values_at(phi: Piecewise, z: list[float], q: Array) -> tuple[Array, Array]:
     """phi(sqrt(q) z) - phi(0), z along a new first axis, and phi(0)."""
     start = _value(phi, jnp.zeros_like(q))
     nodes = jnp.asarray(z, q.dtype).reshape(-1, *(1,) * q.ndim)
-    return _value(phi, root(q) * nodes) - start, start
+    return _value(phi, root(q)[None] * nodes) - start[None], start
 
 
 def _fixed_rule(order: int) -> tuple[list[float], list[float]]:

@@ -22,7 +22,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "8a2aaec7560605611504e197ac8a8d7d473ff6e9a62f94c51731bea0473b4d87"
+FINGERPRINT = "4dac6c59286562b364188ff8980ba74d4a630cbb72796d168a196ac876a7ba28"
 PARAMETERS = ()
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0,

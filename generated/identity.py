@@ -21,7 +21,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "bcbc7d681fdcd053f0b861c14f0a7e5f64bccb7bda48751872a628ee23b6ff51"
+FINGERPRINT = "6d9eb943f5490541c5b4026a737a581f5e47d272752b4eb0aada16568124de1c"
 PARAMETERS = ()
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0,

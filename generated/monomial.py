@@ -19,7 +19,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "adb0bfd1f19c8b20ecf5d36c08936b808010cd6b2281b5bcab6c4462f7b8d383"
+FINGERPRINT = "b0eb68d5abdbbf461dcfdef199b944aa93c975558e90c164676a31f50390246c"
 PARAMETERS = ()
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     1.0, 0.0, 1.4142135623730951, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0,

@@ -19,7 +19,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "4895f178d8cb4e1be91d76cc60ac2d11c7292ab56c1c0a2cb754fbedb5bdd4be"
+FINGERPRINT = "9bcaaece01b34b9c1c7f064a182c8944e2059d8fab742b84a57923f88cffefbd"
 PARAMETERS = ()
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     0.0, -2.0, 0.0, -2.449489742783178, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0,

@@ -19,7 +19,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "67f445f55abd4394ccca60af5d2d2c5c9a817713753384161cc221dc46c6d35d"
+FINGERPRINT = "136f5a464a3c5b780e47dafb294c416fa1aba4fee663809a919c98f7063b05f9"
 PARAMETERS = (("a", 1.0), ("b", 0.0), ("c", 0.0))
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     1.0, 0.0, 1.4142135623730951, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0,

@@ -345,9 +345,9 @@ def pieces_coefficients(order: int, f: Pieces, q: Array) -> Array:
         z = _standardised(place, q)
         falls = [math.sqrt(math.prod(range(n - i, n + 1))) for n in range(i + 1, order + 1)]
         weights = jnp.asarray([1 / fall for fall in falls], q.dtype)
-        waves = _waves(z, order - i) * jnp.exp(-z * z / 4)
+        waves = _waves(z, order - i) * jnp.exp(-z * z / 4)[None]
         size = jump * _half_power(q, i) / math.sqrt(2 * math.pi)
-        total = total.at[i + 1 :].add(size * waves * weights.reshape(-1, *(1,) * q.ndim))
+        total = total.at[i + 1 :].add(size[None] * waves * weights.reshape(-1, *(1,) * q.ndim))
     return total
 
 

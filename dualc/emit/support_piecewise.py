@@ -371,7 +371,7 @@ def _values_at(phi: Piecewise, z: list[float], q: Array) -> tuple[Array, Array]:
     """phi(sqrt(q) z) - phi(0), z along a new first axis, and phi(0)."""
     start = _value(phi, jnp.zeros_like(q))
     nodes = jnp.asarray(z, q.dtype).reshape(-1, *(1,) * q.ndim)
-    return _value(phi, root(q) * nodes) - start, start
+    return _value(phi, root(q)[None] * nodes) - start[None], start
 
 
 def _fixed_rule(order: int) -> tuple[list[float], list[float]]:
