@@ -14,7 +14,7 @@ import dualc
 NAMES = ("tanh", "silu", "hard_tanh", "softshrink", "elu")
 
 
-def block(rows: int, columns: int, dtype: Any) -> tuple[jax.Array, jax.Array, jax.Array]:
+def block(rows: int, columns: int, dtype: Any) -> tuple[jax.Array, ...]:
     """(q12, q11, q22) of Gaussian inputs in 40 dimensions, some of them the same on both sides."""
     draw = np.random.default_rng(1)
     x = draw.normal(size=(rows, 40)) * draw.uniform(0.2, 3.0, (rows, 1)) / np.sqrt(40)
