@@ -39,3 +39,7 @@ class OutputError(DualcError):
 
 class UncertifiedBackend(UserWarning):
     """A kernel was loaded where no certificate says how accurate it is; said once for each."""
+
+
+class NetworkError(DualcError):
+    """Layers that do not fit each other, or inputs that do not fit the network."""

@@ -67,6 +67,7 @@ class Kernel:
     dual_diag: Callable[..., Array]
     dual_dot_diag: Callable[..., Array]
     hermite: Callable[..., Array]
+    jumps: tuple[str, ...]  # where phi itself jumps: an NNGP kernel only
     module: types.ModuleType
 
 
@@ -244,5 +245,6 @@ def _kernel(module: types.ModuleType, where: str, name: str) -> Kernel:
         coefficients=values["HERMITE"],
         tail=values["TAIL"],
         **functions,
+        jumps=getattr(module, "JUMPS", ()),
         module=module,
     )

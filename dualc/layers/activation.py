@@ -1,0 +1,123 @@
+"""Activation: a compiled kernel inside a network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from dualc.errors import DualcError, NetworkError
+from dualc.layers.covariance import Covariance, Sides, settled
+from dualc.layers.layer import Layer, Weights, layer
+from dualc.layers.signal import Signal, Signals, one
+from dualc.layers.sketch import Plan, Sketch, activate, draw_activation
+from dualc.runtime.kernel import Kernel, load
+
+
+@dataclass(frozen=True, init=False)
+class Activation(Layer):
+    """phi of a compiled kernel, elementwise: a name of the catalog, or a Kernel.
+
+    Parameters by keyword, as phi takes them: Activation("leaky_relu", alpha=0.1).
+    """
+
+    activation: Kernel
+    parameters: dict[str, Any]
+
+    def __init__(self, activation: str | Kernel, **parameters: Any) -> None:
+        """Loads the kernel by its name; NetworkError for a parameter that it does not keep."""
+        kernel = load(activation) if isinstance(activation, str) else activation
+        if not isinstance(kernel, Kernel):
+            raise NetworkError(
+                f"Activation takes the name of a compiled activation or a Kernel, not {kernel!r}"
+            )
+        kept = tuple(name for name, _ in kernel.parameters)
+        for name in parameters:
+            if name not in kept:
+                raise NetworkError(_unknown(kernel.name, name, parameters[name], kept))
+        object.__setattr__(self, "activation", kernel)
+        object.__setattr__(self, "parameters", parameters)
+
+    def signal(self, signal: Signals) -> Signal:
+        signal = one(signal, self._name())
+        if not signal.is_gaussian:
+            raise NetworkError(_not_gaussian(self._name(), signal.after))
+        return replace(signal, is_gaussian=False, is_fresh=False, after=self._name())
+
+    def _name(self) -> str:
+        return f"Activation({self.activation.name!r})"
+
+    # exact
+
+    variances = 1
+
+    def covariance(self, k: Covariance, sides: Sides) -> Covariance:
+        q11, q22 = sides(k)
+        q12 = settled(k, q11, q22)
+        nngp = self.activation.dual(q12, q11, q22, **self.parameters)
+        ntk = None
+        if k.ntk is not None:
+            self._refuse_jumps()
+            ntk = k.ntk * self.activation.dual_dot(q12, q11, q22, **self.parameters)
+        # The images of opposite samples are opposite only if phi is odd.
+        relation = jnp.maximum(k.relation, 0)
+        after = self.signal(k.signal)
+        return replace(k, nngp=nngp, ntk=ntk, relation=relation, signal=after)
+
+    def _refuse_jumps(self) -> None:
+        if self.activation.jumps:
+            raise NetworkError(
+                f"{self._name()}: phi jumps at {', '.join(self.activation.jumps)}, and a network "
+                'with jumps has no NTK, only an NNGP kernel: get="nngp"'
+            )
+
+    # sketched
+
+    def draw(self, key: Array, s: Sketch, plan: Plan) -> Weights:
+        if s.z is not None:
+            self._refuse_jumps()
+        return draw_activation(self, key, s, plan)
+
+    def sketch(self, weights: Weights, s: Sketch) -> Sketch:
+        return activate(self, weights, s, self.signal(s.signal))
+
+    # finite
+
+    def apply(self, params: Weights, x: Array) -> Array:
+        if self.activation.phi is None:
+            raise NetworkError(
+                f"{self._name()} was given by its kernel: there is no phi for a finite network"
+            )
+        return self.activation.phi(x, **self.parameters)
+
+
+jax.tree_util.register_pytree_node(
+    Activation,
+    lambda a: ((a.parameters,), a.activation),
+    lambda kernel, children: _rebuilt(kernel, children[0]),
+)
+
+
+def _rebuilt(kernel: Kernel, parameters: dict[str, Any]) -> Activation:
+    layer = object.__new__(Activation)
+    object.__setattr__(layer, "activation", kernel)
+    object.__setattr__(layer, "parameters", parameters)
+    return layer
+
+
+def _unknown(kernel: str, name: str, value: Any, kept: tuple[str, ...]) -> str:
+    has = f"its parameters are {', '.join(kept)}" if kept else "it has none"
+    return (
+        f"Activation({kernel!r}): {name} is no parameter of the compiled kernel, {has}.  If the "
+        f"entry has it, fix it when compiling: dualc compile {kernel} --param {name}={value} --name "
+        f"{kernel}_{name}"
+    )
+
+
+def _not_gaussian(name: str, after: str) -> str:
+    if after == "the input":
+        return f"{name} comes first: it needs Gaussian values.  Put Dense or Conv before it"
+    return f"{name} directly after {after}: it needs Gaussian values.  Put Dense or Conv between"

@@ -1,0 +1,210 @@
+"""serial, parallel, FanOut, FanInSum: networks of layers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import reduce
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from dualc.errors import NetworkError
+from dualc.layers.covariance import Covariance, Covariances, Sides, Walk, at_equal_positions
+from dualc.layers.dense import Dense
+from dualc.layers.layer import Layer, Weights, layer
+from dualc.layers.signal import Signal, Signals, branches, one
+from dualc.layers.sketch import Plan, Sketch, Sketches, shapes
+
+
+@layer("layers")
+@dataclass(frozen=True)
+class Serial(Layer):
+    """Layers one after the other; made by serial(...)."""
+
+    layers: tuple[Layer, ...]
+
+    def signal(self, signal: Signals) -> Signals:
+        return reduce(lambda s, layer: layer.signal(s), self.layers, signal)
+
+    def needs_pairs_of_positions(self, wanted: bool) -> bool:
+        for layer in reversed(self.layers):
+            wanted = layer.needs_pairs_of_positions(wanted)
+        return wanted
+
+    def covariance(self, k: Covariances, walk: Walk, wanted: bool = True) -> Covariances:
+        """`wanted`: whether what comes after needs all pairs of positions."""
+        needed = [wanted]  # after every layer
+        for layer in reversed(self.layers):
+            needed.append(layer.needs_pairs_of_positions(needed[-1]))
+        run: tuple[Layer, ...] = ()
+        for layer, later in zip(self.layers, needed[-2::-1], strict=True):
+            if isinstance(layer, Parallel):
+                k = layer.covariance(k, walk)
+                continue
+            run = (*run, layer)
+            if isinstance(layer, Dense) and later:
+                continue  # a scaling: one pass with what follows
+            k, run = walk.through(run, k), ()
+            if isinstance(k, Covariance) and k.is_full and not later:
+                k = at_equal_positions(k)
+        return walk.through(run, k) if run else k
+
+    def draw(self, key: Array, s: Sketches, plan: Plan) -> Weights:
+        drawn = []
+        for i, layer in enumerate(self.layers):
+            drawn.append(layer.draw(jax.random.fold_in(key, i), s, plan))
+            s = shapes(layer, drawn[-1], s)
+        return tuple(drawn)
+
+    def sketch(self, weights: Weights, s: Sketches) -> Sketches:
+        for layer, own in zip(self.layers, weights, strict=True):
+            s = layer.sketch(own, s)
+        return s
+
+    def weights(self, key: Array, signal: Signals, width: int) -> Weights:
+        drawn = []
+        for i, layer in enumerate(self.layers):
+            drawn.append(layer.weights(jax.random.fold_in(key, i), signal, width))
+            signal = layer.signal(signal)
+        return tuple(drawn)
+
+    def apply(self, params: Weights, x: Any) -> Any:
+        for layer, own in zip(self.layers, params, strict=True):
+            x = layer.apply(own, x)
+        return x
+
+
+def serial(*layers: Layer) -> Serial:
+    """The network of these layers, one after the other; networks among them are spliced in."""
+    flat: list[Layer] = []
+    for layer in layers:
+        if not isinstance(layer, Layer):
+            raise NetworkError(f"a network is made of layers, not of {layer!r}")
+        flat.extend(layer.layers if isinstance(layer, Serial) else (layer,))
+    return Serial(tuple(flat))
+
+
+@layer("layers")
+@dataclass(frozen=True)
+class Parallel(Layer):
+    """One layer for every branch of a FanOut; made by parallel(...)."""
+
+    layers: tuple[Serial, ...]
+
+    def _each(self, signal: Signals) -> tuple[Signal, ...]:
+        signals = branches(signal, "parallel")
+        if len(signals) != len(self.layers):
+            raise NetworkError(
+                f"parallel has {len(self.layers)} layers for {len(signals)} branches.  Give FanOut "
+                f"that number"
+            )
+        return signals
+
+    def signal(self, signal: Signals) -> tuple[Signal, ...]:
+        pairs = zip(self.layers, self._each(signal), strict=True)
+        return tuple(one(layer.signal(s), "parallel") for layer, s in pairs)
+
+    def needs_pairs_of_positions(self, wanted: bool) -> bool:
+        return any([layer.needs_pairs_of_positions(wanted) for layer in self.layers])
+
+    def covariance(self, k: Covariances, walk: Walk) -> tuple[Any, ...]:
+        assert isinstance(k, tuple)
+        return tuple(one.covariance(own, walk) for one, own in zip(self.layers, k, strict=True))
+
+    def draw(self, key: Array, s: tuple[Sketch, ...], plan: Plan) -> Weights:
+        return tuple(
+            layer.draw(jax.random.fold_in(key, i), own, plan)
+            for i, (layer, own) in enumerate(zip(self.layers, s, strict=True))
+        )
+
+    def sketch(self, weights: Weights, s: tuple[Sketch, ...]) -> tuple[Any, ...]:
+        parts = zip(self.layers, weights, s, strict=True)
+        return tuple(layer.sketch(own, branch) for layer, own, branch in parts)
+
+    def weights(self, key: Array, signal: Signals, width: int) -> Weights:
+        return tuple(
+            layer.weights(jax.random.fold_in(key, i), own, width)
+            for i, (layer, own) in enumerate(zip(self.layers, self._each(signal), strict=True))
+        )
+
+    def apply(self, params: Weights, x: tuple[Any, ...]) -> tuple[Any, ...]:
+        parts = zip(self.layers, params, x, strict=True)
+        return tuple(layer.apply(own, branch) for layer, own, branch in parts)
+
+
+def parallel(*layers: Layer) -> Parallel:
+    """The network that gives each branch of a FanOut its own layer."""
+    return Parallel(tuple(serial(layer) for layer in layers))
+
+
+@layer(static=("count",))
+@dataclass(frozen=True)
+class FanOut(Layer):
+    """The same values to `count` branches."""
+
+    count: int
+
+    def signal(self, signal: Signals) -> tuple[Signal, ...]:
+        if not isinstance(self.count, int) or self.count < 1:
+            raise NetworkError(f"FanOut takes a positive number of branches, not {self.count!r}")
+        return (replace(one(signal, "FanOut"), is_fresh=False),) * self.count
+
+    def covariance(self, k: Covariance, sides: Sides) -> tuple[Covariance, ...]:
+        return tuple(replace(k, signal=s) for s in self.signal(k.signal))
+
+    def sketch(self, weights: Weights, s: Sketch) -> tuple[Sketch, ...]:
+        return tuple(replace(s, signal=after) for after in self.signal(s.signal))
+
+    def apply(self, params: Weights, x: Array) -> tuple[Array, ...]:
+        return (x,) * self.count
+
+
+@layer()
+@dataclass(frozen=True)
+class FanInSum(Layer):
+    """The sum of the branches: their kernels add, since their weights are independent."""
+
+    def signal(self, signal: Signals) -> Signal:
+        signals = branches(signal, "FanInSum")
+        if len({s.shape for s in signals}) > 1:
+            shapes = " and ".join(str(s.shape) for s in signals)
+            raise NetworkError(f"FanInSum: branches of shapes {shapes} do not add up")
+        if len({s.channels for s in signals} - {None}) > 1:
+            channels = " and ".join(str(s.channels) for s in signals)
+            raise NetworkError(f"FanInSum: branches of {channels} channels do not add up")
+        if len(signals) > 1 and not all(s.is_gaussian for s in signals):
+            late = next(s for s in signals if not s.is_gaussian)
+            raise NetworkError(
+                f"FanInSum of a branch that ends in {late.after}: the sum would not be Gaussian.  "
+                "End every branch in Dense or Conv"
+            )
+        if sum(not s.is_fresh for s in signals) > 1:
+            raise NetworkError(
+                "FanInSum: two branches share all their weights, so that their sum is correlated.  "
+                "Give all of them but one a Dense or Conv"
+            )
+        channels = next((s.channels for s in signals if s.channels is not None), None)
+        gaussian, fresh = all(s.is_gaussian for s in signals), all(s.is_fresh for s in signals)
+        return Signal(signals[0].shape, channels, gaussian, fresh, "FanInSum")
+
+    def covariance(self, k: tuple[Covariance, ...], sides: Sides) -> Covariance:
+        relation = k[0].relation
+        for other in k[1:]:
+            relation = jnp.where(relation == other.relation, relation, 0).astype(jnp.int8)
+        ntk = None if k[0].ntk is None else sum_of([one.ntk for one in k])
+        after = self.signal(tuple(one.signal for one in k))
+        nngp = sum_of([one.nngp for one in k])
+        return replace(k[0], nngp=nngp, ntk=ntk, relation=relation, signal=after)
+
+    def sketch(self, weights: Weights, s: tuple[Sketch, ...]) -> Sketch:
+        return Sketch.joined(s, self.signal(tuple(one.signal for one in s)))
+
+    def apply(self, params: Weights, x: tuple[Array, ...]) -> Array:
+        return sum_of(list(x))
+
+
+def sum_of(values: list[Any]) -> Any:
+    """The sum, without the integer 0 that the builtin begins with."""
+    return reduce(lambda a, b: a + b, values)

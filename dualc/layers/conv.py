@@ -1,0 +1,106 @@
+"""Conv: a convolution over one or two spatial axes, channels last."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import jax.numpy as jnp
+from jax import Array, lax
+
+from dualc.layers import window
+from dualc.layers.covariance import Covariance, Sides
+from dualc.layers.dense import add_axes, affine, affine_weights, check_affine, scales
+from dualc.layers.layer import Layer, Parameterization, Weights, layer
+from dualc.layers.signal import Signal, Signals, one
+from dualc.layers.sketch import Plan, Sketch, affine_sketch, draw_patches, patches
+
+
+@layer(
+    "W_std", "b_std", static=("filter_shape", "strides", "padding", "width", "parameterization")
+)
+@dataclass(frozen=True)
+class Conv(Layer):
+    """W_std/sqrt(c |filter|) W * x + b_std b, W and b of independent N(0, 1).
+
+    filter_shape: (f,) for sequences (n, h, c), (f, g) for images (n, h, w, c). padding "SAME" (by
+    zeros), "VALID" or "CIRCULAR". Otherwise as Dense.
+    """
+
+    filter_shape: tuple[int, ...]
+    strides: tuple[int, ...] | None = None
+    padding: str = "SAME"
+    W_std: Any = 1.0
+    b_std: Any = None
+    width: int | None = None
+    parameterization: Parameterization = "ntk"
+
+    def _strides(self) -> tuple[int, ...]:
+        return self.strides or (1,) * len(self.filter_shape)
+
+    def signal(self, signal: Signals) -> Signal:
+        check_affine(self)
+        window.check("Conv", self.filter_shape, self.strides, self.padding)
+        shape = one(signal, "Conv").shape
+        shape = window.out_shape("Conv", shape, self.filter_shape, self._strides(), self.padding)
+        return Signal(shape, self.width, True, True, "Conv")
+
+    # exact: the mean over the filter, of both positions together
+
+    def covariance(self, k: Covariance, sides: Sides) -> Covariance:
+        channels = k.signal.channels
+        fan_in = None if channels is None else channels * prod(self.filter_shape)
+        return affine(self, k.over_space(lambda a: self._mean(a, k), k.signal), fan_in)
+
+    def _mean(self, values: Array, k: Covariance) -> Array:
+        first, step = k.relation.ndim, 2 if k.is_full else 1
+        for i, (f, stride) in enumerate(zip(self.filter_shape, self._strides(), strict=True)):
+            axes = tuple(range(first + step * i, first + step * (i + 1)))
+            values = window.sums(values, axes, f, stride, self.padding)
+        return values / prod(self.filter_shape)
+
+    # sketched: a mixing of the columns, random signs over the filter
+
+    def draw(self, key: Array, s: Sketch, plan: Plan) -> Weights:
+        return draw_patches(key, s, self.filter_shape, plan)
+
+    def sketch(self, weights: Weights, s: Sketch) -> Sketch:
+        after = self.signal(s.signal)
+        mean = lambda q: self._mean(q, Covariance(q, None, q[:, 0, 0], s.signal))  # noqa: E731
+        return affine_sketch(self, patches(weights, s, self._slide, mean, after))
+
+    def _slide(self, x: Array, signs: Array) -> Array:
+        """The depthwise convolution with signs (*filter, 1, c)."""
+        return self._convolve(x, signs, groups=x.shape[-1])
+
+    # finite
+
+    def weights(self, key: Array, signal: Signal, width: int) -> Weights:
+        fan_in = (*self.filter_shape, signal.channels or width)
+        return affine_weights(self, key, fan_in, self.width or width)
+
+    def apply(self, params: Weights, x: Array) -> Array:
+        W_std, b_std = scales(self, x.shape[-1] * prod(self.filter_shape), x)
+        out = W_std * self._convolve(x, params[0], groups=1)
+        return out if b_std is None else out + b_std * add_axes(params[1], out)
+
+    def _convolve(self, x: Array, filters: Array, groups: int) -> Array:
+        letters = "HW"[: len(self.filter_shape)]
+        padding = self.padding
+        if padding == "CIRCULAR":
+            x, padding = self._wrapped(x), "VALID"
+        return lax.conv_general_dilated(
+            x,
+            filters,
+            self._strides(),
+            padding,
+            dimension_numbers=(f"N{letters}C", f"{letters}IO", f"N{letters}C"),
+            feature_group_count=groups,
+            precision="highest",
+        )
+
+    def _wrapped(self, x: Array) -> Array:
+        for axis, (f, s) in enumerate(zip(self.filter_shape, self._strides(), strict=True), 1):
+            x = window.padded(x, (axis,), f, s, "CIRCULAR")
+        return x

@@ -1,0 +1,347 @@
+"""The exact kernels of a network, in blocks of samples that fit a budget of memory."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+from jax.core import Tracer
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from dualc.errors import NetworkError
+from dualc.layers.combine import FanOut, Serial, serial
+from dualc.layers.covariance import (
+    Covariance,
+    Covariances,
+    Recording,
+    Replaying,
+    of_pairs,
+    of_samples,
+)
+from dualc.layers.layer import Layer
+from dualc.layers.signal import Signal
+
+MEMORY = 2**30  # bytes beyond the result, unless something else is said
+_STRIPS = 8  # a symmetric problem in this many strips costs 9/16 of the whole
+_WORTH = 2**23  # bytes below which strips are not worth their dispatch
+_COPIES = 24  # more than this many times its first covariances no network was seen to take
+
+
+class Kernels(NamedTuple):
+    """The exact kernels of a network; None for one that was not asked for."""
+
+    nngp: Array | None = None
+    ntk: Array | None = None
+
+
+def kernel(
+    net: Layer,
+    x1: Array,
+    x2: Array | None,
+    get: str | Sequence[str],
+    *,
+    memory: int | None,
+    progress: bool | None,
+) -> Kernels | Array:
+    """What Layer.kernel promises."""
+    wanted = _wanted(get)
+    x1, x2 = _inputs(x1, x2)
+    task = Task(serial(net), x1, x2, "ntk" in wanted)
+    task.check()
+    budget = MEMORY if memory is None else memory
+    if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves((net, x1, x2))):
+        found = task.whole()
+    else:
+        found = task.in_blocks(budget, progress)
+    kernels = Kernels(*(a if n in wanted else None for n, a in zip(_NAMES, found, strict=True)))
+    if isinstance(get, str):
+        one = getattr(kernels, get)
+        assert one is not None
+        return one  # type: ignore[no-any-return]
+    return kernels
+
+
+_NAMES = ("nngp", "ntk")
+
+
+def _wanted(get: str | Sequence[str]) -> tuple[str, ...]:
+    wanted = (get,) if isinstance(get, str) else tuple(get)
+    if not wanted or not set(wanted) <= set(_NAMES):
+        raise NetworkError(f'get is "nngp", "ntk" or a sequence of them, not {get!r}')
+    return wanted
+
+
+def _inputs(x1: Any, x2: Any) -> tuple[Array, Array | None]:
+    """Arrays of one floating dtype and one shape per sample."""
+    x1 = _floating(x1)
+    if x2 is None:
+        return x1, None
+    x2 = _floating(x2)
+    if x1.shape[1:] != x2.shape[1:]:
+        raise NetworkError(
+            f"x1 has samples of shape {x1.shape[1:]}, x2 of shape {x2.shape[1:]}: they must agree"
+        )
+    dtype = jnp.promote_types(x1.dtype, x2.dtype)
+    return x1.astype(dtype), x2.astype(dtype)
+
+
+def _floating(x: Any) -> Array:
+    x = jnp.asarray(x)
+    if jnp.issubdtype(x.dtype, jnp.complexfloating):
+        raise NetworkError("inputs are real numbers, not complex ones")
+    if not jnp.issubdtype(x.dtype, jnp.floating):
+        x = x.astype(jnp.result_type(float))
+    if x.ndim < 2:
+        raise NetworkError(f"inputs have shape (n, *space, channels), not {x.shape}")
+    return x
+
+
+# ---- samples with themselves, and with others ----
+
+
+@dataclass
+class Own:
+    """A walk of samples paired with themselves, which collects their variances."""
+
+    seen: tuple[Array, ...] = ()
+
+    def through(self, layers: tuple[Layer, ...], k: Covariances) -> Covariances:
+        k, seen = _recorded(layers, k)
+        self.seen += seen
+        return k
+
+
+@dataclass
+class Paired:
+    """A walk of samples paired with others, by the variances of either."""
+
+    rows: tuple[Array, ...]
+    columns: tuple[Array, ...]
+
+    def through(self, layers: tuple[Layer, ...], k: Covariances) -> Covariances:
+        return _replayed(layers, k, *self.taken(layers))
+
+    def taken(self, layers: tuple[Layer, ...]) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
+        """The variances that these layers ask for, which are not needed again."""
+        count = sum(layer.variances for layer in layers)
+        rows, self.rows = self.rows[:count], self.rows[count:]
+        columns, self.columns = self.columns[:count], self.columns[count:]
+        return rows, columns
+
+
+@dataclass
+class Measured(Paired):
+    """The walk of Paired on shapes alone, which counts the bytes that it takes."""
+
+    most: int = 0
+
+    def through(self, layers: tuple[Layer, ...], k: Covariances) -> Covariances:
+        arguments = (layers, k, *self.taken(layers))
+        after = jax.eval_shape(_replayed, *arguments)
+        analysis = _replayed.lower(*arguments).compile().memory_analysis()
+        taken = analysis.temp_size_in_bytes + _bytes(after) + _bytes(k)
+        self.most = max(self.most, taken)
+        return after  # type: ignore[no-any-return]
+
+
+# Layer by layer: XLA fuses a kernel into the next one that uses it, and computes it again for
+# every use, so that one program for all layers grows with the square of their number.
+
+
+@jax.jit
+def _recorded(layers: tuple[Layer, ...], k: Covariances) -> tuple[Covariances, tuple[Array, ...]]:
+    sides = Recording([])
+    for layer in layers:
+        k = layer.covariance(k, sides)
+    return k, tuple(sides.seen)
+
+
+@jax.jit
+def _replayed(
+    layers: tuple[Layer, ...], k: Covariances, rows: tuple[Array, ...], columns: tuple[Array, ...]
+) -> Covariances:
+    sides = Replaying(iter(rows), iter(columns))
+    for layer in layers:
+        k = layer.covariance(k, sides)
+    return k
+
+
+_of_samples = jax.jit(of_samples, static_argnames="is_full")
+_of_pairs = jax.jit(of_pairs, static_argnames=("is_full", "ntk"))
+
+
+# ---- the problem, whole and in blocks ----
+
+
+@dataclass(frozen=True)
+class Task:
+    """The kernels of all pairs of x1 and x2, or of x1 with itself."""
+
+    net: Serial
+    x1: Array
+    x2: Array | None
+    ntk: bool
+
+    @property
+    def is_full(self) -> bool:
+        return self.net.needs_pairs_of_positions(False)
+
+    @property
+    def others(self) -> Array:
+        return self.x1 if self.x2 is None else self.x2
+
+    def check(self) -> None:
+        """NetworkError unless the layers fit each other and the inputs."""
+        after = self.net.signal(Signal.of(self.x1.shape[1:]))
+        if isinstance(after, tuple):
+            raise NetworkError(
+                f"the network ends in {len(after)} branches.  Join them with FanInSum()"
+            )
+
+    def whole(self) -> Parts:
+        """All at once: what JAX transforms."""
+        q1 = self.variances(self.x1)
+        q2 = q1 if self.x2 is None else self.variances(self.x2)
+        return self.pairs(self.x1, self.others, q1, q2)
+
+    def variances(self, x: Array) -> tuple[Array, ...]:
+        """The variances of every sample where the network needs them, (n, *positions) each."""
+        walk = Own()
+        self.net.covariance(_of_samples(x, is_full=self.is_full), walk, wanted=False)
+        return walk.seen
+
+    def pairs(self, x1: Array, x2: Array, q1: tuple[Array, ...], q2: tuple[Array, ...]) -> Parts:
+        """The kernels of all pairs of these samples, from them and their variances."""
+        k = _of_pairs(x1, x2, is_full=self.is_full, ntk=self.ntk)
+        k = self.net.covariance(k, Paired(q1, q2), wanted=False)
+        assert isinstance(k, Covariance)
+        return k.nngp, k.ntk
+
+    def in_blocks(self, budget: int, progress: bool | None) -> Parts:
+        """Block by block, written into the result where it stands."""
+        q1 = self._in_batches(self.x1, budget)
+        q2 = q1 if self.x2 is None else self._in_batches(self.x2, budget)
+        rows, columns = self._block(budget, q1, q2)
+        n, m = len(self.x1), len(self.others)
+        if rows == n and columns == m:
+            return self.pairs(self.x1, self.others, q1, q2)
+        out: Parts | None = None
+        places = list(_places(n, m, (rows, columns), self.x2 is None))
+        for i, j in _shown(places, progress):
+            left, right = slice(i, i + rows), slice(j, j + columns)
+            some = tuple(q[left] for q in q1), tuple(q[right] for q in q2)
+            part = self.pairs(self.x1[left], self.others[right], *some)
+            if out is None:
+                out = jax.tree.map(lambda p: jnp.zeros((n, m, *p.shape[2:]), p.dtype), part)
+            out = _write(out, part, i, j, symmetric=self.x2 is None)
+            jax.block_until_ready(out)
+        assert out is not None
+        return out
+
+    def _in_batches(self, x: Array, budget: int) -> tuple[Array, ...]:
+        """The variances in batches: all positions of one sample may be megabytes."""
+        one = _bytes(jax.eval_shape(partial(of_samples, is_full=self.is_full), x[:1]).nngp)
+        batch = max(1, budget // (8 * one))
+        if batch >= len(x):
+            return self.variances(x)
+        parts = [self.variances(x[i : i + batch]) for i in range(0, len(x), batch)]
+        return tuple(jnp.concatenate(part) for part in zip(*parts, strict=True))
+
+    def _block(
+        self, budget: int, q1: tuple[Array, ...], q2: tuple[Array, ...]
+    ) -> tuple[int, int]:
+        """The largest block whose steps, as XLA plans them, fit the budget."""
+        rows, columns = len(self.x1), len(self.others)
+        pair = _bytes(jax.eval_shape(self._first, self.x1[:1], self.others[:1]))
+        if self.x2 is None and rows**2 * pair > _WORTH:
+            rows = columns = -(-rows // _STRIPS)
+        scale = math.sqrt(budget / (rows * columns * pair * _COPIES))
+        if scale >= 1:  # far below: no need to know more
+            return rows, columns
+        while True:
+            rows, columns = max(1, int(rows * scale)), max(1, int(columns * scale))
+            taken = self._measured(rows, columns, q1, q2)
+            if taken <= budget:
+                return rows, columns
+            if rows == columns == 1:
+                raise NetworkError(
+                    f"one pair of samples takes {taken:,} bytes, more than the {budget:,} of "
+                    f"memory=.  Give memory={taken}"
+                )
+            scale = min(math.sqrt(budget / taken), 0.9)
+
+    def _first(self, x1: Array, x2: Array) -> Covariance:
+        return of_pairs(x1, x2, self.is_full, self.ntk)
+
+    def _measured(
+        self, rows: int, columns: int, q1: tuple[Array, ...], q2: tuple[Array, ...]
+    ) -> int:
+        """Bytes that a block takes at most at one time."""
+        k = jax.eval_shape(self._first, self.x1[:rows], self.others[:columns])
+        walk = Measured(
+            tuple(jax.eval_shape(lambda q: q[:rows], q) for q in q1),
+            tuple(jax.eval_shape(lambda q: q[:columns], q) for q in q2),
+        )
+        self.net.covariance(k, walk, wanted=False)
+        held = sum(layer.count * _bytes(k) for layer in self.net.layers if isinstance(layer, FanOut))
+        return walk.most + held
+
+
+Parts = tuple[Array, Array | None]
+
+
+def _bytes(tree: Any) -> int:
+    return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
+
+
+@partial(jax.jit, static_argnames="symmetric", donate_argnames="out")
+def _write(out: Parts, parts: Parts, i: Array, j: Array, *, symmetric: bool) -> Parts:
+    """The result with the block at rows i, columns j written; with its transpose if symmetric."""
+
+    def written(whole: Array, part: Array) -> Array:
+        rest = (0,) * (whole.ndim - 2)
+        if symmetric:
+            whole = lax.dynamic_update_slice(whole, jnp.swapaxes(part, 0, 1), (j, i, *rest))
+        return lax.dynamic_update_slice(whole, part, (i, j, *rest))
+
+    return jax.tree.map(written, out, parts)  # type: ignore[no-any-return]
+
+
+def _places(
+    n: int, m: int, block: tuple[int, int], symmetric: bool
+) -> Iterator[tuple[int, int]]:
+    """The first row and column of every block; the last ones overlap rather than stick out."""
+    for i in range(0, n, block[0]):
+        for j in range(0, m, block[1]):
+            if not symmetric or i <= j:
+                yield min(i, n - block[0]), min(j, m - block[1])
+
+
+def _shown(places: list[Any], progress: bool | None) -> Iterator[Any]:
+    """The places one by one, with a bar on stderr."""
+    console = Console(stderr=True)
+    shown = console.is_terminal if progress is None else progress
+    columns = (
+        TextColumn("kernel"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("blocks"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, disable=not shown, transient=True) as bar:
+        yield from bar.track(places)

@@ -1,0 +1,130 @@
+"""What every layer is: one description with three readings, exact, sketched and finite.
+
+    exact     covariance(k, sides)         Covariance -> Covariance
+    sketched  draw(key, s, plan), sketch(weights, s)      Sketch -> Sketch
+    finite    weights(key, signal, width), apply(weights, x)   arrays -> arrays
+
+`signal` says beforehand what shapes come out, and refuses what does not fit. A network is a layer,
+and a layer is a pytree: its W_std, b_std and activation parameters are leaves.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+import jax
+from jax import Array
+from jaxtyping import Float
+
+from dualc.layers.covariance import Covariances, Sides
+from dualc.layers.signal import Signal, Signals
+
+if TYPE_CHECKING:
+    from dualc.layers.exact import Kernels
+    from dualc.layers.sketch import FeatureMap, Plan, Sketches
+
+Weights = Any  # a pytree of arrays, as deep as the layers are nested
+
+
+class Layer(ABC):
+    """A layer, or a network of layers."""
+
+    # ---- the network's three readings ----
+
+    def kernel(
+        self,
+        x1: Float[Array, "n *space c"],
+        x2: Float[Array, "m *space c"] | None = None,
+        get: str | Sequence[str] = ("nngp", "ntk"),
+        *,
+        memory: int | None = None,
+        progress: bool | None = None,
+    ) -> Kernels | Array:
+        """The network's exact NNGP kernel and NTK, (n, m) each, or (n, m, *space) if positions remain.
+
+        x2 = None: of x1 with itself, at half the cost. `get` one of "nngp", "ntk" (the array alone)
+        or a sequence of them (a named tuple). `memory`: bytes that may be used beyond the result;
+        larger problems are done in blocks, with a bar on stderr (`progress`; None: where it is a
+        terminal). Under jax.grad, jit or vmap the whole is evaluated at once.
+
+        Inputs of any norm; zero rows and rows that coincide or are opposite are exact to the last
+        bits, there and in gradients. The dtype is that of x1 and x2.
+        Raises NetworkError if layers or inputs do not fit, or an NTK of a phi that jumps is asked.
+        """
+        from dualc.layers.exact import kernel
+
+        return kernel(self, x1, x2, get, memory=memory, progress=progress)
+
+    def features(self, key: Array, p: int, *, method: str = "auto", degree: int = 8) -> FeatureMap:
+        """A function x -> Features(nngp, ntk) of random features, exactly p real columns each.
+
+        Their inner products are unbiased or nearly so for the exact kernels, with an error that
+        falls as p^(-1/2). `method`: "direct" (orthogonal features of phi with Hermite degrees 0
+        and 1 split off), "collapse" (a dense network as one layer: unit-norm inputs, or any norm
+        for homogeneous activations without bias), "polysketch" (the published sketch, of that
+        degree), "auto" (collapse where it holds, else direct). Same key, same features, whatever
+        the batch size and the number of devices.
+        Raises NetworkError if the method does not apply to this network.
+        """
+        from dualc.layers.sketch import FeatureMap
+
+        return FeatureMap(self, key, p, method, degree)
+
+    def init(self, key: Array, shape: Sequence[int], width: int) -> Weights:
+        """Random weights of the finite network, for inputs of that shape (samples not counted).
+
+        `width` is that of every layer that does not say its own: the last one's included.
+        """
+        signal = Signal.of(tuple(shape))
+        self.signal(signal)
+        return self.weights(key, signal, width)
+
+    # ---- what a layer says of itself ----
+
+    @abstractmethod
+    def signal(self, signal: Signals) -> Signals:
+        """What comes out; raises NetworkError where the layer does not fit what comes in."""
+
+    @property
+    def variances(self) -> int:
+        """How many times its exact reading asks for the variances of both sides."""
+        return 0
+
+    def needs_pairs_of_positions(self, wanted: bool) -> bool:
+        """Whether it needs covariances between all positions, if the layer after it does."""
+        return wanted
+
+    @abstractmethod
+    def covariance(self, k: Any, sides: Sides) -> Covariances:
+        """The exact reading."""
+
+    def draw(self, key: Array, s: Any, plan: Plan) -> Weights:
+        """Random weights of the sketched reading, for a sketch of those shapes."""
+        return ()
+
+    @abstractmethod
+    def sketch(self, weights: Weights, s: Any) -> Sketches:
+        """The sketched reading."""
+
+    def weights(self, key: Array, signal: Any, width: int) -> Weights:
+        """Random weights of the finite reading."""
+        return ()
+
+    @abstractmethod
+    def apply(self, params: Weights, x: Any) -> Any:
+        """The finite reading: x (n, *space, c) to (n, *space, c)."""
+
+
+Parameterization = Literal["ntk", "standard"]
+
+
+def layer(*leaves: str, static: Sequence[str] = ()) -> Any:
+    """Registers a frozen dataclass as a pytree with those leaves."""
+
+    def register(cls: Any) -> Any:
+        jax.tree_util.register_dataclass(cls, list(leaves), list(static))
+        return cls
+
+    return register
