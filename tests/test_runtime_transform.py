@@ -10,7 +10,7 @@ import pytest
 from dualc.errors import DualcError
 from dualc.runtime.transform import hadamard, next_power_of_two
 
-LENGTHS = [1, 2, 8, 64, 128, 256, 512, 1024, 8192]
+LENGTHS = [1, 2, 64, 128, 256, 512, 8192]
 
 
 def parities(n: int) -> np.ndarray:
@@ -38,7 +38,7 @@ def test_the_transform_is_the_matrix_of_parities(n: int):
     np.testing.assert_allclose(got, want, atol=1e-13, rtol=0)
 
 
-@pytest.mark.parametrize("n", [4, 128, 256, 2048, 16384])
+@pytest.mark.parametrize("n", [4, 256, 16384])
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
 def test_twice_is_the_identity_and_lengths_stay(n: int, dtype: jnp.dtype):
     x = jax.random.normal(jax.random.key(0), (2, n), dtype)
@@ -60,10 +60,9 @@ def test_float32_loses_no_more_than_float32_must():
 @pytest.mark.parametrize("shape", [(256,), (0, 256), (2, 3, 256), (2, 1, 3, 2, 32)])
 def test_any_batch_shape_is_the_same_row_by_row(shape: tuple[int, ...]):
     x = jax.random.normal(jax.random.key(2), shape, jnp.float64)
-    rows = x.reshape(-1, shape[-1])
-    want = np.stack([parities(shape[-1]) @ np.asarray(row) for row in rows]) if len(rows) else rows
+    want = np.asarray(x).reshape(-1, shape[-1]) @ parities(shape[-1])
     assert hadamard(x).shape == shape
-    np.testing.assert_allclose(hadamard(x).reshape(rows.shape), want, atol=1e-13)
+    np.testing.assert_allclose(np.asarray(hadamard(x)).reshape(want.shape), want, atol=1e-13)
 
 
 def test_a_jitted_transform_and_its_transpose_are_the_transform_itself():

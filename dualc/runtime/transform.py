@@ -25,8 +25,9 @@ def next_power_of_two(n: int) -> int:
     return 1 << max(0, n - 1).bit_length()
 
 
+@jax.jit  # also when called from Python line by line: one compilation, not one for each product
 def hadamard(x: Float[Array, "*batch n"]) -> Float[Array, "*batch n"]:
-    """The product x H, H_jk = (-1)^popcount(j & k) / sqrt(n): symmetric, orthogonal, its own inverse.
+    """The product x H; H_jk = (-1)^popcount(j & k) / sqrt(n), symmetric and its own inverse.
 
     Accuracy: relative to the norm of x, about eps log2(n)/2; products never drop to TF32 or
     bfloat16. Any batch shape; the dtype stays.
