@@ -1,0 +1,392 @@
+"""PolySketch: <s_j(x), s_j(y)> estimates <x, y>^j for every j up to a degree, from one tree.
+
+Ahle, Kapralov, Knudsen, Pagh, Velingker, Woodruff, Zandieh, "Oblivious Sketching of High-Degree
+Polynomial Kernels" (SODA 2020), as used by Han, Zandieh, Lee, Novak, Xiao, Karbasi, "Fast Neural
+Kernel Embeddings for General Activations" (NeurIPS 2022). A leaf sketches one copy of x: by a
+CountSketch where x is longer than the sketch (its time is that of the non-zeros), then by random
+signs, a Hadamard transform and a sample of its rows. A node sketches the tensor product of its two
+children (TensorSRHT): each is mixed again, and the product is taken row by row. Everything is real.
+
+Three departures, all of which keep the law of the estimate or lower its variance, and save time:
+    A leaf that is the unit vector e_1 would only rotate its sibling, so it is left out: the sketch
+    of degree j is that of the first j leaves, and all degrees share their common nodes.
+    Rows are drawn without replacement as far as there are enough.
+    Powers of one series are added with random signs, a CountSketch, in place of a second SRHT.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+from jax.experimental.sparse import BCOO
+from jax.lax import Precision
+from jaxtyping import Array, Float, Int, Int8
+
+from dualc.errors import DualcError
+from dualc.runtime.transform import hadamard, hadamard_matrix, next_power_of_two
+
+# Up to here the sampled transform as one dense product is faster than the transform and a gather.
+_DENSE = 64
+
+
+@partial(
+    jax.tree_util.register_dataclass,
+    data_fields=["signs", "shifts", "rows"],
+    meta_fields=["length"],
+)
+@dataclass(frozen=True)
+class _Leaf:
+    """x -> sqrt(m/width) (H (folded, signed x))[rows], an unbiased sketch of x; or a stack of them.
+
+    Its norm is that of x where d <= width.
+    """
+
+    signs: Int8[Array, "*stack d"]
+    shifts: Int[Array, "*stack blocks"]  # of the blocks of m inputs, before all of them add up
+    rows: Int[Array, "*stack width"]  # of the m rows of the transform
+    length: int  # m, a power of two
+
+
+@partial(
+    jax.tree_util.register_dataclass,
+    data_fields=["leaves", "signs", "rows"],
+    meta_fields=["d", "p", "degree"],
+)
+@dataclass(frozen=True)
+class PolyWeights:
+    """The random choices of a sketch of all powers; a pytree.
+
+    Node k of the tree is the one whose right half begins at leaf k + 1.
+    """
+
+    leaves: _Leaf  # a stack
+    signs: Int8[Array, "nodes 2 width"]
+    rows: Int[Array, "nodes width"]  # which row on the left meets row 0, 1, .. on the right
+    d: int
+    p: int
+    degree: int
+
+
+@partial(
+    jax.tree_util.register_dataclass,
+    data_fields=["left", "right"],
+    meta_fields=["d1", "d2", "p"],
+)
+@dataclass(frozen=True)
+class TensorWeights:
+    """The random choices of a sketch of x (tensor) y; a pytree."""
+
+    left: _Leaf
+    right: _Leaf
+    d1: int
+    d2: int
+    p: int
+
+
+@partial(
+    jax.tree_util.register_dataclass,
+    data_fields=["signs"],
+    meta_fields=["d", "p", "degree"],
+)
+@dataclass(frozen=True)
+class SeriesWeights:
+    """The signs with which the powers of a series are added; a pytree."""
+
+    signs: Int8[Array, "powers p"]
+    d: int
+    p: int
+    degree: int
+
+
+# ---- powers ----
+
+
+def poly_weights(key: Array, d: int, p: int, degree: int) -> PolyWeights:
+    """Weights for the powers 1..degree of inputs of length d, in p columns each.
+
+    Inside, everything has the next power of two of p columns: powers of two waste nothing.
+    Raises DualcError unless d, p and degree are at least 1.
+    """
+    _check_sizes("poly_weights", d=d, p=p, degree=degree)
+    width = next_power_of_two(p)
+    keys = jax.random.split(key, 3)
+    return PolyWeights(
+        leaves=_leaves(keys[0], d, width, (degree,)),
+        signs=_random_signs(keys[1], (degree - 1, 2, width)),
+        rows=_random_rows(keys[2], width, (degree - 1, width)),
+        d=d,
+        p=p,
+        degree=degree,
+    )
+
+
+@jax.jit
+def poly_sketch(
+    weights: PolyWeights, x: Float[Array, "*batch d"] | BCOO
+) -> tuple[Float[Array, "*batch p"], ...]:
+    """s_1(x), .., s_degree(x) with E <s_j(x), s_j(y)> = <x, y>^j; s_j(c x) = c^j s_j(x).
+
+    Any batch shape, or a BCOO matrix (n, d): it is never made dense beyond n x p, and the time of
+    the leaves is that of its non-zeros. Accuracy: relative to |x|^j |y|^j the standard deviation is
+    about sqrt(2 j / p); s_1 is exact, <s_1(x), s_1(y)> = <x, y>, where d <= p = 2^k.
+    Raises DualcError if x is not real floating point or its last axis is not d.
+    """
+    _check_input("poly_sketch", x, weights.d)
+    if isinstance(x, BCOO) and weights.d <= next_power_of_two(weights.p):
+        x = x.todense()  # no larger than the sketch; every leaf then mixes what is there
+    leaves = [
+        _sketch_leaf(jax.tree.map(lambda stack, j=j: stack[j], weights.leaves), x)
+        for j in range(weights.degree)
+    ]
+    return tuple(_sample(power, weights.p) for power in _prefixes(weights, leaves))
+
+
+def _prefixes(
+    weights: PolyWeights, leaves: list[Float[Array, "*batch w"]], first: int = 0
+) -> list[Float[Array, "*batch w"]]:
+    """The sketches of the tensor products of the first 1, 2, .. of these leaves.
+
+    They are the leaves from `first` on; the left half is the largest power of two of them.
+    """
+    if len(leaves) == 1:
+        return leaves
+    half = next_power_of_two(len(leaves)) // 2
+    node = first + half - 1
+    left = _prefixes(weights, leaves[:half], first)
+    right = _prefixes(weights, leaves[half:], first + half)
+    mixed = _columns(_mix(left, half - 1, weights.signs[node, 0]), weights.rows[node])
+    root = math.sqrt(mixed.shape[-1])
+    rotated = [_mix(right, j, weights.signs[node, 1]) for j in range(len(right))]
+    return left + [mixed * value * root for value in rotated]
+
+
+def _mix(
+    prefixes: list[Float[Array, "*batch w"]], index: int, signs: Int8[Array, " w"]
+) -> Float[Array, "*batch w"]:
+    """H D of one of them; the first is a leaf, which has been mixed already."""
+    value = prefixes[index]
+    return hadamard(value * _like(signs, value), ordered=False) if index else value
+
+
+# ---- one copy of x ----
+
+
+def _leaves(key: Array, d: int, width: int, stack: tuple[int, ...] = ()) -> _Leaf:
+    length = min(next_power_of_two(d), width)
+    blocks = -(-d // length)
+    keys = jax.random.split(key, 3)
+    shifts = jax.random.randint(keys[1], (*stack, blocks), 0, length, jnp.int32)
+    return _Leaf(
+        _random_signs(keys[0], (*stack, d)),
+        shifts if blocks > 1 else jnp.zeros_like(shifts),
+        _random_rows(keys[2], length, (*stack, width)),
+        length,
+    )
+
+
+def _sketch_leaf(leaf: _Leaf, x: Float[Array, "*batch d"] | BCOO) -> Float[Array, "*batch w"]:
+    folded = _fold_sparse(leaf, x) if isinstance(x, BCOO) else _fold(leaf, x)
+    scale = math.sqrt(leaf.length / len(leaf.rows))
+    if leaf.length <= _DENSE:
+        matrix = hadamard_matrix(leaf.length, folded.dtype)[:, leaf.rows] * scale
+        product: Array = jnp.matmul(folded, matrix, precision=Precision.HIGHEST)
+        return product
+    return _columns(hadamard(folded, ordered=False), leaf.rows) * scale
+
+
+def _fold(leaf: _Leaf, x: Float[Array, "*batch d"]) -> Float[Array, "*batch m"]:
+    """A CountSketch: signed x, its blocks of m rotated by their shifts and added.
+
+    Two inputs of different blocks collide with probability 1/m, those of one block never.
+    """
+    m, blocks = leaf.length, len(leaf.shifts)
+    signed = x * _like(leaf.signs, x)
+    pads = [(0, 0)] * (x.ndim - 1) + [(0, blocks * m - x.shape[-1])]
+    padded = jnp.pad(signed, pads)
+    if blocks == 1:
+        return padded
+    sources = (jnp.arange(m) - leaf.shifts[:, None]) % m + jnp.arange(blocks)[:, None] * m
+    return padded[..., sources].sum(-2)
+
+
+def _fold_sparse(leaf: _Leaf, x: BCOO) -> Float[Array, "n m"]:
+    """The same from the non-zeros; entries beyond the shape, the padding of BCOO, drop out."""
+    rows, columns = x.indices[:, 0], x.indices[:, 1]
+    signs = leaf.signs.at[columns].get(mode="fill", fill_value=0)
+    shifts = leaf.shifts.at[columns // leaf.length].get(mode="fill", fill_value=0)
+    buckets = (columns + shifts) % leaf.length
+    empty = jnp.zeros((x.shape[0], leaf.length), x.data.dtype)
+    return empty.at[rows, buckets].add(x.data * _like(signs, x.data), mode="drop")
+
+
+# ---- the tensor product of two different vectors ----
+
+
+def tensor_weights(key: Array, d1: int, d2: int, p: int) -> TensorWeights:
+    """Weights for the tensor product of inputs of lengths d1 and d2, in p columns.
+
+    Raises DualcError unless d1, d2 and p are at least 1.
+    """
+    _check_sizes("tensor_weights", d1=d1, d2=d2, p=p)
+    first, second = jax.random.split(key)
+    width = next_power_of_two(p)
+    return TensorWeights(_leaves(first, d1, width), _leaves(second, d2, width), d1, d2, p)
+
+
+@jax.jit
+def tensor_sketch(
+    weights: TensorWeights, x: Float[Array, "*batch d1"], y: Float[Array, "*batch d2"]
+) -> Float[Array, "*batch p"]:
+    """Q(x (tensor) y) with E <Q(x, y), Q(x', y')> = <x, x'> <y, y'>.
+
+    The NTK step of the published algorithm. Any batch shape.
+    Raises DualcError if an input is not real floating point or has another length.
+    """
+    _check_input("tensor_sketch", x, weights.d1)
+    _check_input("tensor_sketch", y, weights.d2)
+    root = math.sqrt(len(weights.left.rows))
+    return _sample(_sketch_leaf(weights.left, x) * _sketch_leaf(weights.right, y) * root, weights.p)
+
+
+# ---- a series in the cosine ----
+
+
+def unit_rows(x: Float[Array, "*batch d"] | BCOO) -> tuple[Float[Array, "*batch d"] | BCOO, Array]:
+    """(x/|x|, |x|) along the last axis; a zero row stays zero. BCOO stays BCOO."""
+    if not isinstance(x, BCOO):
+        largest = jnp.max(jnp.abs(x), axis=-1, keepdims=True, initial=0)  # squares may overflow
+        scaled = x / jnp.where(largest > 0, largest, 1)
+        size = jnp.sqrt(jnp.sum(scaled * scaled, axis=-1, keepdims=True))
+        return scaled / jnp.where(size > 0, size, 1), (largest * size)[..., 0]
+    if not x.unique_indices:
+        x = x.sum_duplicates(nse=x.nse)
+    rows = x.indices[:, 0]
+    squares = jnp.zeros(x.shape[0], x.data.dtype).at[rows].add(x.data * x.data, mode="drop")
+    norms = jnp.sqrt(squares)
+    inverse = jnp.where(norms > 0, 1 / jnp.where(norms > 0, norms, 1), 0)
+    data = x.data * inverse.at[rows].get(mode="fill", fill_value=0)
+    return BCOO((data, x.indices), shape=x.shape, indices_sorted=x.indices_sorted), norms
+
+
+def sketched_columns(d: int, p: int) -> int:
+    """How many of p columns the powers of a series share: p - 1, less d where x itself fits.
+
+    Degree 0 is one exact column. Degree 1 is the d columns x when they leave at least half of p:
+    what the sketch of the others then loses, at most a factor sqrt(2), degree 1 repays.
+    """
+    return p - 1 - d if _holds_x(d, p) else p - 1
+
+
+def combine_weights(key: Array, d: int, p: int, degree: int) -> SeriesWeights:
+    """Signs for a series up to `degree` in inputs of length d, in exactly p columns.
+
+    Raises DualcError unless d and degree are at least 1 and p at least 2.
+    """
+    _check_sizes("combine_weights", d=d, p=p, degree=degree)
+    if p < 2:
+        raise DualcError("combine_weights: p = 1 leaves no column beside degree 0.  Take p >= 2.")
+    return SeriesWeights(_random_signs(key, (degree, sketched_columns(d, p))), d, p, degree)
+
+
+@jax.jit
+def combine(
+    weights: SeriesWeights,
+    unit: Float[Array, "*batch d"] | BCOO,
+    powers: tuple[Float[Array, "*batch columns"], ...],
+    coefficients: Float[Array, "*batch degrees"],
+) -> Float[Array, "*batch p"]:
+    """Features whose inner products estimate the sum of a_j(x) a_j(y) <x/|x|, y/|y|>^j over j.
+
+    Unbiased, in exactly p columns. unit is x/|x|; powers is its poly_sketch in
+    sketched_columns(d, p) columns; coefficients are a_0(x), .. (or one row for all), those of a
+    kernel's `hermite` at the variance of x. Degree 0, and degree 1 if it fits, are exact columns;
+    the others are added with random signs.
+    Raises DualcError if shapes do not fit the weights.
+    """
+    _check_input("combine", unit, weights.d)
+    _check_powers(weights, powers, coefficients)
+    exact = _holds_x(weights.d, weights.p)
+    a = coefficients[..., None, :]
+    total = jnp.zeros_like(powers[0])
+    for j in range(2 if exact else 1, weights.degree + 1):
+        power = powers[j - 1]
+        a_j = jnp.broadcast_to(a[..., j], power.shape)
+        total = total + a_j * power * _like(weights.signs[j - 1], power)
+    columns = [jnp.broadcast_to(a[..., 0], (*total.shape[:-1], 1))]
+    if exact:
+        x = unit.todense() if isinstance(unit, BCOO) else unit
+        columns.append(x * jnp.broadcast_to(a[..., 1], x.shape))
+    return jnp.concatenate([*columns, total], axis=-1)
+
+
+def _holds_x(d: int, p: int) -> bool:
+    return 2 * (d + 1) <= p
+
+
+# ---- random choices, samples and checks ----
+
+
+def _random_signs(key: Array, shape: tuple[int, ...]) -> Array:
+    return 2 * jax.random.bernoulli(key, 0.5, shape).astype(jnp.int8) - 1
+
+
+def _random_rows(key: Array, length: int, shape: tuple[int, ...]) -> Int[Array, "*stack width"]:
+    """Rows 0..length-1 in permutations end to end: all are used alike. width = k length."""
+    bits = jax.random.bits(key, (*shape[:-1], shape[-1] // length, length), jnp.uint32)
+    return jnp.argsort(bits, axis=-1).astype(jnp.int32).reshape(shape)
+
+
+def _columns(x: Float[Array, "*batch w"], rows: Int[Array, " v"]) -> Float[Array, "*batch v"]:
+    """Those columns of x; unchecked, for they are our own and the check costs as much."""
+    return x.at[..., rows].get(mode="promise_in_bounds")
+
+
+def _like(signs: Array, x: Array) -> Array:
+    """Signs in the dtype and the rank of x."""
+    return signs.astype(x.dtype).reshape((1,) * (x.ndim - signs.ndim) + signs.shape)
+
+
+def _sample(x: Float[Array, "*batch w"], p: int) -> Float[Array, "*batch p"]:
+    """The first p columns: their order is random already."""
+    return x if x.shape[-1] == p else x[..., :p] * math.sqrt(x.shape[-1] / p)
+
+
+def _check_sizes(where: str, **sizes: int) -> None:
+    wrong = {name: size for name, size in sizes.items() if size < 1}
+    if wrong:
+        told = ", ".join(f"{name} = {size}" for name, size in wrong.items())
+        raise DualcError(f"{where}: {told}.  Every size is at least 1.")
+
+
+def _check_input(where: str, x: Array | BCOO, d: int) -> None:
+    if isinstance(x, BCOO) and (x.n_batch or x.n_dense or x.ndim != 2):
+        raise DualcError(
+            f"{where}: a BCOO of shape {x.shape} with {x.n_batch} batch and {x.n_dense} dense axes."
+            "  Sparse input is a matrix (n, d) with n_batch = n_dense = 0."
+        )
+    if x.ndim == 0 or x.shape[-1] != d:
+        raise DualcError(
+            f"{where}: input of shape {x.shape}, weights for a last axis of {d}."
+            f"  Draw weights for {x.shape[-1] if x.ndim else 'a vector'}."
+        )
+    if not jnp.issubdtype(x.dtype, jnp.floating):
+        raise DualcError(f"{where}: {x.dtype} is not a real floating dtype.  Convert x first.")
+
+
+def _check_powers(weights: SeriesWeights, powers: tuple[Array, ...], coefficients: Array) -> None:
+    columns = weights.signs.shape[-1]
+    if len(powers) < weights.degree or powers[0].shape[-1] != columns:
+        raise DualcError(
+            f"combine: {len(powers)} powers of {powers[0].shape[-1] if powers else 0} columns;"
+            f" a series of degree {weights.degree} in {weights.p} columns needs {weights.degree} of"
+            f" {columns}.  Draw poly_weights for p = sketched_columns(d, p)."
+        )
+    if coefficients.ndim == 0 or coefficients.shape[-1] != weights.degree + 1:
+        raise DualcError(
+            f"combine: coefficients of shape {coefficients.shape}, where a series of degree"
+            f" {weights.degree} has {weights.degree + 1}.  Pass a_0 .. a_{weights.degree} last."
+        )
