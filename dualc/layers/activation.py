@@ -9,11 +9,12 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from dualc.errors import DualcError, NetworkError
+from dualc.errors import NetworkError
+from dualc.layers import direct, poly
 from dualc.layers.covariance import Covariance, Sides, settled
 from dualc.layers.layer import Layer, Weights, layer
 from dualc.layers.signal import Signal, Signals, one
-from dualc.layers.sketch import Plan, Sketch, activate, draw_activation
+from dualc.layers.sketch import Plan, Sketch
 from dualc.runtime.kernel import Kernel, load
 
 
@@ -77,12 +78,15 @@ class Activation(Layer):
     # sketched
 
     def draw(self, key: Array, s: Sketch, plan: Plan) -> Weights:
-        if s.z is not None:
+        if s.ntk:
             self._refuse_jumps()
-        return draw_activation(self, key, s, plan)
+        if plan.method == "polysketch":
+            return poly.draw(key, self.activation, s, plan)
+        return direct.draw(key, s, plan)
 
     def sketch(self, weights: Weights, s: Sketch) -> Sketch:
-        return activate(self, weights, s, self.signal(s.signal))
+        method = poly if isinstance(weights, poly.PolySketchWeights) else direct
+        return method.activate(self.activation, self.parameters, weights, s, self.signal(s.signal))
 
     # finite
 

@@ -15,7 +15,7 @@ from dualc.layers.covariance import Covariance, Covariances, Sides, Walk, at_equ
 from dualc.layers.dense import Dense
 from dualc.layers.layer import Layer, Weights, layer
 from dualc.layers.signal import Signal, Signals, branches, one
-from dualc.layers.sketch import Plan, Sketch, Sketches, shapes
+from dualc.layers.sketch import Plan, Sketch, Sketches, joined, shapes
 
 
 @layer("layers")
@@ -199,7 +199,7 @@ class FanInSum(Layer):
         return replace(k[0], nngp=nngp, ntk=ntk, relation=relation, signal=after)
 
     def sketch(self, weights: Weights, s: tuple[Sketch, ...]) -> Sketch:
-        return Sketch.joined(s, self.signal(tuple(one.signal for one in s)))
+        return joined(s, self.signal(tuple(one.signal for one in s)))
 
     def apply(self, params: Weights, x: tuple[Array, ...]) -> Array:
         return sum_of(list(x))

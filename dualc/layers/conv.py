@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
 
@@ -14,7 +14,8 @@ from dualc.layers.covariance import Covariance, Sides
 from dualc.layers.dense import add_axes, affine, affine_weights, check_affine, scales
 from dualc.layers.layer import Layer, Parameterization, Weights, layer
 from dualc.layers.signal import Signal, Signals, one
-from dualc.layers.sketch import Plan, Sketch, affine_sketch, draw_patches, patches
+from dualc.layers.sketch import Plan, Sketch, draw_patches, over_patches
+from dualc.layers.sketch import affine as affine_sketch
 
 
 @layer(
@@ -66,13 +67,31 @@ class Conv(Layer):
         return draw_patches(key, s, self.filter_shape, plan)
 
     def sketch(self, weights: Weights, s: Sketch) -> Sketch:
-        after = self.signal(s.signal)
-        mean = lambda q: self._mean(q, Covariance(q, None, q[:, 0, 0], s.signal))  # noqa: E731
-        return affine_sketch(self, patches(weights, s, self._slide, mean, after))
+        if weights[0] is None:
+            h, positions = self._patches(s.h), prod(self.filter_shape)
+            patched = replace(s, h=h, shares=jnp.tile(s.shares, positions), exact=h.shape[-1])
+        else:
+            patched = over_patches(weights, s, self._slide, prod(self.filter_shape))
+        channels = s.signal.channels
+        fan_in = None if channels is None else channels * prod(self.filter_shape)
+        out = affine_sketch(self, replace(patched, q=self._variances(s)), fan_in)
+        return replace(out, signal=self.signal(s.signal))
+
+    def _variances(self, s: Sketch) -> Array:
+        relation = jnp.ones(s.q.shape[0], jnp.int8)
+        return self._mean(s.q, Covariance(s.q, None, relation, s.signal))
 
     def _slide(self, x: Array, signs: Array) -> Array:
         """The depthwise convolution with signs (*filter, 1, c)."""
         return self._convolve(x, signs, groups=x.shape[-1])
+
+    def _patches(self, x: Array) -> Array:
+        """All values under the filter side by side, over the root of their number."""
+        positions = prod(self.filter_shape)
+        each = jnp.eye(positions, dtype=x.dtype).reshape(*self.filter_shape, 1, positions)
+        filters = jnp.tile(each, x.shape[-1]) / positions**0.5
+        out = self._convolve(x, filters, groups=x.shape[-1])
+        return out.reshape(*out.shape[:-1], x.shape[-1], positions).swapaxes(-1, -2).reshape(out.shape)
 
     # finite
 

@@ -13,7 +13,8 @@ from dualc.errors import NetworkError
 from dualc.layers.covariance import Covariance, Sides
 from dualc.layers.layer import Layer, Parameterization, Weights, layer
 from dualc.layers.signal import Signal, Signals, one
-from dualc.layers.sketch import Plan, Sketch, affine_sketch
+from dualc.layers.sketch import Sketch
+from dualc.layers.sketch import affine as affine_sketch
 
 
 @layer("W_std", "b_std", static=("width", "parameterization"))
@@ -43,7 +44,7 @@ class Dense(Layer):
     # sketched: columns scaled, one more for the bias
 
     def sketch(self, weights: Weights, s: Sketch) -> Sketch:
-        return affine_sketch(self, s)
+        return affine_sketch(self, s, s.signal.channels)
 
     # finite
 

@@ -58,7 +58,7 @@ def kernel(
     progress: bool | None,
 ) -> Kernels | Array:
     """What Layer.kernel promises."""
-    wanted = _wanted(get)
+    wanted = wanted_kernels(get)
     x1, x2 = _inputs(x1, x2)
     task = Task(serial(net), x1, x2, "ntk" in wanted)
     task.check()
@@ -78,7 +78,8 @@ def kernel(
 _NAMES = ("nngp", "ntk")
 
 
-def _wanted(get: str | Sequence[str]) -> tuple[str, ...]:
+def wanted_kernels(get: str | Sequence[str]) -> tuple[str, ...]:
+    """The names that were asked for; NetworkError for others."""
     wanted = (get,) if isinstance(get, str) else tuple(get)
     if not wanted or not set(wanted) <= set(_NAMES):
         raise NetworkError(f'get is "nngp", "ntk" or a sequence of them, not {get!r}')
@@ -87,10 +88,10 @@ def _wanted(get: str | Sequence[str]) -> tuple[str, ...]:
 
 def _inputs(x1: Any, x2: Any) -> tuple[Array, Array | None]:
     """Arrays of one floating dtype and one shape per sample."""
-    x1 = _floating(x1)
+    x1 = floating(x1)
     if x2 is None:
         return x1, None
-    x2 = _floating(x2)
+    x2 = floating(x2)
     if x1.shape[1:] != x2.shape[1:]:
         raise NetworkError(
             f"x1 has samples of shape {x1.shape[1:]}, x2 of shape {x2.shape[1:]}: they must agree"
@@ -99,7 +100,8 @@ def _inputs(x1: Any, x2: Any) -> tuple[Array, Array | None]:
     return x1.astype(dtype), x2.astype(dtype)
 
 
-def _floating(x: Any) -> Array:
+def floating(x: Any) -> Array:
+    """x as real floating-point numbers, with samples first and channels last."""
     x = jnp.asarray(x)
     if jnp.issubdtype(x.dtype, jnp.complexfloating):
         raise NetworkError("inputs are real numbers, not complex ones")

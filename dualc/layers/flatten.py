@@ -11,7 +11,7 @@ from jax import Array
 from dualc.layers.covariance import Covariance, Sides, equal_positions
 from dualc.layers.layer import Layer, Weights, layer
 from dualc.layers.signal import Signal, Signals, one
-from dualc.layers.sketch import Plan, Sketch, draw_flat, flat
+from dualc.layers.sketch import Plan, Sketch, draw_patches, over_patches
 
 
 @layer()
@@ -40,10 +40,20 @@ class Flatten(Layer):
         return replace(k.over_space(mean, self.signal(k.signal)), is_full=False)
 
     def draw(self, key: Array, s: Sketch, plan: Plan) -> Weights:
-        return draw_flat(key, s, plan)
+        return draw_patches(key, s, s.signal.shape, plan) if s.signal.shape else ()
 
     def sketch(self, weights: Weights, s: Sketch) -> Sketch:
-        return flat(weights, s, self.signal(s.signal))
+        if not s.signal.shape:
+            return s
+        axes, positions = tuple(range(1, s.h.ndim - 1)), prod(s.signal.shape)
+        q, after = jnp.mean(s.q, axis=axes), self.signal(s.signal)
+        if weights[0] is not None:
+            sums = over_patches(weights, s, lambda x, e: jnp.sum(x * e[..., 0, :][None], axes), positions)
+            return replace(sums, q=q, signal=after)
+        h = self.apply((), s.h) / positions**0.5
+        shares = jnp.tile(s.shares, positions)
+        none = jnp.zeros((h.shape[0], 0), h.dtype)
+        return replace(s, h=h, z=none, shares=shares, q=q, signal=after, exact=h.shape[-1])
 
     def apply(self, params: Weights, x: Array) -> Array:
         return x.reshape(x.shape[0], -1)

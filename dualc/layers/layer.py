@@ -23,7 +23,8 @@ from dualc.layers.signal import Signal, Signals
 
 if TYPE_CHECKING:
     from dualc.layers.exact import Kernels
-    from dualc.layers.sketch import FeatureMap, Plan, Sketches
+    from dualc.layers.feature_map import FeatureMap
+    from dualc.layers.sketch import Plan, Sketches
 
 Weights = Any  # a pytree of arrays, as deep as the layers are nested
 
@@ -57,20 +58,29 @@ class Layer(ABC):
 
         return kernel(self, x1, x2, get, memory=memory, progress=progress)
 
-    def features(self, key: Array, p: int, *, method: str = "auto", degree: int = 8) -> FeatureMap:
+    def features(
+        self,
+        key: Array,
+        p: int,
+        *,
+        method: str = "auto",
+        degree: int = 8,
+        get: str | Sequence[str] = ("nngp", "ntk"),
+    ) -> FeatureMap:
         """A function x -> Features(nngp, ntk) of random features, exactly p real columns each.
 
         Their inner products are unbiased or nearly so for the exact kernels, with an error that
         falls as p^(-1/2). `method`: "direct" (orthogonal features of phi with Hermite degrees 0
         and 1 split off), "collapse" (a dense network as one layer: unit-norm inputs, or any norm
         for homogeneous activations without bias), "polysketch" (the published sketch, of that
-        degree), "auto" (collapse where it holds, else direct). Same key, same features, whatever
-        the batch size and the number of devices.
-        Raises NetworkError if the method does not apply to this network.
+        degree; x may be a jax.experimental.sparse.BCOO matrix), "auto" (collapse where it holds for
+        the network and the first batch, else direct). Same key, same features, whatever the batch
+        size and the number of devices. `get` as for kernel: without "ntk" phi may jump.
+        Raises NetworkError if the method does not apply to this network or these inputs.
         """
-        from dualc.layers.sketch import FeatureMap
+        from dualc.layers.feature_map import FeatureMap
 
-        return FeatureMap(self, key, p, method, degree)
+        return FeatureMap(self, key, p, method=method, degree=degree, get=get)
 
     def init(self, key: Array, shape: Sequence[int], width: int) -> Weights:
         """Random weights of the finite network, for inputs of that shape (samples not counted).

@@ -1,0 +1,179 @@
+"""The function that `net.features` returns: inputs to random features of exactly p columns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jax.core import Tracer
+from jax.experimental.sparse import BCOO
+
+from dualc.errors import NetworkError
+from dualc.layers import collapse
+from dualc.layers.collapse import homogeneity
+from dualc.layers.combine import Serial, serial
+from dualc.layers.exact import floating, wanted_kernels
+from dualc.layers.layer import Layer, Weights
+from dualc.layers.signal import Signal
+from dualc.layers.sketch import Features, Plan, Sketch, shapes
+from dualc.runtime.mixing import Mixing, draw_mixing, mix
+
+METHODS = ("auto", "direct", "collapse", "polysketch")
+_EQUAL = 1e-5  # norms that differ by less, relatively, count as equal
+
+
+class FeatureMap:
+    """x -> Features(nngp, ntk): (n, p) each, or (n, *space, p) where positions remain.
+
+    Weights are drawn once for every shape of a sample, from the key alone.
+    """
+
+    def __init__(
+        self,
+        net: Layer,
+        key: Array,
+        p: int,
+        *,
+        method: str = "auto",
+        degree: int = 8,
+        get: str | Sequence[str] = ("nngp", "ntk"),
+    ) -> None:
+        """Keep the description; NetworkError for a method, a p or a degree that cannot be."""
+        if method not in METHODS:
+            raise NetworkError(f"method is one of {', '.join(METHODS)}, not {method!r}")
+        for name, value, least in (("p", p, 2), ("degree", degree, 1)):
+            if not isinstance(value, int | np.integer) or value < least:
+                raise NetworkError(f"{name} is an integer of at least {least}, not {value!r}")
+        self.net, self.key, self.p = serial(net), key, int(p)
+        self.method, self.degree, self.get = method, int(degree), wanted_kernels(get)
+        self._weights: dict[tuple[Any, ...], Any] = {}
+        self._collapsed: float | None = None  # the one size of inputs, 0 for any
+
+    def __call__(self, x: Array | BCOO) -> Features:
+        """The features of inputs (n, *space, c)."""
+        x = x if isinstance(x, BCOO) else floating(x)
+        after = self.net.signal(Signal.of(x.shape[1:]))
+        if isinstance(after, tuple):
+            raise NetworkError(f"the network ends in {len(after)} branches.  Join them: FanInSum()")
+        if self._is_collapsed(x):
+            return self._of_collapsed(x)
+        plan = Plan(self.p, "polysketch" if self.method == "polysketch" else "direct", self.degree)
+        weights = self._drawn(x, plan)
+        h, z = _features(self.net, *weights, x, plan, "ntk" in self.get)
+        return Features(h if "nngp" in self.get else None, z)
+
+    # ---- which method ----
+
+    def _is_collapsed(self, x: Array | BCOO) -> bool:
+        """Whether one layer stands for all: decided by the first inputs, and kept."""
+        if self.method in ("direct", "polysketch"):
+            return False
+        if x.ndim != 2 or isinstance(x, BCOO):
+            if self.method == "collapse":
+                raise NetworkError('method="collapse" is for dense networks on arrays (n, d)')
+            return False
+        if self._collapsed is None:
+            self._collapsed = self._decided(x)
+        return self._collapsed >= 0
+
+    def _decided(self, x: Array) -> float:
+        """0 where any norms do, the variance of all inputs where one does, -1 for neither."""
+        if homogeneity(self.net, x.shape[1]) is not None:
+            return 0.0
+        if isinstance(x, Tracer):
+            raise NetworkError(
+                f'method="{self.method}" looks at the norms of the first inputs, which are being '
+                'traced.  Call it once on data beforehand, or say method="direct"'
+            )
+        q = np.mean(np.square(np.asarray(x, np.float64)), axis=1)
+        equal = bool(np.ptp(q) <= 2 * _EQUAL * np.max(q, initial=0)) and np.min(q, initial=1) > 0
+        if equal and (len(q) > 1 or self.method == "collapse"):
+            return float(np.mean(q))
+        if self.method == "collapse":
+            raise NetworkError(
+                'method="collapse": the inputs have different norms, and the network is not '
+                'homogeneous.  Divide rows by their norms, or say method="direct"'
+            )
+        return -1.0
+
+    # ---- what is drawn, once ----
+
+    def _of_collapsed(self, x: Array) -> Features:
+        q = self._collapsed
+        assert q is not None
+        if q > 0 and not isinstance(x, Tracer):
+            sizes = np.mean(np.square(np.asarray(x, np.float64)), axis=1)
+            if np.any(np.abs(sizes - q) > 4 * _EQUAL * q):
+                raise NetworkError(
+                    f"these features stand for inputs with a mean square of {q:.6g} in every row, "
+                    'as the first ones had.  Divide rows by their norms, or say method="direct"'
+                )
+        wanted = tuple(name in self.get for name in ("nngp", "ntk"))
+        place = ("collapse", x.shape[1])
+        if place not in self._weights:
+            with jax.ensure_compile_time_eval():
+                degree = homogeneity(self.net, x.shape[1]) if q == 0 else None
+                self._weights[place] = collapse.draw(
+                    self.net, self.key, x.shape[1], self.p, q or 1.0, degree, wanted
+                )
+        found = iter(collapse.features(self._weights[place], x))
+        return Features(*(next(found) if is_wanted else None for is_wanted in wanted))
+
+    def _drawn(self, x: Array | BCOO, plan: Plan) -> tuple[Weights, Final]:
+        place = (x.shape[1:], x.dtype, isinstance(x, BCOO))
+        if place not in self._weights:
+            with jax.ensure_compile_time_eval():
+                self._weights[place] = _draw(self.net, self.key, x, plan, "ntk" in self.get)
+        drawn: tuple[Weights, Final] = self._weights[place]
+        return drawn
+
+
+Final = tuple[Mixing | None, Mixing | None]
+
+
+def _draw(net: Serial, key: Array, x: Array | BCOO, plan: Plan, ntk: bool) -> tuple[Weights, Final]:
+    """Weights of all layers for inputs of this shape, and the mixings to exactly p columns."""
+    keys = jax.random.split(key)
+    if isinstance(x, BCOO):
+        one = BCOO.fromdense(jnp.zeros((1, x.shape[1]), x.dtype), nse=1)
+    else:
+        one = jnp.zeros((1, *x.shape[1:]), x.dtype)
+    s = jax.eval_shape(lambda x: Sketch.of(x, ntk), one)
+    weights = net.draw(keys[0], s, plan)
+    s = shapes(net, weights, s)
+    c, e = s.h.shape[-1], s.z.shape[-1]
+    return weights, tuple(  # type: ignore[return-value]
+        _draw_final(key, columns, s.exact, plan.p, s.h.dtype)
+        for key, columns in zip(jax.random.split(keys[1]), (c, c + e), strict=True)
+    )
+
+
+def _draw_final(key: Array, columns: int, exact: int, p: int, dtype: Any) -> Mixing | None:
+    if columns <= p:
+        return None
+    kept = exact if 2 * exact <= p else 0
+    return draw_mixing(key, columns - kept, p - kept, dtype)
+
+
+@partial(jax.jit, static_argnames=("plan", "ntk"))
+def _features(
+    net: Serial, weights: Weights, final: Final, x: Array | BCOO, plan: Plan, ntk: bool
+) -> tuple[Array, Array | None]:
+    s = net.sketch(weights, Sketch.of(x, ntk))
+    assert isinstance(s, Sketch)
+    h = _exactly(final[0], s.h, s.exact, plan.p)
+    return h, _exactly(final[1], s.tangents(), s.exact, plan.p) if ntk else None
+
+
+def _exactly(mixing: Mixing | None, h: Array, exact: int, p: int) -> Array:
+    """Exactly p columns: zeros beside them if there are fewer, a mixing of the inexact if more."""
+    if mixing is None:
+        return jnp.pad(h, [(0, 0)] * (h.ndim - 1) + [(0, p - h.shape[-1])])
+    kept = exact if 2 * exact <= p else 0
+    return jnp.concatenate([h[..., :kept], mix(mixing, h[..., kept:])], axis=-1)
