@@ -12,7 +12,7 @@ from jax import Array
 from dualc.errors import NetworkError
 from dualc.layers import direct, poly
 from dualc.layers.covariance import Covariance, Sides, settled
-from dualc.layers.layer import Layer, Weights, layer
+from dualc.layers.layer import Layer, Weights
 from dualc.layers.signal import Signal, Signals, one
 from dualc.layers.sketch import Plan, Sketch
 from dualc.runtime.kernel import Kernel, load
@@ -85,8 +85,10 @@ class Activation(Layer):
         return direct.draw(key, s, plan)
 
     def sketch(self, weights: Weights, s: Sketch) -> Sketch:
-        method = poly if isinstance(weights, poly.PolySketchWeights) else direct
-        return method.activate(self.activation, self.parameters, weights, s, self.signal(s.signal))
+        after = self.signal(s.signal)
+        if isinstance(weights, poly.PolySketchWeights):
+            return poly.activate(self.activation, self.parameters, weights, s, after)
+        return direct.activate(self.activation, self.parameters, weights, s, after)
 
     # finite
 
@@ -106,7 +108,7 @@ jax.tree_util.register_pytree_node(
 
 
 def _rebuilt(kernel: Kernel, parameters: dict[str, Any]) -> Activation:
-    layer = object.__new__(Activation)
+    layer: Activation = object.__new__(Activation)
     object.__setattr__(layer, "activation", kernel)
     object.__setattr__(layer, "parameters", parameters)
     return layer
@@ -116,8 +118,8 @@ def _unknown(kernel: str, name: str, value: Any, kept: tuple[str, ...]) -> str:
     has = f"its parameters are {', '.join(kept)}" if kept else "it has none"
     return (
         f"Activation({kernel!r}): {name} is no parameter of the compiled kernel, {has}.  If the "
-        f"entry has it, fix it when compiling: dualc compile {kernel} --param {name}={value} --name "
-        f"{kernel}_{name}"
+        "entry has it, fix it when compiling: "
+        f"dualc compile {kernel} --param {name}={value} --name {kernel}_{name}"
     )
 
 

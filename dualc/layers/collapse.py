@@ -1,8 +1,8 @@
 """A dense network as one layer: its kernels are power series in the cosine of its inputs.
 
 For inputs of one norm, or of any norm where the network is homogeneous, kernel(x, y) is a function
-of rho alone, sum of a_k rho^k with a_k >= 0 (Schoenberg). So is the dual of psi = sum of +-sqrt(a_k)
-h_k, and features psi(W x) stand for the whole network, however deep.
+of rho alone, sum of a_k rho^k with a_k >= 0 (Schoenberg). So is the dual of psi = sum of
++-sqrt(a_k) h_k, and features psi(W x) stand for the whole network, however deep.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Collapsed:
 
 
 def homogeneity(net: Serial, d: int) -> float | None:
-    """t where kernel(c x, c y) = c^(2 t) kernel(x, y) for the NNGP kernel and the NTK, else None."""
+    """The t of both kernels(c x, c y) = c^(2 t) kernels(x, y); None where there is none."""
     rho = np.linspace(-1, 1, 9)
     sizes = (1 / 16, 1.0, 16.0)
     small, one, large = (kernels_at(net, d, q, rho) for q in sizes)
@@ -74,12 +74,18 @@ def kernels_at(net: Serial, d: int, q: float, rho: np.ndarray) -> tuple[np.ndarr
 
 
 def draw(
-    net: Serial, key: Array, d: int, p: int, q: float, degree: float | None, get: tuple[bool, bool]
+    net: Serial,
+    key: Array,
+    like: Float[Array, "1 d"],
+    p: int,
+    q: float,
+    degree: float | None,
+    get: tuple[bool, ...],
 ) -> Collapsed:
     """The layer that stands for the network at variance q (degree None), or at any."""
+    d, dtype = like.shape[-1], like.dtype
     rho = np.cos(np.pi * (np.arange(_NODES) + 0.5) / _NODES)
     wanted = [k for k, is_wanted in zip(kernels_at(net, d, q, rho), get, strict=True) if is_wanted]
-    dtype = jnp.result_type(float)
     coefficients = tuple(jnp.asarray(_signed(series(rho, k), _exact(d, p)), dtype) for k in wanted)
     rows = draw_gaussian_rows(key, d, p - 1 - d * (_exact(d, p) - 1), dtype)
     return Collapsed(rows, coefficients, jnp.asarray(q, dtype), degree, _exact(d, p))
@@ -89,7 +95,8 @@ def series(rho: np.ndarray, values: np.ndarray) -> np.ndarray:
     """a_0.. >= 0 such that the sum of a_k rho^k is nearest to the values."""
     powers = rho[:, None] ** np.arange(_DEGREE + 1)
     scale = np.max(np.abs(values))
-    return np.asarray(nnls(powers, values / scale, maxiter=100 * _DEGREE)[0]) * scale
+    fitted = nnls(powers, values / scale, maxiter=100 * _DEGREE)[0]
+    return np.asarray(fitted * scale)
 
 
 def _exact(d: int, p: int) -> int:
@@ -98,8 +105,7 @@ def _exact(d: int, p: int) -> int:
 
 
 def _signed(a: np.ndarray, first: int) -> np.ndarray:
-    """+-sqrt(a_k), with the signs among those tried for which psi(u) psi(v) varies least,
-    psi from degree `first` on.
+    """+-sqrt(a_k), with the signs tried for which psi(u) psi(v) varies least, psi from `first` on.
 
     From + + + + .. and + + - - .., one sign after the other is turned as long as it helps.
     """
@@ -113,7 +119,7 @@ def _signed(a: np.ndarray, first: int) -> np.ndarray:
         return float(sum(np.mean((psi[0] * other) ** 2) for other in (psi[0], *psi[1:])))
 
     starts = [root, root * np.array([(1, 1, -1, -1)[k % 4] for k in range(len(root))])]
-    best = min(starts, key=variance)
+    best: np.ndarray = min(starts, key=variance)
     for k in [k for _ in range(2) for k in range(first, len(root)) if root[k] > 0]:
         other = best.copy()
         other[k] = -other[k]

@@ -13,12 +13,12 @@ from jax import Array
 from dualc.errors import NetworkError
 from dualc.layers.covariance import Covariance, Covariances, Sides, Walk, at_equal_positions
 from dualc.layers.dense import Dense
-from dualc.layers.layer import Layer, Weights, layer
+from dualc.layers.layer import Layer, Weights, pytree
 from dualc.layers.signal import Signal, Signals, branches, one
-from dualc.layers.sketch import Plan, Sketch, Sketches, joined, shapes
+from dualc.layers.sketch import Plan, Sketch, Sketches, added, joined, shapes
 
 
-@layer("layers")
+@pytree("layers")
 @dataclass(frozen=True)
 class Serial(Layer):
     """Layers one after the other; made by serial(...)."""
@@ -33,7 +33,7 @@ class Serial(Layer):
             wanted = layer.needs_pairs_of_positions(wanted)
         return wanted
 
-    def covariance(self, k: Covariances, walk: Walk, wanted: bool = True) -> Covariances:
+    def covariance(self, k: Covariances, sides: Walk, wanted: bool = True) -> Covariances:
         """`wanted`: whether what comes after needs all pairs of positions."""
         needed = [wanted]  # after every layer
         for layer in reversed(self.layers):
@@ -41,15 +41,15 @@ class Serial(Layer):
         run: tuple[Layer, ...] = ()
         for layer, later in zip(self.layers, needed[-2::-1], strict=True):
             if isinstance(layer, Parallel):
-                k = layer.covariance(k, walk)
+                k = layer.covariance(k, sides)
                 continue
             run = (*run, layer)
             if isinstance(layer, Dense) and later:
                 continue  # a scaling: one pass with what follows
-            k, run = walk.through(run, k), ()
+            k, run = sides.through(run, k), ()
             if isinstance(k, Covariance) and k.is_full and not later:
                 k = at_equal_positions(k)
-        return walk.through(run, k) if run else k
+        return sides.through(run, k) if run else k
 
     def draw(self, key: Array, s: Sketches, plan: Plan) -> Weights:
         drawn = []
@@ -86,7 +86,7 @@ def serial(*layers: Layer) -> Serial:
     return Serial(tuple(flat))
 
 
-@layer("layers")
+@pytree("layers")
 @dataclass(frozen=True)
 class Parallel(Layer):
     """One layer for every branch of a FanOut; made by parallel(...)."""
@@ -107,11 +107,11 @@ class Parallel(Layer):
         return tuple(one(layer.signal(s), "parallel") for layer, s in pairs)
 
     def needs_pairs_of_positions(self, wanted: bool) -> bool:
-        return any([layer.needs_pairs_of_positions(wanted) for layer in self.layers])
+        return any(layer.needs_pairs_of_positions(wanted) for layer in self.layers)
 
-    def covariance(self, k: Covariances, walk: Walk) -> tuple[Any, ...]:
+    def covariance(self, k: Covariances, sides: Walk) -> tuple[Any, ...]:
         assert isinstance(k, tuple)
-        return tuple(one.covariance(own, walk) for one, own in zip(self.layers, k, strict=True))
+        return tuple(one.covariance(own, sides) for one, own in zip(self.layers, k, strict=True))
 
     def draw(self, key: Array, s: tuple[Sketch, ...], plan: Plan) -> Weights:
         return tuple(
@@ -139,7 +139,7 @@ def parallel(*layers: Layer) -> Parallel:
     return Parallel(tuple(serial(layer) for layer in layers))
 
 
-@layer(static=("count",))
+@pytree(static=("count",))
 @dataclass(frozen=True)
 class FanOut(Layer):
     """The same values to `count` branches."""
@@ -161,7 +161,7 @@ class FanOut(Layer):
         return (x,) * self.count
 
 
-@layer()
+@pytree()
 @dataclass(frozen=True)
 class FanInSum(Layer):
     """The sum of the branches: their kernels add, since their weights are independent."""
@@ -169,11 +169,11 @@ class FanInSum(Layer):
     def signal(self, signal: Signals) -> Signal:
         signals = branches(signal, "FanInSum")
         if len({s.shape for s in signals}) > 1:
-            shapes = " and ".join(str(s.shape) for s in signals)
-            raise NetworkError(f"FanInSum: branches of shapes {shapes} do not add up")
+            found = " and ".join(str(s.shape) for s in signals)
+            raise NetworkError(f"FanInSum: branches of shapes {found} do not add up")
         if len({s.channels for s in signals} - {None}) > 1:
-            channels = " and ".join(str(s.channels) for s in signals)
-            raise NetworkError(f"FanInSum: branches of {channels} channels do not add up")
+            found = " and ".join(str(s.channels) for s in signals)
+            raise NetworkError(f"FanInSum: branches of {found} channels do not add up")
         if len(signals) > 1 and not all(s.is_gaussian for s in signals):
             late = next(s for s in signals if not s.is_gaussian)
             raise NetworkError(
@@ -193,18 +193,15 @@ class FanInSum(Layer):
         relation = k[0].relation
         for other in k[1:]:
             relation = jnp.where(relation == other.relation, relation, 0).astype(jnp.int8)
-        ntk = None if k[0].ntk is None else sum_of([one.ntk for one in k])
+        ntks = [one.ntk for one in k if one.ntk is not None]
         after = self.signal(tuple(one.signal for one in k))
-        nngp = sum_of([one.nngp for one in k])
-        return replace(k[0], nngp=nngp, ntk=ntk, relation=relation, signal=after)
+        nngp = added([one.nngp for one in k])
+        return replace(
+            k[0], nngp=nngp, ntk=added(ntks) if ntks else None, relation=relation, signal=after
+        )
 
     def sketch(self, weights: Weights, s: tuple[Sketch, ...]) -> Sketch:
         return joined(s, self.signal(tuple(one.signal for one in s)))
 
     def apply(self, params: Weights, x: tuple[Array, ...]) -> Array:
-        return sum_of(list(x))
-
-
-def sum_of(values: list[Any]) -> Any:
-    """The sum, without the integer 0 that the builtin begins with."""
-    return reduce(lambda a, b: a + b, values)
+        return added(list(x))

@@ -12,13 +12,13 @@ from jax import Array, lax
 from dualc.layers import window
 from dualc.layers.covariance import Covariance, Sides
 from dualc.layers.dense import add_axes, affine, affine_weights, check_affine, scales
-from dualc.layers.layer import Layer, Parameterization, Weights, layer
+from dualc.layers.layer import Layer, Parameterization, Weights, pytree
 from dualc.layers.signal import Signal, Signals, one
 from dualc.layers.sketch import Plan, Sketch, draw_patches, over_patches
 from dualc.layers.sketch import affine as affine_sketch
 
 
-@layer(
+@pytree(
     "W_std", "b_std", static=("filter_shape", "strides", "padding", "width", "parameterization")
 )
 @dataclass(frozen=True)
@@ -68,22 +68,21 @@ class Conv(Layer):
 
     def sketch(self, weights: Weights, s: Sketch) -> Sketch:
         if weights[0] is None:
-            h, positions = self._patches(s.h), prod(self.filter_shape)
-            patched = replace(s, h=h, shares=jnp.tile(s.shares, positions), exact=h.shape[-1])
+            patched = s.over_space(self._patches, s.signal)
         else:
             patched = over_patches(weights, s, self._slide, prod(self.filter_shape))
         channels = s.signal.channels
         fan_in = None if channels is None else channels * prod(self.filter_shape)
-        out = affine_sketch(self, replace(patched, q=self._variances(s)), fan_in)
+        out = affine_sketch(self, replace(patched, q=self._at(s, s.q), t=self._at(s, s.t)), fan_in)
         return replace(out, signal=self.signal(s.signal))
 
-    def _variances(self, s: Sketch) -> Array:
-        relation = jnp.ones(s.q.shape[0], jnp.int8)
-        return self._mean(s.q, Covariance(s.q, None, relation, s.signal))
+    def _at(self, s: Sketch, q: Array) -> Array:
+        relation = jnp.ones(q.shape[0], jnp.int8)
+        return self._mean(q, Covariance(q, None, relation, s.signal))
 
     def _slide(self, x: Array, signs: Array) -> Array:
-        """The depthwise convolution with signs (*filter, 1, c)."""
-        return self._convolve(x, signs, groups=x.shape[-1])
+        """The depthwise convolution with signs (*filter, p)."""
+        return window.weighted(x, signs, self._strides(), self.padding)
 
     def _patches(self, x: Array) -> Array:
         """All values under the filter side by side, over the root of their number."""
@@ -91,7 +90,9 @@ class Conv(Layer):
         each = jnp.eye(positions, dtype=x.dtype).reshape(*self.filter_shape, 1, positions)
         filters = jnp.tile(each, x.shape[-1]) / positions**0.5
         out = self._convolve(x, filters, groups=x.shape[-1])
-        return out.reshape(*out.shape[:-1], x.shape[-1], positions).swapaxes(-1, -2).reshape(out.shape)
+        return (
+            out.reshape(*out.shape[:-1], x.shape[-1], positions).swapaxes(-1, -2).reshape(out.shape)
+        )
 
     # finite
 

@@ -138,7 +138,9 @@ def of_pairs(x1: Array, x2: Array, is_full: bool, ntk: bool) -> Covariance:
     else:
         formula = f"n{letters}c,m{letters}c->nm{letters}"
     nngp = jnp.einsum(formula, x1, x2, precision="highest") / x1.shape[-1]
-    return Covariance(nngp, jnp.zeros_like(nngp) if ntk else None, relation(x1, x2), signal, is_full)
+    return Covariance(
+        nngp, jnp.zeros_like(nngp) if ntk else None, relation(x1, x2), signal, is_full
+    )
 
 
 def of_samples(x: Array, is_full: bool) -> Covariance:
@@ -175,7 +177,8 @@ def _hash(x: Array) -> UInt[Array, "n 2"]:
     seeds = jnp.array([0x9E3779B9, 0x85EBCA6B], jnp.uint32)  # any two numbers
     salt = _stir(place[:, None] + seeds[None])
     # Sums of stirred words: in any order the same, unlike sums of floats.
-    return jnp.sum(_stir(words[:, :, None] ^ salt[None]), axis=1, dtype=jnp.uint32)
+    hashes: Array = jnp.sum(_stir(words[:, :, None] ^ salt[None]), axis=1, dtype=jnp.uint32)
+    return hashes
 
 
 def _stir(h: Array) -> Array:

@@ -11,13 +11,13 @@ from jax import Array
 
 from dualc.errors import NetworkError
 from dualc.layers.covariance import Covariance, Sides
-from dualc.layers.layer import Layer, Parameterization, Weights, layer
-from dualc.layers.signal import Signal, Signals, one
+from dualc.layers.layer import Layer, Parameterization, Weights, pytree
+from dualc.layers.signal import Signal, Signals, one, standard_needs_width
 from dualc.layers.sketch import Sketch
 from dualc.layers.sketch import affine as affine_sketch
 
 
-@layer("W_std", "b_std", static=("width", "parameterization"))
+@pytree("W_std", "b_std", static=("width", "parameterization"))
 @dataclass(frozen=True)
 class Dense(Layer):
     """W_std/sqrt(d) W x + b_std b along the channels, W and b of independent N(0, 1).
@@ -81,10 +81,7 @@ def affine(layer: Any, k: Covariance, fan_in: int | None) -> Covariance:
         ntk = W_std**2 * k.ntk + nngp
     elif k.ntk is not None:
         if fan_in is None:
-            raise NetworkError(
-                f'{type(layer).__name__}(parameterization="standard"): the NTK grows with the number '
-                f"of channels that come in from {k.signal.after}.  Give that layer a width="
-            )
+            raise NetworkError(standard_needs_width(layer, k.signal))
         ntk = W_std**2 * k.ntk + fan_in * k.nngp
         if b_std is not None:
             ntk = ntk + jnp.ones_like(nngp)
@@ -99,8 +96,8 @@ def affine_weights(layer: Any, key: Array, fan_in: tuple[int, ...], width: int) 
     keys = jax.random.split(key)
     W, b = jax.random.normal(keys[0], (*fan_in, width)), jax.random.normal(keys[1], (width,))
     if layer.parameterization == "standard":
-        W = W * _as(layer.W_std, W) / jnp.sqrt(jnp.array(W[..., 0].size, W.dtype))
-        b = b if layer.b_std is None else b * _as(layer.b_std, b)
+        W = W * jnp.asarray(layer.W_std, W.dtype) / jnp.sqrt(jnp.array(W[..., 0].size, W.dtype))
+        b = b if layer.b_std is None else b * jnp.asarray(layer.b_std, b.dtype)
     return (W,) if layer.b_std is None else (W, b)
 
 

@@ -11,7 +11,15 @@ from jax import Array
 from jaxtyping import Float
 
 from dualc.layers.signal import Signal
-from dualc.layers.sketch import Plan, Sketch, sizes
+from dualc.layers.sketch import (
+    Block,
+    Plan,
+    Sketch,
+    added,
+    columns,
+    sizes,
+    width,
+)
 from dualc.runtime.kernel import Kernel
 from dualc.runtime.mixing import (
     GaussianRows,
@@ -35,43 +43,59 @@ class DirectWeights:
 def draw(key: Array, s: Sketch, plan: Plan) -> DirectWeights:
     """As many rows as fill p columns, where the exact ones leave at least half of them."""
     keys = jax.random.split(key)
-    c, e = s.h.shape[-1], s.z.shape[-1]
+    c = width(s.h)
     left = plan.p - c - 1
     p = left if 2 * left >= plan.p and not s.signal.shape else plan.p
-    rows = draw_gaussian_rows(keys[0], c, p, s.h.dtype)
-    return DirectWeights(rows, draw_mixing(keys[1], c + e, p, s.h.dtype) if s.ntk else None)
+    is_spread = all(block.spread or block.width == 1 for block in s.h)
+    rows = draw_gaussian_rows(keys[0], c, p, s.dtype, rounds=1 if is_spread else 2)
+    mixing = None
+    if s.ntk:
+        tangents = jax.eval_shape(Sketch.tangents, s)
+        mixing = draw_mixing(keys[1], columns(tangents), p, s.dtype)
+    return DirectWeights(rows, mixing)
 
 
 def activate(
     kernel: Kernel, parameters: dict[str, Any], weights: DirectWeights, s: Sketch, signal: Signal
 ) -> Sketch:
-    """h' = [a_0, m h, (phi(u) - a_0 - m u)/sqrt p], z' = [m z, (phi'(u) - m) * R z], u = W h.
+    """The features after phi(u), u = W h.
+
+    h becomes [a_0, m h, (phi(u) - a_0 - m u)/sqrt p], z becomes [m z, (phi'(u) - m) * R z].
 
     a_0 = E phi and m = E phi' at the variance q of each sample; <h', h'> and <z', z'> have the
     kernel and the NTK times dual_dot for their means. h is given the size sqrt(q) beforehand:
     that is known, and h has it only in the mean.
     """
-    h = s.h * jnp.sqrt(_ratio(s.q, sizes(s.h)))[..., None]
-    u = gaussian(weights.rows, h)
+    size = jnp.sqrt(_ratio(s.q, sizes(s.h)))[..., None]
+    h = tuple(block.times(size) for block in s.h)
+    u = gaussian(weights.rows, jnp.concatenate([block.array for block in h], axis=-1))
     a_0, m = _means(kernel, parameters, s.q)
     phi, phi_dot = _both(kernel, parameters, u, s.q)
-    root = jnp.sqrt(jnp.array(u.shape[-1], u.dtype))
-    rest = (phi - a_0 - m * u) / root
-    zeros = jnp.zeros(1, u.dtype)
-    shares = jnp.concatenate([zeros, s.shares, jnp.zeros(u.shape[-1], u.dtype)])
-    z = s.z * m
+    root, none = jnp.sqrt(jnp.array(u.shape[-1], u.dtype)), jnp.zeros((), u.dtype)
+    rest = Block((phi - a_0 - m * u) / root, none, spread=True)
+    s = _settled(replace(s, h=h))
+    z = tuple(block.times(m) for block in s.z)
     if weights.mixing is not None:
-        z = jnp.concatenate([z, (phi_dot - m) * mix(weights.mixing, replace(s, h=h).tangents())], axis=-1)
+        tangents = mix(weights.mixing, columns(s.tangents()))
+        z = (*z, Block((phi_dot - m) * tangents, none, spread=True))
     return replace(
         s,
-        h=jnp.concatenate([a_0, h * m, rest], axis=-1),
+        h=(Block(a_0, none, exact=True), *(block.times(m) for block in h), rest),
         z=z,
-        shares=shares,
         q=kernel.dual_diag(s.q, **parameters),
+        t=s.t * kernel.dual_dot_diag(s.q, **parameters) if s.ntk else s.t,
         signal=signal,
-        exact=s.exact + 1,
         steps=2,
     )
+
+
+def _settled(s: Sketch) -> Sketch:
+    """The same with z of the size that the NTK of every sample with itself is known to ask."""
+    if not s.z:
+        return s
+    rest = s.t - added([block.share * jnp.sum(block.array**2, axis=-1) for block in s.h])
+    factor = jnp.sqrt(jnp.clip(_ratio(rest, sizes(s.z)), 1 / 4, 4))[..., None]
+    return replace(s, z=tuple(block.times(factor) for block in s.z))
 
 
 def _ratio(a: Array, b: Array) -> Array:
@@ -114,7 +138,7 @@ def _signs(coefficients: Array) -> Array:
 def hermite_sum(
     coefficients: Float[Array, "*batch order"], t: Float[Array, "*batch p"]
 ) -> tuple[Array, Array]:
-    """sum of a_n h_n(t) over normalised Hermite polynomials, and its derivative."""
+    """The sum of a_n h_n(t) over normalised Hermite polynomials, and its derivative."""
     below, here = jnp.zeros_like(t), jnp.ones_like(t)
     value, slope = jnp.zeros_like(t), jnp.zeros_like(t)
     for n in range(coefficients.shape[-1]):

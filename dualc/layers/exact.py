@@ -69,9 +69,9 @@ def kernel(
         found = task.in_blocks(budget, progress)
     kernels = Kernels(*(a if n in wanted else None for n, a in zip(_NAMES, found, strict=True)))
     if isinstance(get, str):
-        one = getattr(kernels, get)
+        one = kernels.nngp if get == "nngp" else kernels.ntk
         assert one is not None
-        return one  # type: ignore[no-any-return]
+        return one
     return kernels
 
 
@@ -101,7 +101,7 @@ def _inputs(x1: Any, x2: Any) -> tuple[Array, Array | None]:
 
 
 def floating(x: Any) -> Array:
-    """x as real floating-point numbers, with samples first and channels last."""
+    """Inputs as real floating-point numbers, with samples first and channels last."""
     x = jnp.asarray(x)
     if jnp.issubdtype(x.dtype, jnp.complexfloating):
         raise NetworkError("inputs are real numbers, not complex ones")
@@ -135,7 +135,8 @@ class Paired:
     columns: tuple[Array, ...]
 
     def through(self, layers: tuple[Layer, ...], k: Covariances) -> Covariances:
-        return _replayed(layers, k, *self.taken(layers))
+        after: Covariances = _replayed(layers, k, *self.taken(layers))
+        return after
 
     def taken(self, layers: tuple[Layer, ...]) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
         """The variances that these layers ask for, which are not needed again."""
@@ -153,11 +154,12 @@ class Measured(Paired):
 
     def through(self, layers: tuple[Layer, ...], k: Covariances) -> Covariances:
         arguments = (layers, k, *self.taken(layers))
-        after = jax.eval_shape(_replayed, *arguments)
+        after: Covariances = jax.eval_shape(_replayed, *arguments)
         analysis = _replayed.lower(*arguments).compile().memory_analysis()
+        assert analysis is not None
         taken = analysis.temp_size_in_bytes + _bytes(after) + _bytes(k)
         self.most = max(self.most, taken)
-        return after  # type: ignore[no-any-return]
+        return after
 
 
 # Layer by layer: XLA fuses a kernel into the next one that uses it, and computes it again for
@@ -250,7 +252,7 @@ class Task:
             if out is None:
                 out = jax.tree.map(lambda p: jnp.zeros((n, m, *p.shape[2:]), p.dtype), part)
             out = _write(out, part, i, j, symmetric=self.x2 is None)
-            jax.block_until_ready(out)
+            out[0].block_until_ready()
         assert out is not None
         return out
 
@@ -263,9 +265,7 @@ class Task:
         parts = [self.variances(x[i : i + batch]) for i in range(0, len(x), batch)]
         return tuple(jnp.concatenate(part) for part in zip(*parts, strict=True))
 
-    def _block(
-        self, budget: int, q1: tuple[Array, ...], q2: tuple[Array, ...]
-    ) -> tuple[int, int]:
+    def _block(self, budget: int, q1: tuple[Array, ...], q2: tuple[Array, ...]) -> tuple[int, int]:
         """The largest block whose steps, as XLA plans them, fit the budget."""
         rows, columns = len(self.x1), len(self.others)
         pair = _bytes(jax.eval_shape(self._first, self.x1[:1], self.others[:1]))
@@ -299,7 +299,9 @@ class Task:
             tuple(jax.eval_shape(lambda q: q[:columns], q) for q in q2),
         )
         self.net.covariance(k, walk, wanted=False)
-        held = sum(layer.count * _bytes(k) for layer in self.net.layers if isinstance(layer, FanOut))
+        held = sum(
+            layer.count * _bytes(k) for layer in self.net.layers if isinstance(layer, FanOut)
+        )
         return walk.most + held
 
 
@@ -323,9 +325,7 @@ def _write(out: Parts, parts: Parts, i: Array, j: Array, *, symmetric: bool) -> 
     return jax.tree.map(written, out, parts)  # type: ignore[no-any-return]
 
 
-def _places(
-    n: int, m: int, block: tuple[int, int], symmetric: bool
-) -> Iterator[tuple[int, int]]:
+def _places(n: int, m: int, block: tuple[int, int], symmetric: bool) -> Iterator[tuple[int, int]]:
     """The first row and column of every block; the last ones overlap rather than stick out."""
     for i in range(0, n, block[0]):
         for j in range(0, m, block[1]):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
+from math import prod
 from typing import Any
 
 import jax
@@ -21,10 +21,12 @@ from dualc.layers.combine import Serial, serial
 from dualc.layers.exact import floating, wanted_kernels
 from dualc.layers.layer import Layer, Weights
 from dualc.layers.signal import Signal
-from dualc.layers.sketch import Features, Plan, Sketch, shapes
+from dualc.layers.sketch import Blocks, Features, Plan, Sketch, shapes, unspread, width
 from dualc.runtime.mixing import Mixing, draw_mixing, mix
 
 METHODS = ("auto", "direct", "collapse", "polysketch")
+_MEMORY = 2**31  # bytes for what lies between two layers
+_COPIES = 8  # of the features of one layer
 _EQUAL = 1e-5  # norms that differ by less, relatively, count as equal
 
 
@@ -61,11 +63,18 @@ class FeatureMap:
         after = self.net.signal(Signal.of(x.shape[1:]))
         if isinstance(after, tuple):
             raise NetworkError(f"the network ends in {len(after)} branches.  Join them: FanInSum()")
-        if self._is_collapsed(x):
+        if self._is_collapsed(x) and not isinstance(x, BCOO):
             return self._of_collapsed(x)
         plan = Plan(self.p, "polysketch" if self.method == "polysketch" else "direct", self.degree)
-        weights = self._drawn(x, plan)
-        h, z = _features(self.net, *weights, x, plan, "ntk" in self.get)
+        drawn = self._drawn(x, plan)
+        parts = [
+            _features(self.net, *drawn, part, plan, "ntk" in self.get)
+            for part in _batches(x, self.p)
+        ]
+        h, z = (
+            None if found[0] is None else found[0] if len(found) == 1 else jnp.concatenate(found)
+            for found in zip(*parts, strict=True)
+        )
         return Features(h if "nngp" in self.get else None, z)
 
     # ---- which method ----
@@ -115,12 +124,12 @@ class FeatureMap:
                     'as the first ones had.  Divide rows by their norms, or say method="direct"'
                 )
         wanted = tuple(name in self.get for name in ("nngp", "ntk"))
-        place = ("collapse", x.shape[1])
+        place: tuple[Any, ...] = ("collapse", x.shape[1], x.dtype)
         if place not in self._weights:
             with jax.ensure_compile_time_eval():
                 degree = homogeneity(self.net, x.shape[1]) if q == 0 else None
                 self._weights[place] = collapse.draw(
-                    self.net, self.key, x.shape[1], self.p, q or 1.0, degree, wanted
+                    self.net, self.key, x[:1], self.p, q or 1.0, degree, wanted
                 )
         found = iter(collapse.features(self._weights[place], x))
         return Features(*(next(found) if is_wanted else None for is_wanted in wanted))
@@ -140,25 +149,40 @@ Final = tuple[Mixing | None, Mixing | None]
 def _draw(net: Serial, key: Array, x: Array | BCOO, plan: Plan, ntk: bool) -> tuple[Weights, Final]:
     """Weights of all layers for inputs of this shape, and the mixings to exactly p columns."""
     keys = jax.random.split(key)
-    if isinstance(x, BCOO):
-        one = BCOO.fromdense(jnp.zeros((1, x.shape[1]), x.dtype), nse=1)
-    else:
-        one = jnp.zeros((1, *x.shape[1:]), x.dtype)
+    zeros = jnp.zeros((1, *x.shape[1:]), x.dtype)
+    one = BCOO.fromdense(zeros, nse=1) if isinstance(x, BCOO) else zeros
     s = jax.eval_shape(lambda x: Sketch.of(x, ntk), one)
     weights = net.draw(keys[0], s, plan)
     s = shapes(net, weights, s)
-    c, e = s.h.shape[-1], s.z.shape[-1]
+    tangents = jax.eval_shape(Sketch.tangents, s)
     return weights, tuple(  # type: ignore[return-value]
-        _draw_final(key, columns, s.exact, plan.p, s.h.dtype)
-        for key, columns in zip(jax.random.split(keys[1]), (c, c + e), strict=True)
+        _draw_final(key, blocks, plan.p, s.dtype)
+        for key, blocks in zip(jax.random.split(keys[1]), (s.h, tangents), strict=True)
     )
 
 
-def _draw_final(key: Array, columns: int, exact: int, p: int, dtype: Any) -> Mixing | None:
-    if columns <= p:
+def _batches(x: Array | BCOO, p: int) -> Sequence[Array | BCOO]:
+    """Images in batches whose features, a few times over, fit _MEMORY; all of it if traced."""
+    one = prod(x.shape[1:-1]) * p * x.dtype.itemsize
+    batch = max(1, _MEMORY // (_COPIES * one))
+    if isinstance(x, Tracer | BCOO) or len(x) <= batch or len(x.devices()) > 1:
+        return [x]
+    return [x[i : i + batch] for i in range(0, len(x), batch)]
+
+
+def _draw_final(key: Array, blocks: Blocks, p: int, dtype: Any) -> Mixing | None:
+    if width(blocks) <= p:
         return None
-    kept = exact if 2 * exact <= p else 0
-    return draw_mixing(key, columns - kept, p - kept, dtype)
+    kept, rest = _kept(blocks, p)
+    return draw_mixing(key, unspread(rest), p - width(kept), dtype)
+
+
+def _kept(blocks: Blocks, p: int) -> tuple[Blocks, Blocks]:
+    """The exact blocks, if they fit in half of p columns, and the rest."""
+    kept = tuple(block for block in blocks if block.exact)
+    if 2 * width(kept) > p:
+        return (), blocks
+    return kept, tuple(block for block in blocks if not block.exact)
 
 
 @partial(jax.jit, static_argnames=("plan", "ntk"))
@@ -167,13 +191,17 @@ def _features(
 ) -> tuple[Array, Array | None]:
     s = net.sketch(weights, Sketch.of(x, ntk))
     assert isinstance(s, Sketch)
-    h = _exactly(final[0], s.h, s.exact, plan.p)
-    return h, _exactly(final[1], s.tangents(), s.exact, plan.p) if ntk else None
+    h = _exactly(final[0], s.h, plan.p)
+    return h, _exactly(final[1], s.tangents(), plan.p) if ntk else None
 
 
-def _exactly(mixing: Mixing | None, h: Array, exact: int, p: int) -> Array:
+def _exactly(mixing: Mixing | None, blocks: Blocks, p: int) -> Array:
     """Exactly p columns: zeros beside them if there are fewer, a mixing of the inexact if more."""
-    if mixing is None:
-        return jnp.pad(h, [(0, 0)] * (h.ndim - 1) + [(0, p - h.shape[-1])])
-    kept = exact if 2 * exact <= p else 0
-    return jnp.concatenate([h[..., :kept], mix(mixing, h[..., kept:])], axis=-1)
+    if mixing is not None:
+        kept, rest = _kept(blocks, p)
+        parts = [*(block.array for block in kept), mix(mixing, unspread(rest))]
+    else:
+        parts = [block.array for block in blocks]
+    missing = p - sum(part.shape[-1] for part in parts)
+    parts.append(jnp.zeros((*parts[0].shape[:-1], missing), parts[0].dtype))
+    return jnp.concatenate(parts, axis=-1)

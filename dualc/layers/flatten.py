@@ -9,12 +9,12 @@ import jax.numpy as jnp
 from jax import Array
 
 from dualc.layers.covariance import Covariance, Sides, equal_positions
-from dualc.layers.layer import Layer, Weights, layer
+from dualc.layers.layer import Layer, Weights, pytree
 from dualc.layers.signal import Signal, Signals, one
 from dualc.layers.sketch import Plan, Sketch, draw_patches, over_patches
 
 
-@layer()
+@pytree()
 @dataclass(frozen=True)
 class Flatten(Layer):
     """All positions and channels as one vector, of which kernels are the mean over positions."""
@@ -45,21 +45,20 @@ class Flatten(Layer):
     def sketch(self, weights: Weights, s: Sketch) -> Sketch:
         if not s.signal.shape:
             return s
-        axes, positions = tuple(range(1, s.h.ndim - 1)), prod(s.signal.shape)
-        q, after = jnp.mean(s.q, axis=axes), self.signal(s.signal)
-        if weights[0] is not None:
-            sums = over_patches(weights, s, lambda x, e: jnp.sum(x * e[..., 0, :][None], axes), positions)
-            return replace(sums, q=q, signal=after)
-        h = self.apply((), s.h) / positions**0.5
-        shares = jnp.tile(s.shares, positions)
-        none = jnp.zeros((h.shape[0], 0), h.dtype)
-        return replace(s, h=h, z=none, shares=shares, q=q, signal=after, exact=h.shape[-1])
+        axes, positions = tuple(range(1, s.q.ndim)), prod(s.signal.shape)
+        after = self.signal(s.signal)
+        if weights[0] is None:
+            flat = s.over_space(lambda a: self.apply((), a) / positions**0.5, after)
+        else:
+            flat = over_patches(weights, s, lambda x, e: jnp.sum(x * e[None], axes), positions)
+        means = jnp.mean(s.q, axis=axes), jnp.mean(s.t, axis=axes)
+        return replace(flat, q=means[0], t=means[1], signal=after)
 
     def apply(self, params: Weights, x: Array) -> Array:
         return x.reshape(x.shape[0], -1)
 
 
-@layer()
+@pytree()
 @dataclass(frozen=True)
 class Identity(Layer):
     """x itself: the branch of a residual network that does nothing."""

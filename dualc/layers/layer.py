@@ -18,7 +18,7 @@ import jax
 from jax import Array
 from jaxtyping import Float
 
-from dualc.layers.covariance import Covariances, Sides
+from dualc.layers.covariance import Covariances
 from dualc.layers.signal import Signal, Signals
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class Layer(ABC):
         memory: int | None = None,
         progress: bool | None = None,
     ) -> Kernels | Array:
-        """The network's exact NNGP kernel and NTK, (n, m) each, or (n, m, *space) if positions remain.
+        """The exact NNGP kernel and NTK, (n, m) each, or (n, m, *space) where positions remain.
 
         x2 = None: of x1 with itself, at half the cost. `get` one of "nngp", "ntk" (the array alone)
         or a sequence of them (a named tuple). `memory`: bytes that may be used beyond the result;
@@ -107,8 +107,8 @@ class Layer(ABC):
         return wanted
 
     @abstractmethod
-    def covariance(self, k: Any, sides: Sides) -> Covariances:
-        """The exact reading."""
+    def covariance(self, k: Any, sides: Any) -> Covariances:
+        """The exact reading; `sides` gives a layer its variances, and takes a network through."""
 
     def draw(self, key: Array, s: Any, plan: Plan) -> Weights:
         """Random weights of the sketched reading, for a sketch of those shapes."""
@@ -130,7 +130,7 @@ class Layer(ABC):
 Parameterization = Literal["ntk", "standard"]
 
 
-def layer(*leaves: str, static: Sequence[str] = ()) -> Any:
+def pytree(*leaves: str, static: Sequence[str] = ()) -> Any:
     """Registers a frozen dataclass as a pytree with those leaves."""
 
     def register(cls: Any) -> Any:

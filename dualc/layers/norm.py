@@ -9,12 +9,12 @@ from jax import Array
 
 from dualc.errors import NetworkError
 from dualc.layers.covariance import Covariance, Sides, settled
-from dualc.layers.layer import Layer, Weights, layer
+from dualc.layers.layer import Layer, Weights, pytree
 from dualc.layers.signal import Signal, Signals, one
 from dualc.layers.sketch import Sketch
 
 
-@layer(static=("eps",))
+@pytree(static=("eps",))
 @dataclass(frozen=True)
 class LayerNorm(Layer):
     """(x - mean)/sqrt(variance + eps) over the channels.
@@ -28,8 +28,8 @@ class LayerNorm(Layer):
         signal = one(signal, "LayerNorm")
         if not signal.is_gaussian:
             raise NetworkError(
-                f"LayerNorm after {signal.after}: only centred Gaussian values have a limit that is "
-                "known.  Put it directly after Dense or Conv"
+                f"LayerNorm after {signal.after}: only centred Gaussian values have a known "
+                "limit.  Put it directly after Dense or Conv"
             )
         return replace(signal, after="LayerNorm")
 

@@ -12,7 +12,7 @@ from jax.experimental.sparse import BCOO
 
 from dualc.errors import NetworkError
 from dualc.layers.signal import Signal
-from dualc.layers.sketch import Plan, Sketch
+from dualc.layers.sketch import Block, Plan, Sketch, side_by_side, width
 from dualc.runtime.kernel import Kernel
 from dualc.runtime.polysketch import (
     PolyWeights,
@@ -44,11 +44,11 @@ def draw(key: Array, kernel: Kernel, s: Sketch, plan: Plan) -> PolySketchWeights
     """Weights in p columns; NetworkError where the kernel's expansion stops before the degree."""
     if plan.degree > kernel.order:
         raise NetworkError(
-            f"polysketch of degree {plan.degree}: {kernel.name} is compiled to order {kernel.order}."
-            f"  Run: dualc compile {kernel.name} --order {plan.degree}"
+            f"polysketch of degree {plan.degree}: {kernel.name} is compiled to order "
+            f"{kernel.order}.  Run: dualc compile {kernel.name} --order {plan.degree}"
         )
     keys = jax.random.split(key, 4)
-    c, e, p = s.h.shape[-1], s.z.shape[-1], plan.p
+    c, e, p = width(s.h), width(s.z), plan.p
     slope = product = None
     if s.ntk:
         slope = combine_weights(keys[2], c, p, plan.degree if s.steps == 1 else plan.degree - 1)
@@ -62,26 +62,30 @@ def draw(key: Array, kernel: Kernel, s: Sketch, plan: Plan) -> PolySketchWeights
 
 
 def activate(
-    kernel: Kernel, parameters: dict[str, Any], weights: PolySketchWeights, s: Sketch, signal: Signal
+    kernel: Kernel,
+    parameters: dict[str, Any],
+    weights: PolySketchWeights,
+    s: Sketch,
+    signal: Signal,
 ) -> Sketch:
     """The series of dual in the cosine, and z (x) the series of dual_dot; p columns each.
 
     After a single Dense the NTK is a multiple of the kernel of the inputs, and its product with
     dual_dot is one more series in the same powers: no product is sketched.
     """
-    unit, _ = unit_rows(s.h)
+    unit, _ = unit_rows(side_by_side(s.h))
     powers = poly_sketch(weights.powers, unit)
-    degree = weights.value.degree
-    a = kernel.hermite(s.q, **parameters)[..., : degree + 1]
-    h = combine(weights.value, unit, powers, a)
+    degree, none = weights.value.degree, jnp.zeros((), s.dtype)
+    h = combine(weights.value, unit, powers, kernel.hermite(s.q, **parameters)[..., : degree + 1])
+    exact = weights.value.p - sketched_columns(weights.value.d, weights.value.p)
+    z = (Block(_slope(kernel, parameters, weights, s, unit, powers), none),) if s.ntk else ()
     return replace(
         s,
-        h=h,
-        z=_slope(kernel, parameters, weights, s, unit, powers) if s.ntk else h[..., :0],
-        shares=jnp.zeros(h.shape[-1], h.dtype),
+        h=(Block(h[..., :exact], none, exact=True), Block(h[..., exact:], none)),
+        z=z,
         q=kernel.dual_diag(s.q, **parameters),
+        t=s.t * kernel.dual_dot_diag(s.q, **parameters) if s.ntk else s.t,
         signal=signal,
-        exact=weights.value.p - sketched_columns(weights.value.d, weights.value.p),
         steps=2,
     )
 
@@ -101,8 +105,12 @@ def _slope(
     roots = jnp.sqrt(jnp.arange(1, degree + 1, dtype=q.dtype))
     slopes = a * roots.reshape((1,) * (a.ndim - 1) + roots.shape)  # of powers 1.. of the cosine
     if weights.product is None:
-        share = jnp.sqrt(s.shares[0])
+        share = jnp.sqrt(s.h[0].share)
         series = share * jnp.concatenate([jnp.zeros_like(slopes[..., :1]), slopes], axis=-1)
-        return combine(weights.slope, unit, powers, series)
+        features: Array = combine(weights.slope, unit, powers, series)
+        return features
     dots = combine(weights.slope, unit, powers[: degree - 1], slopes / jnp.sqrt(q)[..., None])
-    return tensor_sketch(weights.product, s.tangents(), dots)
+    tangents = side_by_side(s.tangents())
+    assert isinstance(tangents, Array)
+    product: Array = tensor_sketch(weights.product, tangents, dots)
+    return product

@@ -11,7 +11,7 @@ from jax import Array
 from dualc.errors import NetworkError
 from dualc.layers import window
 from dualc.layers.covariance import Covariance, Sides
-from dualc.layers.layer import Layer, Weights, layer
+from dualc.layers.layer import Layer, Weights, pytree
 from dualc.layers.signal import Signal, Signals, one
 from dualc.layers.sketch import Sketch
 
@@ -42,9 +42,13 @@ class _Pool(Layer):
 
     def covariance(self, k: Covariance, sides: Sides) -> Covariance:
         first, space = k.relation.ndim, len(k.signal.shape)
-        return k.over_space(
-            lambda a: self._pool(self._pool(a, first, 2), first + 1, 2), self.signal(k.signal)
-        ) if space else k
+        return (
+            k.over_space(
+                lambda a: self._pool(self._pool(a, first, 2), first + 1, 2), self.signal(k.signal)
+            )
+            if space
+            else k
+        )
 
     def _pool(self, values: Array, first: int, step: int) -> Array:
         for i, (f, stride) in enumerate(zip(self.window_shape, self._strides(), strict=True)):
@@ -58,7 +62,7 @@ class _Pool(Layer):
         return self._pool(x, 1, 1)
 
 
-@layer(static=("window_shape", "strides", "padding"))
+@pytree(static=("window_shape", "strides", "padding"))
 @dataclass(frozen=True)
 class AvgPool(_Pool):
     """The mean over windows; positions that padding adds count as zeros."""
@@ -71,7 +75,7 @@ class AvgPool(_Pool):
         return 1 / prod(self.window_shape)
 
 
-@layer(static=("window_shape", "strides", "padding"))
+@pytree(static=("window_shape", "strides", "padding"))
 @dataclass(frozen=True)
 class SumPool(_Pool):
     """The sum over windows."""
@@ -84,7 +88,7 @@ class SumPool(_Pool):
         return 1.0
 
 
-@layer()
+@pytree()
 @dataclass(frozen=True)
 class GlobalAvgPool(Layer):
     """The mean over all positions."""

@@ -52,5 +52,15 @@ def one(signal: Signals, layer: str) -> Signal:
 def branches(signal: Signals, layer: str) -> tuple[Signal, ...]:
     """The signals of the branches; NetworkError where there is only one."""
     if isinstance(signal, Signal):
-        raise NetworkError(f"{layer} needs branches, after {signal.after} there is one: add FanOut(n)")
+        raise NetworkError(
+            f"{layer} needs branches, after {signal.after} there is one: add FanOut(n)"
+        )
     return signal
+
+
+def standard_needs_width(layer: object, signal: Signal) -> str:
+    """Why the NTK of a standard parametrisation cannot be had."""
+    return (
+        f'{type(layer).__name__}(parameterization="standard"): the NTK grows with the number of '
+        f"channels that come in from {signal.after}.  Give the Dense or Conv before it a width="
+    )

@@ -1,9 +1,10 @@
-"""The sketched reading: the features that pass between layers, and what linear layers do to them."""
+"""The sketched reading: features between layers, and what linear layers do to them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import reduce
 from math import prod
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -14,8 +15,9 @@ from jax.experimental import sparse
 from jax.experimental.sparse import BCOO
 from jaxtyping import Float
 
-from dualc.layers.signal import Signal
-from dualc.runtime.mixing import Mixing, draw_mixing, mix
+from dualc.errors import NetworkError
+from dualc.layers.signal import Signal, standard_needs_width
+from dualc.runtime.mixing import Columns, Mixing, draw_mixing, mix
 from dualc.runtime.polysketch import unit_rows
 
 if TYPE_CHECKING:
@@ -42,46 +44,93 @@ class Plan:
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
+class Block:
+    """Columns of the features, with the share that they have in the NTK's.
+
+    `exact`: no estimates, but constants and the inputs. `spread`: every column carries its share
+    of all inner products, as after a mixing.
+    """
+
+    values: Float[Array, "n *space c"] | BCOO
+    share: Float[Array, ""]
+    exact: bool = field(default=False, metadata={"static": True})
+    spread: bool = field(default=False, metadata={"static": True})
+
+    @property
+    def array(self) -> Array:
+        """The values, which are sparse only before the first activation."""
+        if isinstance(self.values, BCOO):
+            raise NetworkError('sparse inputs are for method="polysketch".  Or give x.todense()')
+        return self.values
+
+    @property
+    def width(self) -> int:
+        """The number of columns."""
+        return int(self.values.shape[-1])
+
+    def times(self, factor: Any) -> Block:
+        """The same with all values multiplied."""
+        return replace(self, values=self.values * factor)
+
+
+Blocks = tuple[Block, ...]
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
 class Sketch:
     """Features of the values between two layers, columns last.
 
-    `h`: inner products approximate the NNGP kernel. Its first `exact` columns are no estimates:
-    constants and the inputs. `q`: the variances, which h h estimates: exact where no pool came
-    before. The NTK's features are sqrt(shares) h and z together: a layer's NTK holds its NNGP
-    kernel, so that columns occur in both and are kept once. `ntk`: whether there is an NTK at all.
-    `steps`: Dense layers since the inputs, 2 where there was anything else.
+    `h`: inner products approximate the NNGP kernel. `q`: the variances, which |h|^2 estimates, and
+    `t`, the NTK of every sample with itself: exact where no pool came before. The NTK's features
+    are sqrt(share) h and z together: a layer's NTK holds its NNGP kernel, so that columns occur in
+    both and are kept once. `ntk`: whether there is an NTK at all. `steps`: Dense layers since the
+    inputs, 2 where there was anything else.
     """
 
-    h: Float[Array, "n *space c"] | BCOO
-    z: Float[Array, "n *space e"]
-    shares: Float[Array, " c"]
-    q: Float[Array, "n *space"]
+    h: Blocks
+    z: Blocks
+    q: Float[Array, "*batch"]
+    t: Float[Array, "*batch"]
     signal: Signal = field(metadata={"static": True})
-    exact: int = field(metadata={"static": True})
     ntk: bool = field(metadata={"static": True})
     steps: int = field(metadata={"static": True})
 
     @classmethod
-    def of(cls, x: Array, ntk: bool) -> Sketch:
+    def of(cls, x: Array | BCOO, ntk: bool) -> Sketch:
         """The inputs themselves, divided by the root of their number of channels."""
-        c = x.shape[-1]
-        h = x * (1 / jnp.sqrt(jnp.array(c, x.dtype)))
-        none = jnp.zeros((*x.shape[:-1], 0), x.dtype)
-        return cls(h, none, jnp.zeros(c, x.dtype), sizes(h), Signal.of(x.shape[1:]), c, ntk, 0)
+        h = x * (1 / jnp.sqrt(jnp.array(x.shape[-1], x.dtype)))
+        block = Block(h, jnp.zeros((), x.dtype), exact=True)
+        q = sizes((block,))
+        return cls((block,), (), q, jnp.zeros_like(q), Signal.of(x.shape[1:]), ntk, 0)
 
-    def tangents(self) -> Array:
-        """All columns of the NTK's features, those of exact columns of h first."""
-        return jnp.concatenate([self.h * along(jnp.sqrt(self.shares), self.h), self.z], axis=-1)
+    @property
+    def dtype(self) -> Any:
+        """The dtype of everything."""
+        return self.q.dtype
+
+    def tangents(self) -> Blocks:
+        """The NTK's features, exact blocks first."""
+        if not self.ntk:
+            return ()
+        return (*(block.times(jnp.sqrt(block.share)) for block in self.h), *self.z)
 
     def over_space(self, function: Callable[[Array], Array], signal: Signal) -> Sketch:
         """A linear function over positions applied to all columns; variances are estimates then."""
-        h = function(self.h)
-        return replace(self, h=h, z=function(self.z), q=sizes(h), signal=signal)
+        h, z = (
+            tuple(replace(block, values=function(block.array)) for block in blocks)
+            for blocks in (self.h, self.z)
+        )
+        after = replace(self, h=h, z=z, q=sizes(h), signal=signal)
+        return replace(after, t=sizes(after.tangents()) if self.ntk else after.q)
 
     def scaled(self, factor: Array, signal: Signal) -> Sketch:
         """Every sample and position times a factor (n, *space)."""
-        h, z = self.h * factor[..., None], self.z * factor[..., None]
-        return replace(self, h=h, z=z, q=self.q * factor**2, signal=signal)
+        h, z = (
+            tuple(block.times(factor[..., None]) for block in blocks) for blocks in (self.h, self.z)
+        )
+        square = factor**2
+        return replace(self, h=h, z=z, q=self.q * square, t=self.t * square, signal=signal)
 
 
 Sketches = Sketch | tuple[Sketch, ...]
@@ -92,16 +141,40 @@ def shapes(layer: Layer, weights: Weights, s: Sketches) -> Any:
     return jax.eval_shape(layer.sketch, weights, s)
 
 
-def sizes(h: Float[Array, "*batch c"] | BCOO) -> Float[Array, "*batch"]:
-    """|h|^2 of every row."""
-    if isinstance(h, BCOO):
-        return unit_rows(h)[1] ** 2
-    return jnp.sum(h * h, axis=-1)
+def sizes(blocks: Blocks) -> Float[Array, "*batch"]:
+    """|h|^2 of every row of all columns."""
+    if isinstance(blocks[0].values, BCOO):
+        return unit_rows(blocks[0].values)[1] ** 2
+    return added([jnp.sum(block.array**2, axis=-1) for block in blocks])
 
 
-def along(row: Float[Array, " c"], like: Array) -> Array:
-    """A row with as many axes as `like`."""
-    return row.reshape((1,) * (like.ndim - 1) + row.shape)
+def width(blocks: Blocks) -> int:
+    """The number of columns."""
+    return sum(block.width for block in blocks)
+
+
+def exact_first(blocks: Blocks) -> Blocks:
+    """The blocks in another order."""
+    return tuple(sorted(blocks, key=lambda block: not block.exact))
+
+
+def side_by_side(blocks: Blocks) -> Array | BCOO:
+    """All columns in one array."""
+    if len(blocks) == 1:
+        return blocks[0].values
+    if any(isinstance(block.values, BCOO) for block in blocks):
+        parts = [_sparse(block.values) for block in blocks]
+        return sparse.bcoo_concatenate(parts, dimension=1)
+    return jnp.concatenate([block.array for block in blocks], axis=-1)
+
+
+def _sparse(values: Array | BCOO) -> BCOO:
+    return values if isinstance(values, BCOO) else BCOO.fromdense(values, nse=values.size)
+
+
+def added(parts: list[Array]) -> Array:
+    """The sum, without the integer 0 that the builtin begins with."""
+    return reduce(lambda a, b: a + b, parts)
 
 
 # ---- linear layers ----
@@ -112,53 +185,32 @@ def affine(layer: Any, s: Sketch, fan_in: int | None) -> Sketch:
 
     The NTK gains the new NNGP kernel (fan_in times it in the standard parametrisation, and 1).
     """
-    dtype = s.h.dtype
-    W_std = jnp.asarray(layer.W_std, dtype)
-    count = 1 if layer.parameterization == "ntk" else fan_in
-    assert count is not None
-    gain = jnp.ones((), dtype) if layer.parameterization == "ntk" else count / W_std**2
-    h, q, shares, exact = s.h * W_std, W_std**2 * s.q, s.shares + gain, s.exact
+    is_ntk, one = layer.parameterization == "ntk", jnp.ones((), s.dtype)
+    if not is_ntk and fan_in is None and s.ntk:
+        raise NetworkError(standard_needs_width(layer, s.signal))
+    W_std = jnp.asarray(layer.W_std, s.dtype)
+    gain = one if is_ntk else (fan_in or 1) / W_std**2
+    h = tuple(replace(block.times(W_std), share=block.share + gain) for block in s.h)
+    q = W_std**2 * s.q
     if layer.b_std is not None:
-        b_std = jnp.asarray(layer.b_std, dtype)
-        share = jnp.ones(1, dtype) if layer.parameterization == "ntk" else (b_std**-2)[None]
-        h = _beside(jnp.broadcast_to(b_std, (*h.shape[:-1], 1)), h)
-        q, shares, exact = q + b_std**2, jnp.concatenate([share, shares]), exact + 1
-    after = layer.signal(s.signal)
-    return replace(
-        s,
-        h=h,
-        z=W_std * s.z,
-        shares=shares,
-        q=q,
-        signal=after,
-        exact=exact,
-        steps=min(s.steps + 1, 2),
-    )
-
-
-def _beside(column: Array, h: Array | BCOO) -> Array | BCOO:
-    if isinstance(h, BCOO):
-        return sparse.bcoo_concatenate([BCOO.fromdense(column, nse=len(column)), h], dimension=1)
-    return jnp.concatenate([column, h], axis=-1)
+        b_std = jnp.asarray(layer.b_std, s.dtype)
+        column = jnp.broadcast_to(b_std, (*s.q.shape, 1))
+        h = (Block(column, one if is_ntk else b_std**-2, exact=True), *h)
+        q = q + b_std**2
+    z = tuple(block.times(W_std) for block in s.z)
+    t = W_std**2 * s.t + q
+    if not is_ntk:  # as the gains of the columns
+        t = W_std**2 * s.t + (fan_in or 1) * s.q + (0 if layer.b_std is None else 1)
+    steps = min(s.steps + 1, 2)
+    return replace(s, h=h, z=z, q=q, t=t, signal=layer.signal(s.signal), steps=steps)
 
 
 def joined(parts: tuple[Sketch, ...], signal: Signal) -> Sketch:
-    """The sum of independent branches: all their columns side by side, exact ones first."""
-    h = [p.h[..., : p.exact] for p in parts] + [p.h[..., p.exact :] for p in parts]
-    shares = [p.shares[: p.exact] for p in parts] + [p.shares[p.exact :] for p in parts]
-    q = parts[0].q
-    for part in parts[1:]:
-        q = q + part.q
-    return Sketch(
-        jnp.concatenate(h, axis=-1),
-        jnp.concatenate([p.z for p in parts], axis=-1),
-        jnp.concatenate(shares),
-        q,
-        signal,
-        sum(p.exact for p in parts),
-        parts[0].ntk,
-        2,
-    )
+    """The sum of independent branches: all their columns side by side."""
+    h = exact_first(tuple(block for part in parts for block in part.h))
+    z = tuple(block for part in parts for block in part.z)
+    q, t = added([part.q for part in parts]), added([part.t for part in parts])
+    return Sketch(h, z, q, t, signal, parts[0].ntk, 2)
 
 
 # ---- positions: convolutions and Flatten ----
@@ -170,27 +222,27 @@ class Patches:
     """Random choices of a convolution's sketch: a mixing of the columns, signs over the filter."""
 
     mixing: Mixing
-    signs: Float[Array, "*filter 1 p"]
+    signs: Float[Array, "*filter p"]
 
 
 def draw_patches(
     key: Array, s: Sketch, filter_shape: tuple[int, ...], plan: Plan
 ) -> tuple[Patches | None, Patches | None]:
     """Choices for h and for the NTK's features; None where patches are taken as they are."""
-    columns = s.h.shape[-1], s.h.shape[-1] + s.z.shape[-1]
-    if s.z.shape[-1] == 0 and 2 * columns[0] * prod(filter_shape) <= plan.p:
+    if not s.z and 2 * width(s.h) * prod(filter_shape) <= plan.p:
         return None, None
+    tangents = jax.eval_shape(Sketch.tangents, s)
     h, z = (
-        _draw(jax.random.fold_in(key, i), c, filter_shape, plan.p, s.h.dtype)
-        for i, c in enumerate(columns)
+        _draw(jax.random.fold_in(key, i), blocks, filter_shape, plan.p, s.dtype)
+        for i, blocks in enumerate((s.h, tangents))
     )
     return h, z if s.ntk else None
 
 
-def _draw(key: Array, c: int, filter_shape: tuple[int, ...], p: int, dtype: Any) -> Patches:
+def _draw(key: Array, blocks: Blocks, filter_shape: tuple[int, ...], p: int, dtype: Any) -> Patches:
     keys = jax.random.split(key)
-    signs = jax.random.rademacher(keys[1], (*filter_shape, 1, p), dtype)
-    return Patches(draw_mixing(keys[0], c, p, dtype), signs)
+    signs = jax.random.rademacher(keys[1], (*filter_shape, p), dtype)
+    return Patches(draw_mixing(keys[0], unspread(blocks), p, dtype), signs)
 
 
 def over_patches(
@@ -202,12 +254,29 @@ def over_patches(
     """Features of the mean over patches of `positions` values, without the patches themselves.
 
     E |sum over t of e_t * M h_t|^2 = sum of |h_t|^2 for signs e and a mixing M: products of
-    different positions cancel. `slide(x, signs)` is the depthwise convolution.
+    different positions cancel. M is a transform even of columns that are spread: what neighbours
+    have in common would stay in the same column. `slide(x, signs)` is the depthwise convolution.
     """
-    root = positions**0.5
-    mixed = [
-        s.z[..., :0] if w is None else slide(mix(w.mixing, a), w.signs) / root
-        for w, a in zip(weights, (s.h, s.tangents()), strict=True)
+    found = [
+        ()
+        if own is None
+        else (
+            Block(
+                slide(mix(own.mixing, unspread(blocks)), own.signs) / positions**0.5,
+                jnp.zeros((), s.dtype),
+                spread=True,
+            ),
+        )
+        for own, blocks in zip(weights, (s.h, s.tangents()), strict=True)
     ]
-    h, z = mixed
-    return replace(s, h=h, z=z, shares=jnp.zeros(h.shape[-1], h.dtype), exact=0, steps=2)
+    return replace(s, h=found[0], z=found[1], steps=2)
+
+
+def unspread(blocks: Blocks) -> tuple[Columns, ...]:
+    """What a mixing takes, to be transformed in any case."""
+    return tuple(Columns(block.array, False) for block in blocks)
+
+
+def columns(blocks: Blocks) -> tuple[Columns, ...]:
+    """What a mixing takes, to be transformed where it must."""
+    return tuple(Columns(block.array, block.spread) for block in blocks)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import jax.numpy as jnp
 from jax import Array
 
@@ -10,7 +12,9 @@ from dualc.errors import NetworkError
 PADDINGS = ("SAME", "VALID", "CIRCULAR")
 
 
-def check(name: str, window: tuple[int, ...], strides: tuple[int, ...] | None, padding: str) -> None:
+def check(
+    name: str, window: tuple[int, ...], strides: tuple[int, ...] | None, padding: str
+) -> None:
     """NetworkError unless the window is 1-D or 2-D, positive, and padded in a known way."""
     if not 1 <= len(window) <= 2 or not all(isinstance(f, int) and f > 0 for f in window):
         raise NetworkError(f"{name}: a window is one or two positive integers, not {window}")
@@ -38,8 +42,7 @@ def out_shape(
     if padding == "VALID" and any(size < f for size, f in zip(shape, window, strict=True)):
         raise NetworkError(f"{name}: the window {window} is larger than the {shape} values")
     return tuple(
-        _count(size, f, s, padding)
-        for size, f, s in zip(shape, window, strides, strict=True)
+        _count(size, f, s, padding) for size, f, s in zip(shape, window, strides, strict=True)
     )
 
 
@@ -60,9 +63,27 @@ def sums(values: Array, axes: tuple[int, ...], window: int, stride: int, padding
     return total
 
 
-def padded(
-    values: Array, axes: tuple[int, ...], window: int, stride: int, padding: str
-) -> Array:
+def weighted(x: Array, factors: Array, strides: tuple[int, ...], padding: str) -> Array:
+    """out[n, *i, :] = sum over t in the window of factors[*t, :] * x[n, *(i stride + t), :].
+
+    Shifted products, which fuse into one pass: grouped convolutions are slow on most backends.
+    """
+    window = factors.shape[:-1]
+    places = []
+    for axis, (f, stride) in enumerate(zip(window, strides, strict=True), 1):
+        out = _count(x.shape[axis], f, stride, padding)
+        x = padded(x, (axis,), f, stride, padding)
+        places.append([slice(t, t + (out - 1) * stride + 1, stride) for t in range(f)])
+    total = None
+    for t in product(*(range(f) for f in window)):
+        here = tuple(place[i] for place, i in zip(places, t, strict=True))
+        part = x[(slice(None), *here)] * factors[t].reshape((1,) * (x.ndim - 1) + (-1,))
+        total = part if total is None else total + part
+    assert total is not None
+    return total
+
+
+def padded(values: Array, axes: tuple[int, ...], window: int, stride: int, padding: str) -> Array:
     """The values with what the padding adds on either side of those axes."""
     size = values.shape[axes[0]]
     missing = (_count(size, window, stride, padding) - 1) * stride + window - size

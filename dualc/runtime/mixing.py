@@ -25,22 +25,25 @@ class GaussianRows:
     radii: Float[Array, " p"]
 
 
-def draw_gaussian_rows(key: Array, c: int, p: int, dtype: Any) -> GaussianRows:
-    """p rows of length c. Every row is N(0, I) by itself: a direction times a chi radius.
+def draw_gaussian_rows(
+    key: Array, c: int, p: int, dtype: Any, *, rounds: int = 2, dense: int = _DENSE
+) -> GaussianRows:
+    """Draws p rows of length c. Every row is N(0, I) by itself: a direction times a chi radius.
 
-    Beyond c = 1024 directions are those of (H D)(H D) with random signs D: nearly uniform.
+    Beyond c = `dense` directions are those of (H D)(H D) with random signs D: nearly uniform. One
+    of these rounds is enough for columns that are spread already.
     """
     keys = jax.random.split(key)
-    if c <= _DENSE:
+    if c <= dense:
         blocks = -(-p // c)
         square = jax.random.normal(keys[0], (blocks, c, c), dtype)
         orthogonal, triangular = jnp.linalg.qr(square)
         # With the signs of the diagonal Q is uniform, whatever LAPACK's convention.
         signs = jnp.sign(jnp.diagonal(triangular, axis1=1, axis2=2))
         rows = jnp.swapaxes(orthogonal * signs[:, None], 0, 1).reshape(c, -1)[:, :p]
-        return GaussianRows(rows * _chi(keys[1], c, p, dtype), None, jnp.ones(p, dtype))
+        return GaussianRows(rows * _chi(keys[1], c, p, dtype)[None], None, jnp.ones(p, dtype))
     width = next_power_of_two(c)
-    signs = jax.random.rademacher(keys[0], (-(-p // width), 2, width), dtype)
+    signs = jax.random.rademacher(keys[0], (-(-p // width), rounds, width), dtype)
     return GaussianRows(None, signs, _chi(keys[1], width, p, dtype))
 
 
@@ -54,40 +57,76 @@ def gaussian(rows: GaussianRows, h: Float[Array, "*batch c"]) -> Float[Array, "*
         return jnp.matmul(h, rows.matrix, precision="highest")
     assert rows.signs is not None
     wide = _padded(h, rows.signs.shape[-1])
-    parts = [hadamard(_signed(hadamard(_signed(wide, s[0])), s[1])) for s in rows.signs]
-    p = rows.radii.shape[0]
-    return _signed(jnp.concatenate(parts, axis=-1)[..., :p], rows.radii)
+    parts = []
+    for block in rows.signs:
+        part = wide
+        for signs in block:
+            part = hadamard(_signed(part, signs))
+        parts.append(part)
+    whole = parts[0] if len(parts) == 1 else jnp.concatenate(parts, axis=-1)
+    return _signed(whole[..., : rows.radii.shape[0]], rows.radii)
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Columns:
+    """Columns of features. `spread`: every one carries its share of all inner products."""
+
+    values: Float[Array, "*batch c"]
+    spread: bool = field(metadata={"static": True})
 
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class Mixing:
-    """Random signs, for a fold and a Hadamard transform, of which `rows` are taken."""
+    """Random signs for each group of columns; a Hadamard transform for those that need one."""
 
-    signs: Float[Array, " c"]
-    rows: Int[Array, " p"] | None  # None: all
-    width: int = field(metadata={"static": True})
+    signs: tuple[Float[Array, " c"], ...]
+    rows: Int[Array, " p"] | None  # taken of the transform; None: all
+    p: int = field(metadata={"static": True})
 
 
-def draw_mixing(key: Array, c: int, p: int, dtype: Any) -> Mixing:
-    """A random map of c columns to p that keeps inner products in the mean."""
-    keys = jax.random.split(key)
+def draw_mixing(key: Array, groups: tuple[Columns, ...], p: int, dtype: Any) -> Mixing:
+    """A random map of all these columns to p that keeps inner products in the mean."""
     width = next_power_of_two(p)
-    rows = None if width == p else jnp.sort(jax.random.permutation(keys[1], width)[:p])
-    return Mixing(jax.random.rademacher(keys[0], (c,), dtype), rows, width)
+    first, second = jax.random.split(key)
+    signs = tuple(
+        jax.random.rademacher(jax.random.fold_in(first, i), (p if c == 1 else c,), dtype)
+        for i, c in enumerate(group.values.shape[-1] for group in groups)
+    )
+    rows = None if width == p else jnp.sort(jax.random.permutation(second, width)[:p])
+    return Mixing(signs, rows, p)
 
 
-def mix(mixing: Mixing, x: Float[Array, "*batch c"]) -> Float[Array, "*batch p"]:
-    """E <mix(x), mix(y)> = <x, y>, and every single column carries its share of it.
+def mix(mixing: Mixing, groups: tuple[Columns, ...]) -> Float[Array, "*batch p"]:
+    """The columns as p others that are spread, with inner products kept in the mean.
 
-    Columns beyond the width of the transform are added to the first ones with random signs.
+    A single column is spread as it is; groups that are spread are added with random signs; what
+    is not goes through a Hadamard transform, folded to its width with random signs.
     """
-    rows, width = mixing.rows, mixing.width
-    blocks = -(-x.shape[-1] // width)
-    folded = _padded(_signed(x, mixing.signs), blocks * width)
-    folded = jnp.sum(folded.reshape(*x.shape[:-1], blocks, width), axis=-2)
-    mixed = hadamard(folded)
-    return mixed if rows is None else jnp.take(mixed, rows, axis=-1) * (width / rows.size) ** 0.5
+    p, width = mixing.p, next_power_of_two(mixing.p)
+    ready: list[Array] = []
+    folded: list[Array] = []
+    for signs, group in zip(mixing.signs, groups, strict=True):
+        x = _signed(group.values, signs)
+        if group.values.shape[-1] == 1:
+            ready.append(x / p**0.5)
+        elif group.spread and group.values.shape[-1] == p:
+            ready.append(x)
+        else:
+            folded += [_padded(x[..., i : i + width], width) for i in range(0, x.shape[-1], width)]
+    if folded:
+        mixed = hadamard(_sum(folded))
+        rows = mixing.rows
+        ready.append(mixed if rows is None else jnp.take(mixed, rows, axis=-1) * (width / p) ** 0.5)
+    return _sum(ready)
+
+
+def _sum(parts: list[Array]) -> Array:
+    total = parts[0]
+    for part in parts[1:]:
+        total = total + part
+    return total
 
 
 def _signed(x: Array, signs: Array) -> Array:
@@ -95,4 +134,6 @@ def _signed(x: Array, signs: Array) -> Array:
 
 
 def _padded(x: Array, width: int) -> Array:
+    if x.shape[-1] == width:
+        return x
     return jnp.pad(x, [(0, 0)] * (x.ndim - 1) + [(0, width - x.shape[-1])])
