@@ -262,6 +262,59 @@ def _cast(arguments: tuple[Array, ...], arity: int) -> tuple[list[Array], Any]:
     return [a.astype(working) for a in shaped], dtype
 
 
+# ---- large arrays, tile by tile
+
+
+_LARGE = 1 << 16  # entries: fewer stay in the cache whole, and are not worth a loop
+
+
+def in_tiles(
+    value: Callable[..., Array],
+    arrays: tuple[Array, ...],
+    pairs: int,
+    sides: tuple[Array, ...] = (),
+) -> Array:
+    """The elementwise value(*arrays, *sides), large arrays in tiles of about `pairs` entries.
+
+    Tiles are of the first two axes; `sides` have one axis more, before the others. Sums over nodes
+    or degrees pass over their operands many times: a tile stays in a processor's cache. And what
+    only a few entries need (those near the diagonal, say) is left out of other tiles. Other
+    backends than CPU, and axes without a suitable divisor, are one tile.
+    """
+    shape = jnp.broadcast_shapes(*(x.shape for x in arrays))
+    size = math.prod(shape)
+    if len(shape) < 2 or size < _LARGE or jax.default_backend() != "cpu":
+        return value(*arrays, *sides)
+    rest = math.prod(shape[2:])
+    height = _divisor(shape[0], math.isqrt(pairs // rest))
+    width = _divisor(shape[1], pairs // (rest * height))
+    if 8 * height * width * rest < pairs:
+        return value(*arrays, *sides)
+    across = shape[1] // width
+
+    def part(index: Array) -> Array:
+        starts = (index // across) * height, (index % across) * width
+        cut = [_slice(x, starts, (height, width)) for x in arrays]
+        return value(*cut, *(_slice(x, starts, (height, width), 1) for x in sides))
+
+    parts = lax.map(part, jnp.arange(size // (height * width * rest)))
+    parts = parts.reshape(shape[0] // height, across, height, width, *shape[2:])
+    return jnp.swapaxes(parts, 1, 2).reshape(shape)
+
+
+def _divisor(n: int, most: int) -> int:
+    """The largest divisor of n up to `most`; 1 if there is none."""
+    return max((k for k in range(1, min(n, most) + 1) if n % k == 0), default=1)
+
+
+def _slice(x: Array, starts: tuple[Array, Array], sizes: tuple[int, int], before: int = 0) -> Array:
+    """The tile of x along the two axes after `before`, whole along one of length 1."""
+    for axis, (start, length) in enumerate(zip(starts, sizes, strict=True), before):
+        if x.ndim > axis and x.shape[axis] > 1:
+            x = lax.dynamic_slice_in_dim(x, start, length, axis)
+    return x
+
+
 # ---- exact pieces of floating-point numbers
 
 
@@ -3189,6 +3242,7 @@ def _bivariate_normal_cdf_jvp(
 
 
 _piecesArray = Any
+_TILE = 1 << 14  # pairs: what a sum over nodes passes over stays in a processor's cache
 
 
 # ---- piecewise polynomials
@@ -3567,47 +3621,7 @@ class _Kinks(NamedTuple):
 
 def pieces_moment(f: Pieces, g: Pieces, q12: _piecesArray, q11: _piecesArray, q22: _piecesArray, d: _piecesArray) -> _piecesArray:
     """E[f(u) g(v)], d = gap(q12, q11, q22)."""
-    return _in_tiles(lambda *q: _moment_of_tile(f, g, *q), q12, q11, q22, d)
-
-
-def _in_tiles(value: Callable[..., _piecesArray], *arrays: _piecesArray) -> _piecesArray:
-    """The elementwise value(*arrays), large arrays tile by tile of the first two axes.
-
-    The sums over nodes pass over their operands many times: a tile stays in a processor's cache.
-    And what only a few entries need (those near the diagonal, say) is left out of other tiles.
-    """
-    shape = jnp.broadcast_shapes(*(x.shape for x in arrays))
-    size = math.prod(shape)
-    tile = 1 << 14
-    if len(shape) < 2 or size < 4 * tile or jax.default_backend() != "cpu":
-        return value(*arrays)
-    rest = math.prod(shape[2:])
-    height = _divisor(shape[0], math.isqrt(tile // rest))
-    width = _divisor(shape[1], tile // (rest * height))
-    if 8 * height * width * rest < tile:
-        return value(*arrays)
-    across = shape[1] // width
-
-    def part(index: _piecesArray) -> _piecesArray:
-        starts = (index // across) * height, (index % across) * width
-        return value(*(_slice(x, starts, (height, width)) for x in arrays))
-
-    parts = lax.map(part, jnp.arange(size // (height * width * rest)))
-    parts = parts.reshape(shape[0] // height, across, height, width, *shape[2:])
-    return jnp.swapaxes(parts, 1, 2).reshape(shape)
-
-
-def _divisor(n: int, most: int) -> int:
-    """The largest divisor of n up to `most`; 1 if there is none."""
-    return max((k for k in range(1, min(n, most) + 1) if n % k == 0), default=1)
-
-
-def _slice(x: _piecesArray, starts: tuple[_piecesArray, _piecesArray], sizes: tuple[int, int]) -> _piecesArray:
-    """The tile of x along its first two axes, whole along one of length 1."""
-    for axis in (0, 1):
-        if x.ndim > axis and x.shape[axis] > 1:
-            x = lax.dynamic_slice_in_dim(x, starts[axis], sizes[axis], axis)
-    return x
+    return in_tiles(lambda *q: _moment_of_tile(f, g, *q), (q12, q11, q22, d), _TILE)
 
 
 def _moment_of_tile(f: Pieces, g: Pieces, q12: _piecesArray, q11: _piecesArray, q22: _piecesArray, d: _piecesArray) -> _piecesArray:
@@ -4410,14 +4424,8 @@ def _symmetric(g: Piecewise, parity: int) -> Piecewise:
     for low, high in pairwise((-math.inf, *places, math.inf)):
         here = g.polynomials[sum(t <= low for t in g.places)]
         there = g.polynomials[sum(t <= -high for t in g.places)]  # of the interval's image
-        size = max(len(here), len(there))
-        one, two = ((*row, *(0.0,) * size)[:size] for row in (here, there))
-        rows.append(
-            tuple(
-                (a + parity * (-1) ** n * b) / 2
-                for n, (a, b) in enumerate(zip(one, two, strict=True))
-            )
-        )
+        pairs = enumerate(_paired(here, there))
+        rows.append(tuple((a + parity * (-1) ** n * b) / 2 for n, (a, b) in pairs))
     return Piecewise(places, tuple(rows), parity=parity)
 
 
@@ -4491,7 +4499,11 @@ def piecewise_curvature(
     It is infinite there where phi' jumps, but not along directions that keep rho, and reverse mode
     cannot tell: as in `root`.
     """
-    value = 4 * piecewise_moment(half_second, half_second, q12, q11, q22, d)
+    return _finite_part(4 * piecewise_moment(half_second, half_second, q12, q11, q22, d))
+
+
+def _finite_part(value: Array) -> Array:
+    """The value, 0 where it is infinite."""
     return jnp.where(jnp.abs(value) < jnp.inf, value, 0.0)
 
 
@@ -4524,10 +4536,7 @@ def _bend_at_zero(h: Piecewise, g: Piecewise, q22: Array) -> Array:
         (h0 * g0, h0 * g1 + h1 * g0) for ((h0, h1), _), (g0, g1) in zip(sides, others, strict=True)
     ]
     steep = jnp.where(q22 > 0, steep, both[0][0] - both[1][0])
-    whole = 4 * _piecewise_moment_at_zero(h, h, q22.dtype)
-    curvature = (
-        jnp.where(jnp.abs(whole) < jnp.inf, whole, 0.0) / 2
-    )  # as `piecewise_curvature` has it
+    curvature = _finite_part(4 * _piecewise_moment_at_zero(h, h, q22.dtype)) / 2
     regular = jnp.where(q22 > 0, regular, (both[0][1] + both[1][1]) / 2 - curvature)
     return jnp.where(steep == 0, regular, jnp.sign(steep) * jnp.inf)
 
@@ -4760,7 +4769,7 @@ _REACH = 0.6  # the largest |rho|: with 64 features one pair in a million of ran
 _ORDER = 32  # 0.6^32 is below eps
 _NOISE = 16.0  # how far errors of coefficients may exceed the unit of error
 _LEAST = 2.0**-40  # smaller variances are for the formula: coefficients underflow
-_TILE = 1 << 12  # pairs; those around a Gram matrix's diagonal are not weak
+_weak_TILE = 1 << 12  # pairs; those around a Gram matrix's diagonal are not weak
 
 
 def weakly(
@@ -4802,7 +4811,7 @@ def weakly(
             jnp.concatenate([a, jnp.broadcast_to(row, a.shape[1:])[None]])
             for a, row in zip(sides, rows, strict=True)
         )
-        return _weak_tiles(tile, shape, (q12, q11, q22, d, *parameters), sides)
+        return in_tiles(tile, (q12, q11, q22, d, *parameters), _weak_TILE, sides)
 
     wrapped = jax.custom_jvp(value)
 
@@ -4845,41 +4854,6 @@ def _series(
     noise = jnp.abs(first[0]) * second[-1] + first[-1] * jnp.abs(second[0])
     good = (size <= 4 * unit) & (4 * last <= eps * unit) & (noise <= _NOISE * unit)
     return value / scale if lost else value, near & good
-
-
-def _weak_tiles(
-    value: Callable[..., Array],
-    shape: tuple[int, ...],
-    arrays: tuple[Array, ...],
-    sides: tuple[Array, ...],
-) -> Array:
-    """The value(*arrays, *sides) of `shape`, tile by tile where two axes are long.
-
-    `sides` have the degrees on an axis before the others. Tiles need two first axes that divide
-    into some 64; other arrays, and other backends than CPU, are one tile.
-    """
-    heights = [n for n in range(32, 129) if len(shape) == 2 and shape[0] % n == 0]
-    widths = [n for n in range(32, 129) if len(shape) == 2 and shape[1] % n == 0]
-    large = math.prod(shape) >= 16 * _TILE and jax.default_backend() == "cpu"
-    if not (large and heights and widths):
-        return value(*arrays, *sides)
-    height, width = (min(sizes, key=lambda n: abs(n - 64)) for sizes in (heights, widths))
-    across = shape[1] // width
-
-    def part(index: Array) -> Array:
-        starts = (index // across) * height, (index % across) * width
-
-        def cut(x: Array, before: int) -> Array:
-            for axis, (start, length) in enumerate(zip(starts, (height, width), strict=True)):
-                if x.ndim == before + 2 and x.shape[before + axis] > 1:
-                    x = lax.dynamic_slice_in_dim(x, start, length, before + axis)
-            return x
-
-        return value(*(cut(x, 0) for x in arrays), *(cut(x, 1) for x in sides))
-
-    parts = lax.map(part, jnp.arange(math.prod(shape) // (height * width)))
-    parts = parts.reshape(shape[0] // height, across, height, width)
-    return jnp.swapaxes(parts, 1, 2).reshape(shape)
 
 
 # ---- Support code of near-identical inputs: how far a kernel's correlation is from 1
@@ -4970,15 +4944,12 @@ def _apart_by_variance(
     apart = jnp.log(q22 / q11)
     middle = root(q11) * root(q22)
     reach = 0.25 if apart.dtype == jnp.float32 else 0.03
-    held = jnp.where(jnp.abs(apart) < reach, reach, apart)
-    direct = _by_difference(dual, middle, held, parameters)
     speed = _squared_speed(dual, dual_dot, middle, parameters)
-    fraction = jnp.square(apart / reach)
-    mixed = (1 - fraction) * speed / 2 + fraction * direct / reach**2
-    mixed = jnp.where(speed < jnp.inf, mixed, direct / reach**2) * jnp.square(apart)
     near = (jnp.abs(apart) < reach) & (speed < jnp.inf)
-    plain = _by_difference(dual, middle, apart, parameters)
-    value = jnp.where(near, mixed, plain)
+    direct = _by_difference(dual, middle, jnp.where(near, reach, apart), parameters)
+    fraction = jnp.where(near, jnp.square(apart / reach), 0.0)
+    slow = jnp.where(near, speed, 0.0) / 2 * reach**2
+    value = jnp.where(near, fraction * ((1 - fraction) * slow + fraction * direct), direct)
     return jnp.where(apart == 0, 0.0, jnp.maximum(value, 0.0))
 
 

@@ -23,7 +23,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "13a3a38ef416c45ac7e04c9c61907b9778691f3eda1aacdca0e3c7794d48a26d"
+FINGERPRINT = "e9b55e8cb8d497faea3d44f0e19bc0158b8c56bf23d7fd7bb0e74b2aafe1e366"
 PARAMETERS = (("a", 1.0), ("b", 1.0), ("c", 0.0))
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     0.6065306597126334, 0.0, -0.4288819424803534, 0.0, 0.12380755247080082, 0.0,

@@ -22,7 +22,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "4dac6c59286562b364188ff8980ba74d4a630cbb72796d168a196ac876a7ba28"
+FINGERPRINT = "b8b4c74f0ad1667849ab63b4d6624feb670195c2cd544c66759d793067e37232"
 PARAMETERS = ()
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0,

@@ -21,7 +21,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "6d9eb943f5490541c5b4026a737a581f5e47d272752b4eb0aada16568124de1c"
+FINGERPRINT = "2b6bcd4fdd7bfb37ead6a9c2887144ac5042282e42c670aec23c513cb29b44e8"
 PARAMETERS = ()
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0,

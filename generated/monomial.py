@@ -19,7 +19,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "b0eb68d5abdbbf461dcfdef199b944aa93c975558e90c164676a31f50390246c"
+FINGERPRINT = "b9646fb59bec85902c8deb74f08aca02ffc17dfa58cfab7248117490573f8d34"
 PARAMETERS = ()
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     1.0, 0.0, 1.4142135623730951, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0,

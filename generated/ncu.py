@@ -19,7 +19,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "9bcaaece01b34b9c1c7f064a182c8944e2059d8fab742b84a57923f88cffefbd"
+FINGERPRINT = "2897bd7b3d4a39e27d363c0eda40cb982bc8f1e99dff0931d608fa23fa24d532"
 PARAMETERS = ()
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     0.0, -2.0, 0.0, -2.449489742783178, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0,

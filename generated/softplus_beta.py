@@ -27,7 +27,7 @@ TIER = "mixture"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "753a3f2adb2071595f8cfa29f7ea557204acfe0c3b0bdff010035ccfd02fa747"
+FINGERPRINT = "c933ee5faedf1d0081f40cb65b1d4384f9ed6dfcf3e5ae643ab4d09eb8fb30e3"
 PARAMETERS = (("beta", 1.0),)
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     0.8060591833474398, 0.5, 0.14610308488004495, 0.0, -0.012736628953661708, 0.0,

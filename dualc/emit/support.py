@@ -262,6 +262,59 @@ def _cast(arguments: tuple[Array, ...], arity: int) -> tuple[list[Array], Any]:
     return [a.astype(working) for a in shaped], dtype
 
 
+# ---- large arrays, tile by tile
+
+
+_LARGE = 1 << 16  # entries: fewer stay in the cache whole, and are not worth a loop
+
+
+def in_tiles(
+    value: Callable[..., Array],
+    arrays: tuple[Array, ...],
+    pairs: int,
+    sides: tuple[Array, ...] = (),
+) -> Array:
+    """The elementwise value(*arrays, *sides), large arrays in tiles of about `pairs` entries.
+
+    Tiles are of the first two axes; `sides` have one axis more, before the others. Sums over nodes
+    or degrees pass over their operands many times: a tile stays in a processor's cache. And what
+    only a few entries need (those near the diagonal, say) is left out of other tiles. Other
+    backends than CPU, and axes without a suitable divisor, are one tile.
+    """
+    shape = jnp.broadcast_shapes(*(x.shape for x in arrays))
+    size = math.prod(shape)
+    if len(shape) < 2 or size < _LARGE or jax.default_backend() != "cpu":
+        return value(*arrays, *sides)
+    rest = math.prod(shape[2:])
+    height = _divisor(shape[0], math.isqrt(pairs // rest))
+    width = _divisor(shape[1], pairs // (rest * height))
+    if 8 * height * width * rest < pairs:
+        return value(*arrays, *sides)
+    across = shape[1] // width
+
+    def part(index: Array) -> Array:
+        starts = (index // across) * height, (index % across) * width
+        cut = [_slice(x, starts, (height, width)) for x in arrays]
+        return value(*cut, *(_slice(x, starts, (height, width), 1) for x in sides))
+
+    parts = lax.map(part, jnp.arange(size // (height * width * rest)))
+    parts = parts.reshape(shape[0] // height, across, height, width, *shape[2:])
+    return jnp.swapaxes(parts, 1, 2).reshape(shape)
+
+
+def _divisor(n: int, most: int) -> int:
+    """The largest divisor of n up to `most`; 1 if there is none."""
+    return max((k for k in range(1, min(n, most) + 1) if n % k == 0), default=1)
+
+
+def _slice(x: Array, starts: tuple[Array, Array], sizes: tuple[int, int], before: int = 0) -> Array:
+    """The tile of x along the two axes after `before`, whole along one of length 1."""
+    for axis, (start, length) in enumerate(zip(starts, sizes, strict=True), before):
+        if x.ndim > axis and x.shape[axis] > 1:
+            x = lax.dynamic_slice_in_dim(x, start, length, axis)
+    return x
+
+
 # ---- exact pieces of floating-point numbers
 
 

@@ -106,15 +106,12 @@ def _apart_by_variance(
     apart = jnp.log(q22 / q11)
     middle = root(q11) * root(q22)
     reach = 0.25 if apart.dtype == jnp.float32 else 0.03
-    held = jnp.where(jnp.abs(apart) < reach, reach, apart)
-    direct = _by_difference(dual, middle, held, parameters)
     speed = _squared_speed(dual, dual_dot, middle, parameters)
-    fraction = jnp.square(apart / reach)
-    mixed = (1 - fraction) * speed / 2 + fraction * direct / reach**2
-    mixed = jnp.where(speed < jnp.inf, mixed, direct / reach**2) * jnp.square(apart)
     near = (jnp.abs(apart) < reach) & (speed < jnp.inf)
-    plain = _by_difference(dual, middle, apart, parameters)
-    value = jnp.where(near, mixed, plain)
+    direct = _by_difference(dual, middle, jnp.where(near, reach, apart), parameters)
+    fraction = jnp.where(near, jnp.square(apart / reach), 0.0)
+    slow = jnp.where(near, speed, 0.0) / 2 * reach**2
+    value = jnp.where(near, fraction * ((1 - fraction) * slow + fraction * direct), direct)
     return jnp.where(apart == 0, 0.0, jnp.maximum(value, 0.0))
 
 

@@ -19,9 +19,10 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from dualc.emit.support import _product, _waves, normal_pdf, root
+from dualc.emit.support import _product, _waves, in_tiles, normal_pdf, root
 
 Array = Any
+_TILE = 1 << 14  # pairs: what a sum over nodes passes over stays in a processor's cache
 
 
 # ---- piecewise polynomials
@@ -400,47 +401,7 @@ class _Kinks(NamedTuple):
 
 def pieces_moment(f: Pieces, g: Pieces, q12: Array, q11: Array, q22: Array, d: Array) -> Array:
     """E[f(u) g(v)], d = gap(q12, q11, q22)."""
-    return _in_tiles(lambda *q: _moment_of_tile(f, g, *q), q12, q11, q22, d)
-
-
-def _in_tiles(value: Callable[..., Array], *arrays: Array) -> Array:
-    """The elementwise value(*arrays), large arrays tile by tile of the first two axes.
-
-    The sums over nodes pass over their operands many times: a tile stays in a processor's cache.
-    And what only a few entries need (those near the diagonal, say) is left out of other tiles.
-    """
-    shape = jnp.broadcast_shapes(*(x.shape for x in arrays))
-    size = math.prod(shape)
-    tile = 1 << 14
-    if len(shape) < 2 or size < 4 * tile or jax.default_backend() != "cpu":
-        return value(*arrays)
-    rest = math.prod(shape[2:])
-    height = _divisor(shape[0], math.isqrt(tile // rest))
-    width = _divisor(shape[1], tile // (rest * height))
-    if 8 * height * width * rest < tile:
-        return value(*arrays)
-    across = shape[1] // width
-
-    def part(index: Array) -> Array:
-        starts = (index // across) * height, (index % across) * width
-        return value(*(_slice(x, starts, (height, width)) for x in arrays))
-
-    parts = lax.map(part, jnp.arange(size // (height * width * rest)))
-    parts = parts.reshape(shape[0] // height, across, height, width, *shape[2:])
-    return jnp.swapaxes(parts, 1, 2).reshape(shape)
-
-
-def _divisor(n: int, most: int) -> int:
-    """The largest divisor of n up to `most`; 1 if there is none."""
-    return max((k for k in range(1, min(n, most) + 1) if n % k == 0), default=1)
-
-
-def _slice(x: Array, starts: tuple[Array, Array], sizes: tuple[int, int]) -> Array:
-    """The tile of x along its first two axes, whole along one of length 1."""
-    for axis in (0, 1):
-        if x.ndim > axis and x.shape[axis] > 1:
-            x = lax.dynamic_slice_in_dim(x, starts[axis], sizes[axis], axis)
-    return x
+    return in_tiles(lambda *q: _moment_of_tile(f, g, *q), (q12, q11, q22, d), _TILE)
 
 
 def _moment_of_tile(f: Pieces, g: Pieces, q12: Array, q11: Array, q22: Array, d: Array) -> Array:

@@ -17,6 +17,7 @@ from dualc.emit.support_corner import corners, mass_tail, near_independence, ray
 from dualc.emit.support_pieces import (
     Pieces,
     _legendre_rule,
+    _paired,
     mass_mass,
     mass_pieces,
     pieces_mean,
@@ -93,14 +94,8 @@ def _symmetric(g: Piecewise, parity: int) -> Piecewise:
     for low, high in pairwise((-math.inf, *places, math.inf)):
         here = g.polynomials[sum(t <= low for t in g.places)]
         there = g.polynomials[sum(t <= -high for t in g.places)]  # of the interval's image
-        size = max(len(here), len(there))
-        one, two = ((*row, *(0.0,) * size)[:size] for row in (here, there))
-        rows.append(
-            tuple(
-                (a + parity * (-1) ** n * b) / 2
-                for n, (a, b) in enumerate(zip(one, two, strict=True))
-            )
-        )
+        pairs = enumerate(_paired(here, there))
+        rows.append(tuple((a + parity * (-1) ** n * b) / 2 for n, (a, b) in pairs))
     return Piecewise(places, tuple(rows), parity=parity)
 
 
@@ -174,7 +169,11 @@ def piecewise_curvature(
     It is infinite there where phi' jumps, but not along directions that keep rho, and reverse mode
     cannot tell: as in `root`.
     """
-    value = 4 * piecewise_moment(half_second, half_second, q12, q11, q22, d)
+    return _finite_part(4 * piecewise_moment(half_second, half_second, q12, q11, q22, d))
+
+
+def _finite_part(value: Array) -> Array:
+    """The value, 0 where it is infinite."""
     return jnp.where(jnp.abs(value) < jnp.inf, value, 0.0)
 
 
@@ -207,10 +206,7 @@ def _bend_at_zero(h: Piecewise, g: Piecewise, q22: Array) -> Array:
         (h0 * g0, h0 * g1 + h1 * g0) for ((h0, h1), _), (g0, g1) in zip(sides, others, strict=True)
     ]
     steep = jnp.where(q22 > 0, steep, both[0][0] - both[1][0])
-    whole = 4 * _moment_at_zero(h, h, q22.dtype)
-    curvature = (
-        jnp.where(jnp.abs(whole) < jnp.inf, whole, 0.0) / 2
-    )  # as `piecewise_curvature` has it
+    curvature = _finite_part(4 * _moment_at_zero(h, h, q22.dtype)) / 2
     regular = jnp.where(q22 > 0, regular, (both[0][1] + both[1][1]) / 2 - curvature)
     return jnp.where(steep == 0, regular, jnp.sign(steep) * jnp.inf)
 

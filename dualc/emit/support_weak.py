@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from dualc.emit.support import Array, _format, root
+from dualc.emit.support import Array, _format, in_tiles, root
 
 _REACH = 0.6  # the largest |rho|: with 64 features one pair in a million of random ones is beyond
 _ORDER = 32  # 0.6^32 is below eps
@@ -63,7 +63,7 @@ def weakly(
             jnp.concatenate([a, jnp.broadcast_to(row, a.shape[1:])[None]])
             for a, row in zip(sides, rows, strict=True)
         )
-        return _weak_tiles(tile, shape, (q12, q11, q22, d, *parameters), sides)
+        return in_tiles(tile, (q12, q11, q22, d, *parameters), _TILE, sides)
 
     wrapped = jax.custom_jvp(value)
 
@@ -106,38 +106,3 @@ def _series(
     noise = jnp.abs(first[0]) * second[-1] + first[-1] * jnp.abs(second[0])
     good = (size <= 4 * unit) & (4 * last <= eps * unit) & (noise <= _NOISE * unit)
     return value / scale if lost else value, near & good
-
-
-def _weak_tiles(
-    value: Callable[..., Array],
-    shape: tuple[int, ...],
-    arrays: tuple[Array, ...],
-    sides: tuple[Array, ...],
-) -> Array:
-    """The value(*arrays, *sides) of `shape`, tile by tile where two axes are long.
-
-    `sides` have the degrees on an axis before the others. Tiles need two first axes that divide
-    into some 64; other arrays, and other backends than CPU, are one tile.
-    """
-    heights = [n for n in range(32, 129) if len(shape) == 2 and shape[0] % n == 0]
-    widths = [n for n in range(32, 129) if len(shape) == 2 and shape[1] % n == 0]
-    large = math.prod(shape) >= 16 * _TILE and jax.default_backend() == "cpu"
-    if not (large and heights and widths):
-        return value(*arrays, *sides)
-    height, width = (min(sizes, key=lambda n: abs(n - 64)) for sizes in (heights, widths))
-    across = shape[1] // width
-
-    def part(index: Array) -> Array:
-        starts = (index // across) * height, (index % across) * width
-
-        def cut(x: Array, before: int) -> Array:
-            for axis, (start, length) in enumerate(zip(starts, (height, width), strict=True)):
-                if x.ndim == before + 2 and x.shape[before + axis] > 1:
-                    x = lax.dynamic_slice_in_dim(x, start, length, before + axis)
-            return x
-
-        return value(*(cut(x, 0) for x in arrays), *(cut(x, 1) for x in sides))
-
-    parts = lax.map(part, jnp.arange(math.prod(shape) // (height * width)))
-    parts = parts.reshape(shape[0] // height, across, height, width)
-    return jnp.swapaxes(parts, 1, 2).reshape(shape)
