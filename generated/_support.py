@@ -3284,11 +3284,11 @@ def _shifted(polynomial: tuple[Any, ...], at: Any) -> tuple[Any, ...]:
     """The coefficients of y -> P(at + y)."""
     if _known(at) and at == 0:
         return polynomial
-    size = len(polynomial)
-    return tuple(
-        _plus([math.comb(n, j) * polynomial[n] * at ** (n - j) for n in range(j, size)])
-        for j in range(size)
-    )
+    rows = []
+    for j, c in enumerate(polynomial):  # the top one is known even where the place is not
+        higher = [(n, a) for n, a in enumerate(polynomial) if n > j and not _absent((a,))]
+        rows.append(_plus([c, *(math.comb(n, j) * a * at ** (n - j) for n, a in higher)]))
+    return tuple(rows)
 
 
 def _absent(polynomial: tuple[Any, ...]) -> bool:
@@ -3569,7 +3569,57 @@ def pieces_coefficients(order: int, f: Pieces, q: _piecesArray) -> _piecesArray:
         waves = _waves(z, order - i) * jnp.exp(-z * z / 4)[None]
         size = jump * _half_power(q, i) / math.sqrt(2 * math.pi)
         total = total.at[i + 1 :].add(size[None] * waves * weights.reshape(-1, *(1,) * q.ndim))
-    return total
+    lost = _compact_rate(f, order)
+    if lost is None:
+        return total
+    reach = jnp.square(_extent(f, q.dtype))
+    flat = q >= reach  # there masses nearly cancel
+    smooth = _flat_coefficients(order, lost, f, jnp.where(flat, q, reach))
+    return total.at[lost:].set(jnp.where(flat[None], smooth, total[lost:]))
+
+
+def _compact_rate(f: Pieces, order: int) -> int | None:
+    """The lowest derivative of f that is 0 outside its places, if f has it without masses."""
+    outer = (f.polynomials[0], f.polynomials[-1])
+    lost = max((n + 1 for p in outer for n, c in enumerate(p) if not _absent((c,))), default=0)
+    smooth = all(a >= lost for _, a, _ in _jumps(f))
+    return lost if smooth and len(f.places) > 1 and lost <= order else None
+
+
+def _flat_coefficients(order: int, lost: int, f: Pieces, q: _piecesArray) -> _piecesArray:
+    """a_n(q) = sqrt(q^r (n-r)!/n!) E[f^(r)(u) h_{n-r}(u/sqrt(q))], n = r..order, r = lost.
+
+    By Gauss's rule between places, all within a standard deviation.
+    """
+    scale = root(q)
+    cells = _inner_cells(f, lost, q.dtype)
+
+    def integrand(node: _piecesArray) -> tuple[_piecesArray]:
+        total = jnp.zeros((order - lost + 1, *q.shape), q.dtype)
+        for low, width, polynomial in cells:
+            x = low + width * node
+            z = x / scale
+            weight = width * _pieces_polynomial(polynomial, x) * jnp.exp(-z * z / 4)
+            total = total + weight[None] * _waves(z, order - lost + 1)
+        return (total,)
+
+    (total,) = _integral(integrand, 16 if q.dtype == jnp.float32 else 30, q.dtype)
+    falls = [1 / math.sqrt(math.prod(range(n - lost + 1, n + 1))) for n in range(lost, order + 1)]
+    absent = {1: 1, -1: 0}.get(_parity(f))  # of an even function odd degrees, and the reverse
+    falls = [0.0 if n % 2 == absent else fall for n, fall in enumerate(falls, lost)]
+    size = _half_power(q, lost) / (math.sqrt(2 * math.pi) * scale)
+    return total * size[None] * jnp.asarray(falls, q.dtype).reshape(-1, *(1,) * q.ndim)
+
+
+def _inner_cells(f: Pieces, r: int, dtype: Any) -> list[tuple[_piecesArray, _piecesArray, tuple[Any, ...]]]:
+    """(lower end, width, polynomial) of f^(r) between places, where it is not known to be 0."""
+    cells = []
+    for low, high, polynomial in zip(f.places[:-1], f.places[1:], f.polynomials[1:-1], strict=True):
+        low, high = (jnp.asarray(x, dtype) for x in (low, high))
+        rate = _derivative(polynomial, r)
+        if not _absent(rate):
+            cells.append((low, high - low, rate))
+    return cells
 
 
 def _hermite(n: int, z: _piecesArray) -> _piecesArray:
@@ -3631,7 +3681,7 @@ def _moment_of_tile(f: Pieces, g: Pieces, q12: _piecesArray, q11: _piecesArray, 
     smooth on them: there the terms of Price's theorem cancel.
     """
     value = _by_price(f, g, q12, q11, q22, d)
-    if max(_degree(f), _degree(g)) == 0 or not (_is_compact(f) or _is_compact(g)):
+    if not (_is_compact(f) or _is_compact(g)) or (_is_one_step(f) and _is_one_step(g)):
         return value
     wide = root(d)
     nowhere = jnp.zeros_like(wide, bool)
@@ -3650,6 +3700,14 @@ def _moment_of_tile(f: Pieces, g: Pieces, q12: _piecesArray, q11: _piecesArray, 
     return value
 
 
+def _is_one_step(f: Pieces) -> bool:
+    """Whether f is known to be constant between places, and nowhere of another sign."""
+    heights = [c for polynomial in f.polynomials for c in polynomial[:1]]
+    if _degree(f) > 0 or not _known(*heights):
+        return _degree(f) == 0
+    return min(heights) >= 0 or max(heights) <= 0
+
+
 def _is_compact(f: Pieces) -> bool:
     """Whether f is known to vanish outside its places."""
     return len(f.places) > 1 and _absent(f.polynomials[0]) and _absent(f.polynomials[-1])
@@ -3663,11 +3721,7 @@ def _extent(f: Pieces, dtype: Any) -> _piecesArray:
 def _over_places(f: Pieces, g: Pieces, q12: _piecesArray, q11: _piecesArray, q22: _piecesArray, d: _piecesArray) -> _piecesArray:
     """The integral over x of f(x), the density of u at x and E[g(v)] given u = x."""
     slope, spread = q12 / q11, root(d / q11)
-    cells = []
-    for low, high, polynomial in zip(f.places[:-1], f.places[1:], f.polynomials[1:-1], strict=True):
-        low, high = (jnp.asarray(x, q12.dtype) for x in (low, high))
-        if not _absent(polynomial):
-            cells.append((low, high - low, polynomial))
+    cells = _inner_cells(f, 0, q12.dtype)
 
     def integrand(node: _piecesArray) -> tuple[_piecesArray]:
         total = jnp.zeros_like(slope)
@@ -4168,7 +4222,27 @@ def _equal_orders(
                 direct = direct + a.jump * b.jump * density
     if pairwise is None:
         return direct
-    gamma = 0.25 * (inverse - z)
+    total = _departure(lefts, rights, held, z, inverse, 0.25 * (inverse - z))
+    if pairwise:
+        return total
+    alpha = jnp.square(1 + z) / 8 * inverse
+    sums = _side_sum(lefts, alpha) * jnp.exp(0.5 * held)
+    sums = sums * (_side_sum(rights, alpha) * jnp.exp(0.5 * held))
+    if steps:  # from 0, where e^-alpha h^2 is 1: nothing cancels anywhere
+        return sums + total
+    near = alpha * jnp.minimum(_largest_square(lefts), _largest_square(rights)) < 1
+    return jnp.where(near, sums + total, direct)
+
+
+def _departure(
+    lefts: list[_Mass],
+    rights: list[_Mass],
+    held: _piecesArray,
+    z: _piecesArray,
+    inverse: _piecesArray,
+    gamma: _piecesArray,
+) -> _piecesArray:
+    """The sum of jump jump' exp(held - alpha (h^2 + k^2)) (exp(gamma h k) - 1)."""
     total = jnp.zeros_like(z)
     shared: dict[Any, tuple[_piecesArray, _piecesArray]] = {}
     for a in lefts:
@@ -4183,15 +4257,7 @@ def _equal_orders(
             density, loss = shared[key]
             same = (a.h > 0) == (b.h > 0)
             total = total + a.jump * b.jump * density * loss * jnp.where(same, -1.0, 1 + loss)
-    if pairwise:
-        return total
-    alpha = jnp.square(1 + z) / 8 * inverse
-    sums = _side_sum(lefts, alpha) * jnp.exp(0.5 * held)
-    sums = sums * (_side_sum(rights, alpha) * jnp.exp(0.5 * held))
-    if steps:  # from 0, where e^-alpha h^2 is 1: nothing cancels anywhere
-        return sums + total
-    near = alpha * jnp.minimum(_largest_square(lefts), _largest_square(rights)) < 1
-    return jnp.where(near, sums + total, direct)
+    return total
 
 
 def _exponent_of(h: _piecesArray, k: _piecesArray, z: _piecesArray, inverse: _piecesArray) -> _piecesArray:
@@ -4240,28 +4306,167 @@ def mass_pieces(place: Any, g: Pieces, q12: _piecesArray, q11: _piecesArray, q22
     return jnp.where(value == 0, 0.0, density * value)
 
 
-def mass_mass(s: Any, t: Any, q12: _piecesArray, q11: _piecesArray, q22: _piecesArray, d: _piecesArray) -> _piecesArray:
-    """E[delta(u - s) delta(v - t)], the joint density.
+def train_pieces(
+    masses: tuple[tuple[Any, Any], ...],
+    g: Pieces,
+    q12: _piecesArray,
+    q11: _piecesArray,
+    q22: _piecesArray,
+    d: _piecesArray,
+) -> _piecesArray:
+    """E[f(u) g(v)] for the masses f: the sum of height delta(x - place).
 
-    At rho = +-1 infinite where the places meet, however rare they are, and 0 elsewhere; at a
-    variance 0 infinite where its place is 0.
+    Where heights add up to 0 and the variance is large their means nearly cancel: then it is the
+    sum of the differences to that at the place next to 0.
+    """
+    first, *others = _outward_from_zero(masses)
+    if not (_vanish_together(masses) and _known(first[0])):
+        total = jnp.zeros_like(q12 * q11 * q22)
+        for place, height in masses:
+            total = total + _zero_or(height, mass_pieces(place, g, q12, q11, q22, d))
+        return total
+    present = q11 > 0
+    safe = jnp.where(present, q11, 1.0)
+    slope = jnp.where(present, q12 / safe, 0.0)
+    spread = root(jnp.where(present, d / safe, q22))
+    start = jnp.asarray(first[0], q11.dtype)
+    base = _shifted_mean(g, slope * start, spread)
+    total = jnp.zeros_like(q12 * q11 * q22)
+    for place, height in others:
+        at = jnp.asarray(place, q11.dtype)
+        fall = _density(start, safe) * jnp.expm1(-(at - start) * (at + start) / (2 * safe))
+        rise = _rise(g, slope * start, slope * at, spread)
+        total = total + height * (fall * base + _density(at, safe) * rise)
+    sharp = jnp.where((start == 0) & (base != 0), jnp.sign(first[1] * base) * jnp.inf, 0.0)
+    return jnp.where(present, total, sharp)
+
+
+def _vanish_together(masses: tuple[tuple[Any, Any], ...]) -> bool:
+    """Whether there are several whose heights are known to add up to 0."""
+    heights = [height for _, height in masses]
+    return len(heights) > 1 and _known(*heights) and _plus(heights) == 0
+
+
+def _outward_from_zero(masses: tuple[tuple[Any, Any], ...]) -> list[tuple[Any, Any]]:
+    """The same, a known place 0 first; by distance from there if all places are known."""
+    known = _known(*(place for place, _ in masses))
+    return sorted(masses, key=lambda m: abs(m[0]) if known else not (_known(m[0]) and m[0] == 0))
+
+
+def _rise(g: Pieces, start: _piecesArray, end: _piecesArray, spread: _piecesArray) -> _piecesArray:
+    """E[g(end + spread z)] - E[g(start + spread z)], with all digits where they are near.
+
+    Near means that the mean is smooth in between, and so the integral of its derivative.
+    """
+    move = end - start
+    places = [jnp.asarray(t, start.dtype) for t in g.places]
+    steps = [(places[i], jump) for i, a, jump in _jumps(g) if a == 0]
+    inside = [(t - start) * (t - end) < 0 for t in places]
+    inside += [(t == start) | (t == end) for t, _ in steps]
+    clear = ~reduce(jnp.logical_or, inside, jnp.zeros_like(move, bool)) & (spread == 0)
+    near = (jnp.abs(move) <= 1.5 * spread) | clear
+    direct = _shifted_mean(g, end, spread) - _shifted_mean(g, start, spread)
+    parity = None if g.parity is None else -g.parity
+    rate = Pieces(g.places, tuple(_derivative(p, 1) or (0.0,) for p in g.polynomials), None, parity)
+    wide = jnp.where(spread > 0, spread, 1.0)
+
+    def integrand(node: _piecesArray) -> tuple[_piecesArray]:
+        at = start + move * node
+        value = _shifted_mean(rate, at, spread)
+        for place, jump in steps:
+            density = normal_pdf((place - at) / wide) / wide
+            value = value + jump * jnp.where(spread > 0, density, 0.0)
+        return (value,)
+
+    (mean,) = _integral(integrand, 12 if move.dtype == jnp.float32 else 22, move.dtype)
+    return jnp.where(near, move * mean, direct)
+
+
+def masses_moment(
+    left: tuple[tuple[Any, Any], ...],
+    right: tuple[tuple[Any, Any], ...],
+    q12: _piecesArray,
+    q11: _piecesArray,
+    q22: _piecesArray,
+    d: _piecesArray,
+) -> _piecesArray:
+    """E[f(u) g(v)] for masses f and g, a sum of joint densities.
+
+    At rho = +-1 infinite where places meet, however rare they are, and 0 elsewhere; at a variance 0
+    infinite where its place is 0.
     """
     sign = jnp.where(q12 < 0, -1.0, 1.0).astype(q12.dtype)
-    h, k = _standardised(s, q11), sign * _standardised(t, q22)
     scales = root(q11), root(q22)
     scale = scales[0] * scales[1]
     tau, spread = _half_tangent(q12, scale, d), root(d)
     regular = spread > 0
     tau, spread = jnp.where(regular, tau, 1.0), jnp.where(regular, spread, 1.0)
-    square = tau * tau
-    value = jnp.exp(-_exponent_of(h, k, square, 1 / square)) / (2 * math.pi * spread)
+    present = regular & (scale > 0)
+    tangent = jnp.where(present, jnp.abs(q12), 0.0) / spread  # of the angle of correlation
+    wide = jnp.where(present, scale, spread) / spread
+    lefts = [_as_mass(i, *m, q11, jnp.ones_like(sign)) for i, m in enumerate(left)]
+    rights = [_as_mass(i, *m, q22, sign) for i, m in enumerate(right)]
+    whole = _in_pairs(left) or _in_pairs(right), (_vanish_together(left), _vanish_together(right))
+    value = _densities(lefts, rights, whole, tau * tau, tangent * wide) / (2 * math.pi * spread)
     # D underflows at variances below 1e-19 in float32, its factors do not.
     below = scale - jnp.abs(q12)
     singular = below <= 8 * _eps(q12.dtype) * scale
     factors = jnp.where(singular, 0.0, root(below) * root(scale + jnp.abs(q12)))
     limit = lax.stop_gradient(0.5 / (math.pi * factors))
-    met = _meet(s, t, sign, scales) & (singular | (jnp.asarray(s, q12.dtype) == 0))
-    return jnp.where(regular, value, jnp.where(met, limit, 0.0))
+    met = jnp.zeros_like(value)
+    for s, height in left:
+        for t, depth in right:
+            here = _meet(s, t, sign, scales) & (singular | (jnp.asarray(s, q12.dtype) == 0))
+            size = jnp.asarray(height * depth, q12.dtype)
+            met = met + jnp.where(here & (size != 0), size * limit, 0.0)
+    return jnp.where(regular, value, met)
+
+
+def _as_mass(number: int, place: Any, height: Any, q: _piecesArray, sign: _piecesArray) -> _Mass:
+    size = abs(place) if _known(place) else f"{number}"
+    return _Mass(number, size, sign * _standardised(place, q), 0, height)
+
+
+def _in_pairs(masses: tuple[tuple[Any, Any], ...]) -> bool:
+    """Whether masses at t and -t are known to be opposite."""
+    if not _known(*(x for mass in masses for x in mass)):
+        return False
+    heights = dict(masses)
+    return all(height == -heights.get(-place, 0.0) for place, height in masses)
+
+
+def _densities(
+    lefts: list[_Mass],
+    rights: list[_Mass],
+    whole: tuple[bool, tuple[bool, bool]],
+    z: _piecesArray,
+    gamma: _piecesArray,
+) -> _piecesArray:
+    """The sum of jump jump' exp(-alpha (h^2 + k^2) + gamma h k), as in `_equal_orders`.
+
+    Here gamma has all its digits, of which 1/z - z keeps few at weak correlation. whole: whether
+    masses of a side cancel in pairs, and whether those of each add up to 0.
+    """
+    inverse = 1 / z
+    if whole[0]:
+        return _departure(lefts, rights, jnp.zeros_like(z), z, inverse, gamma)
+    direct = jnp.zeros_like(z)
+    for a in lefts:
+        for b in rights:
+            direct = direct + a.jump * b.jump * jnp.exp(-_exponent_of(a.h, b.h, z, inverse))
+    if not any(whole[1]):
+        return direct
+    alpha = jnp.square(1 + z) / 8 * inverse
+    value = _departure(lefts, rights, jnp.zeros_like(z), z, inverse, gamma)
+    sums, reach = jnp.ones_like(z), jnp.full_like(z, jnp.inf)
+    for masses, vanish in zip((lefts, rights), whole[1], strict=True):
+        if vanish:
+            reach = jnp.minimum(reach, _largest_square(masses))
+            sums = sums * _side_sum(masses, alpha)
+        else:
+            rows = [mass.jump * jnp.exp(-alpha * (mass.h * mass.h)) for mass in masses]
+            sums = sums * reduce(jnp.add, rows)
+    return jnp.where(alpha * reach < 1, sums + value, direct)
 
 
 def _meet(s: Any, t: Any, sign: _piecesArray, scales: tuple[_piecesArray, _piecesArray]) -> _piecesArray:
@@ -4384,35 +4589,33 @@ def piecewise_moment(
     at_zero = _piecewise_moment_at_zero(f, g, q12.dtype)
     q12, q11, q22 = (jnp.where(nowhere, jnp.ones_like(q), q) for q in (q12, q11, q22))
     total = _smooth_moment(f, g, q12, q11, q22, d)
-    for place, height, part in _paired_masses(f, g):
-        total = total + _zero_or(height, _mass_moment(place, part, q12, q11, q22, d))
-    for place, height, part in _paired_masses(g, f):
-        total = total + _zero_or(height, _mass_moment(place, part, q12, q22, q11, d))
-    for place, height in f.masses:
-        for other, depth in g.masses:
-            both = mass_mass(place, other, q12, q11, q22, d)
-            total = total + _zero_or(height * depth, both)
+    if f.masses:
+        total = total + _masses_moment(f, g, q12, q11, q22, d)
+    if g.masses:
+        total = total + _masses_moment(g, f, q12, q22, q11, d)
+    if f.masses and g.masses:
+        total = total + masses_moment(f.masses, g.masses, q12, q11, q22, d)
     return jnp.where(nowhere, at_zero, total)
 
 
-def _paired_masses(f: Piecewise, g: Piecewise) -> list[tuple[Any, Any, Piecewise]]:
-    """(place, height, g) for every mass of f; g's even or odd part, doubled, for a pair of masses.
+def _train(f: Piecewise, g: Piecewise) -> tuple[tuple[tuple[Any, Any], ...], Piecewise]:
+    """The masses of f, and what of g they see: its even or odd part where masses are paired.
 
-    A pair is at t and -t, of the same or of opposite height. Of opposite masses everything may
-    cancel but the odd part of g: hard_sigmoid is 1/2 at small arguments.
+    A pair is at t and -t, of the same or of opposite height, and stands as twice that at |t|. Of
+    opposite masses everything may cancel but the odd part of g: hard_sigmoid is 1/2 at small
+    arguments.
     """
     numbers = [x for mass in f.masses for x in mass]
     numbers += [*g.places, *(c for row in g.polynomials for c in row)]
     if g.tails or not all(isinstance(x, (int, float)) for x in numbers):
-        return [(place, height, g) for place, height in f.masses]
-    rows, heights = [], dict(f.masses)
-    for place, height in f.masses:
-        opposite = heights.get(-place)
-        if place == 0 or opposite not in (height, -height):
-            rows.append((place, height, g))
-        elif place > 0:
-            rows.append((place, 2 * height, _symmetric(g, 1 if opposite == height else -1)))
-    return rows
+        return f.masses, g
+    heights = dict(f.masses)
+    for parity in (1, -1):
+        paired = all(h == parity * heights.get(-t, 0) for t, h in f.masses if t != 0)
+        if paired and (parity == 1 or 0 not in heights):
+            rows = tuple((t, 2 * h if t else h) for t, h in f.masses if t >= 0)
+            return rows, _symmetric(g, parity)
+    return f.masses, g
 
 
 def _symmetric(g: Piecewise, parity: int) -> Piecewise:
@@ -4479,16 +4682,13 @@ def piecewise_dipoles(
 
     That is (t E[delta(u - t) g(v)] - q12 E[delta(u - t) g'(v)])/q11.
     """
-    total = jnp.zeros(jnp.broadcast_shapes(q12.shape, q11.shape, q22.shape), q12.dtype)
-    for place, height in f.dipoles:
-        alone = Piecewise((), ((0.0,),), (), ((place, 1.0),))
-        total = total - height * regression(q12, q11, q22) * piecewise_moment(
-            alone, slope, q12, q11, q22, d
-        )
-        if not (isinstance(place, (int, float)) and place == 0):
-            mean = _mass_moment(place, g, q12, q11, q22, d)
-            total = total + height * place * ratio(mean, q11)
-    return total
+    alone = Piecewise((), ((0.0,),), (), f.dipoles)
+    slid = -regression(q12, q11, q22) * piecewise_moment(alone, slope, q12, q11, q22, d)
+    moved = [(t, t * h) for t, h in f.dipoles if not (isinstance(t, (int, float)) and t == 0)]
+    if not moved:
+        return slid
+    turned = Piecewise((), ((0.0,),), (), tuple(moved))
+    return slid + ratio(_masses_moment(turned, g, q12, q11, q22, d), q11)
 
 
 def piecewise_curvature(
@@ -4588,7 +4788,20 @@ def _smooth_moment(
     return near_independence((p, f.tails), (r, g.tails), total, q12, q11, q22)
 
 
-def _mass_moment(place: Any, g: Piecewise, q12: Array, q11: Array, q22: Array, d: Array) -> Array:
+def _masses_moment(
+    f: Piecewise, g: Piecewise, q12: Array, q11: Array, q22: Array, d: Array
+) -> Array:
+    """E[masses of f (u) g(v)] without the masses of g; infinite where q11 = 0 at a place 0."""
+    total = jnp.zeros(jnp.broadcast_shapes(q12.shape, q11.shape, q22.shape), q12.dtype)
+    for place, height in f.masses if g.tails else ():
+        total = total + _zero_or(height, _mass_tails(place, g, q12, q11, q22, d))
+    masses, part = _train(f, g)
+    if g.tails or all(_is_null(p) for p in part.polynomials):
+        return total
+    return total + train_pieces(masses, part.pieces(), q12, q11, q22, d)
+
+
+def _mass_tails(place: Any, g: Piecewise, q12: Array, q11: Array, q22: Array, d: Array) -> Array:
     """E[delta(u - place) g(v)] without the masses of g; infinite at q11 = 0 = place."""
     sharp = (q11 == 0) & (jnp.asarray(place, q12.dtype) == 0)
     q11, d = jnp.where(sharp, jnp.ones_like(q11), q11), jnp.where(sharp, q22, d)

@@ -22,7 +22,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "2e7a5bcae0a7fc33b053feea54b12fc74c3459cac4dddb918bdb6a12a9738a23"
+FINGERPRINT = "3ec8f9dc90b6ec51d11d2c090a0cdac3d98bb422e250b478c260ee7ff69e3b48"
 PARAMETERS = (("a", -0.5), ("b", 1.0))
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     0.598413420602149, 0.25, 0.42314218766081724, 0.0, -0.12215062797572998, 0.0,

@@ -25,7 +25,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "2210986c0461df4fb80f13a3df4aa746e0d6edb097130ad728438ee3bce771b9"
+FINGERPRINT = "299af0123def6f762672562f7f5bc7cae3eb2cc510fee8b77c9429acdddc038d"
 PARAMETERS = (("alpha", 1.0),)
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     0.16052057226655606, 0.7615782918651234, 0.18496378398902266, -0.05607861349124595,
@@ -97,7 +97,18 @@ def _dual_dq11(q12, q11, q22, d, alpha):
     return s.piecewise_moment(_half_second_pieces(alpha), _phi_pieces(alpha), q12, q11, q22, d)
 
 
+def _dual_dot_dq12(q12, q11, q22, d, alpha):
+    return s.piecewise_curvature(_half_second_pieces(alpha), q12, q11, q22, d)
+
+
+def _dual_dot_dq11(q12, q11, q22, d, alpha):
+    return s.piecewise_bend(_half_second_pieces(alpha), _slope_pieces(alpha), q12, q11, q22, d)
+
+
 _dual_dalpha = s.in_parameter(_dual_full, 0)
+
+
+_dual_dot_dalpha = s.in_parameter(_dual_dot_full, 0)
 
 
 def _hermite(q, alpha):
@@ -107,7 +118,7 @@ def _hermite(q, alpha):
 _phi_kernel = s.pointwise(_phi, positive=(0,))
 _phi_dot_kernel = s.pointwise(s.slope(_phi), positive=(0,))
 _dual_kernel = s.kernel(_dual, (_dual_dot, _dual_dq11, _dual_dalpha), domain=DOMAIN, positive=(0,))
-_dual_dot_kernel = s.kernel(_dual_dot, domain=DOMAIN, positive=(0,))
+_dual_dot_kernel = s.kernel(_dual_dot, (_dual_dot_dq12, _dual_dot_dq11, _dual_dot_dalpha), domain=DOMAIN, positive=(0,))
 _deficit_kernel = s.deficit(_dual_full, _dual_dot_full, domain=DOMAIN, positive=(0,))
 _dual_diag_kernel = s.pointwise(s.diagonal(_dual_full), domain=DOMAIN, positive=(0,))
 _dual_dot_diag_kernel = s.pointwise(s.diagonal(_dual_dot_full), domain=DOMAIN, positive=(0,))

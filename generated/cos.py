@@ -23,7 +23,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "e9b55e8cb8d497faea3d44f0e19bc0158b8c56bf23d7fd7bb0e74b2aafe1e366"
+FINGERPRINT = "0abfdfd85b49da10ec229fbeb34eee733ff798e92f5ff50dc71f5d7fa8b4ea83"
 PARAMETERS = (("a", 1.0), ("b", 1.0), ("c", 0.0))
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     0.6065306597126334, 0.0, -0.4288819424803534, 0.0, 0.12380755247080082, 0.0,

@@ -19,7 +19,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "0639cce1e00547f0e41b046dae9afef04c3342e74881c20c8d7c15be31e4ba2f"
+FINGERPRINT = "e712edd113bd3b4a07c70a09834ccf930dd533c9ac16ea63341b1aaf85431397"
 PARAMETERS = ()
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     0.0, 3.0, 0.0, 2.449489742783178, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0,

@@ -22,7 +22,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "b8b4c74f0ad1667849ab63b4d6624feb670195c2cd544c66759d793067e37232"
+FINGERPRINT = "512d3c996eaa271ac1c5b68597c2dd70723cf21bc3c1831df1290fe7a17e5145"
 PARAMETERS = ()
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0,

@@ -21,7 +21,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "2b6bcd4fdd7bfb37ead6a9c2887144ac5042282e42c670aec23c513cb29b44e8"
+FINGERPRINT = "f38f1d57cda3d903269974e7dd3a2ed11cf3293858c1eb3d9a2726310c6a66d5"
 PARAMETERS = ()
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0,

@@ -25,7 +25,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "0c9d1ba014b30596e3718ad2fb9674c768197b26e4647a41ceb9a0367eca4511"
+FINGERPRINT = "6e27e28b43ac4009fcb662edc6e450ab8dd0154fd79fd01d98dbeaaa360b84a5"
 PARAMETERS = (("a", 1.0),)
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     0.5231565837302468, 0.0, -0.19426201556971098, 0.0, 0.10678889047639402, 0.0,
@@ -98,7 +98,18 @@ def _dual_dq11(q12, q11, q22, d, a):
     return s.piecewise_moment(_half_second_pieces(a), _phi_pieces(a), q12, q11, q22, d)
 
 
+def _dual_dot_dq12(q12, q11, q22, d, a):
+    return s.piecewise_curvature(_half_second_pieces(a), q12, q11, q22, d)
+
+
+def _dual_dot_dq11(q12, q11, q22, d, a):
+    return s.piecewise_bend(_half_second_pieces(a), _slope_pieces(a), q12, q11, q22, d)
+
+
 _dual_da = s.in_parameter(_dual_full, 0)
+
+
+_dual_dot_da = s.in_parameter(_dual_dot_full, 0)
 
 
 def _hermite(q, a):
@@ -108,7 +119,7 @@ def _hermite(q, a):
 _phi_kernel = s.pointwise(_phi, positive=(0,))
 _phi_dot_kernel = s.pointwise(s.slope(_phi), positive=(0,))
 _dual_kernel = s.kernel(_dual, (_dual_dot, _dual_dq11, _dual_da), domain=DOMAIN, positive=(0,))
-_dual_dot_kernel = s.kernel(_dual_dot, domain=DOMAIN, positive=(0,))
+_dual_dot_kernel = s.kernel(_dual_dot, (_dual_dot_dq12, _dual_dot_dq11, _dual_dot_da), domain=DOMAIN, positive=(0,))
 _deficit_kernel = s.deficit(_dual_full, _dual_dot_full, domain=DOMAIN, positive=(0,))
 _dual_diag_kernel = s.pointwise(s.diagonal(_dual_full), domain=DOMAIN, positive=(0,))
 _dual_dot_diag_kernel = s.pointwise(s.diagonal(_dual_dot_full), domain=DOMAIN, positive=(0,))

@@ -19,7 +19,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "b9646fb59bec85902c8deb74f08aca02ffc17dfa58cfab7248117490573f8d34"
+FINGERPRINT = "db500b202050e3dc02aa8e5560880bb9cbe94f2ca89d89014394803e3915bd20"
 PARAMETERS = ()
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     1.0, 0.0, 1.4142135623730951, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0,

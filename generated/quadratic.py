@@ -19,7 +19,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "52879cca060edb422ce437f945dea14ddd4b7858bab6e727140a95184195381b"
+FINGERPRINT = "669e417aeba716caea2a941bddc544047eace21d1d50e05344b7206584de0d7d"
 PARAMETERS = (("a", 1.0), ("b", 0.0), ("c", 0.0))
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     1.0, 0.0, 1.4142135623730951, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0,

@@ -22,7 +22,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "58c71ce5ea81f410869ad092f4eff76c84858659067e22ef596f84518b8aaace"
+FINGERPRINT = "f13879e8d582ae7f465cfb136dda6853a850e12811c0cdc036e6d06fb9c245e5"
 PARAMETERS = (("scale", 0.8944), ("bias", -0.4472))
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     0.0, 0.7136279511820828, 0.6324363050932481, 0.2913373910973144, 0.0, -0.0651450210881037, 0.0,
@@ -45,8 +45,8 @@ def _dual_dot(q12, q11, q22, d, scale, bias):
     r = s.root(d)
     above = 2*q12*scale**2*s.angle(r, -q12, q11, q22)/math.pi + 2*scale**2*r/math.pi
     below = (
-        2*q12*scale**2*s.atan_tail(1, r, jnp.abs(q12))/math.pi +
-        2/math.pi*s.ratio(d*scale**2*s.root_ratio(r, q11, q22), q22)
+        2*q12*scale**2*s.atan_tail(1, r, jnp.abs(q12))/math.pi + 2/math.pi*s.ratio(d*scale**2*r,
+        q11*q22)
     )
     return jnp.where(q12 >= 0, above, below)
 

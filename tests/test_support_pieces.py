@@ -653,6 +653,10 @@ def test_gradients_are_finite_everywhere_and_follow_price() -> None:
     np.testing.assert_allclose(gradients[1][inside], sum(masses)[inside] / 2, rtol=1e-13)
 
 
+def joint_density(place: float, other: float, *q: Any) -> Any:
+    return s.masses_moment(((place, 1.0),), ((other, 1.0),), *q)
+
+
 @both_dtypes
 def test_masses_beside_functions_are_densities_times_conditional_means(dtype: Any) -> None:
     q12, q11, q22 = 1e-3, 1.0, 4.0
@@ -671,7 +675,7 @@ def test_masses_beside_functions_are_densities_times_conditional_means(dtype: An
 def test_two_masses_have_the_joint_density_infinite_where_they_meet() -> None:
     q = arrays(np.float64, [0.5, 1.0, 1.0, -1.0, 0.0], [1.0] * 4 + [0.0], [1.0] * 5)
     d = gap(*q)
-    same, other = s.mass_mass(1.0, 1.0, *q, d), s.mass_mass(1.0, -1.0, *q, d)
+    same, other = joint_density(1.0, 1.0, *q, d), joint_density(1.0, -1.0, *q, d)
     np.testing.assert_allclose(same[0], math.exp(-2 / 3) / (2 * math.pi * math.sqrt(0.75)))
     np.testing.assert_array_equal(np.asarray(same[1:]), [np.inf, np.inf, 0.0, 0.0])
     np.testing.assert_array_equal(np.asarray(other[1:]), [0.0, 0.0, np.inf, 0.0])
@@ -689,17 +693,17 @@ def test_two_masses_that_meet_are_infinite_however_rare_they_are(dtype: Any) -> 
         (-0.5, [0.0, inf, 0.0, 0.0, 0.0, 0.0]),
         (1.5, [0.0, 0.0, 0.0, inf, 0.0, 0.0]),
     ):
-        np.testing.assert_array_equal(np.asarray(s.mass_mass(0.5, t, *q, gap(*q))), want)
-    at_zero = np.asarray(s.mass_mass(0.0, 0.0, *q, gap(*q)))
+        np.testing.assert_array_equal(np.asarray(joint_density(0.5, t, *q, gap(*q))), want)
+    at_zero = np.asarray(joint_density(0.0, 0.0, *q, gap(*q)))
     np.testing.assert_array_equal(np.isinf(at_zero), [True, True, False, True, True, True])
 
 
 def test_two_masses_at_0_are_finite_where_the_determinant_underflows() -> None:
     q = arrays(np.float32, 5e-23, 1e-22, 1e-22)
     want = 1e22 / (2 * math.pi * math.sqrt(0.75))
-    np.testing.assert_allclose(s.mass_mass(0.0, 0.0, *q, gap(*q)), want, rtol=1e-5)
-    assert s.mass_mass(0.5, 0.5, *q, gap(*q)) == 0
-    slopes = jax.grad(lambda *q: s.mass_mass(0.0, 0.0, *q, gap(*q)), (0, 1, 2))(*q)
+    np.testing.assert_allclose(joint_density(0.0, 0.0, *q, gap(*q)), want, rtol=1e-5)
+    assert joint_density(0.5, 0.5, *q, gap(*q)) == 0
+    slopes = jax.grad(lambda *q: joint_density(0.0, 0.0, *q, gap(*q)), (0, 1, 2))(*q)
     assert np.all(np.isfinite(slopes))
 
 

@@ -55,6 +55,9 @@ class PiecesPrinter:
         for index, name in enumerate(self.spelled):
             if self._has_free_rates():
                 out.append(f"_dual_d{name} = {p}in_parameter(_dual{full}, {index})")
+                if slope_rates:
+                    rate = f"{p}in_parameter(_dual_dot{full}, {index})"
+                    out.append(f"_dual_dot_d{name} = {rate}")
                 continue
             out.append(moment(f"dual_d{name}", (f"d{name}", "phi"), ("phi", f"d{name}")))
             if slope_rates:
@@ -68,13 +71,13 @@ class PiecesPrinter:
     def has_slope_rates(self) -> bool:
         """Whether dual_dot's derivatives are moments of pieces too.
 
-        No jumps, no high powers, no rates that depend on parameters.
+        No jumps, no high powers.
         """
         pieces = {item.name: item for item in self.pieces}
         if not pieces or pieces["slope"].masses or any(f.dipoles for f in pieces.values()):
             return False
         rows = [row for item in pieces.values() for tail in item.tails for row in tail.rows]
-        return not self._has_free_rates() and all(power < 3 for _, power, _ in rows)
+        return all(power < 3 for _, power, _ in rows)
 
     def _has_free_rates(self) -> bool:
         """Whether an exponential's rate depends on a parameter (celu).

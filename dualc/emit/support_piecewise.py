@@ -18,10 +18,11 @@ from dualc.emit.support_pieces import (
     Pieces,
     _legendre_rule,
     _paired,
-    mass_mass,
     mass_pieces,
+    masses_moment,
     pieces_mean,
     pieces_moment,
+    train_pieces,
 )
 
 
@@ -54,35 +55,33 @@ def piecewise_moment(
     at_zero = _moment_at_zero(f, g, q12.dtype)
     q12, q11, q22 = (jnp.where(nowhere, jnp.ones_like(q), q) for q in (q12, q11, q22))
     total = _smooth_moment(f, g, q12, q11, q22, d)
-    for place, height, part in _paired_masses(f, g):
-        total = total + _zero_or(height, _mass_moment(place, part, q12, q11, q22, d))
-    for place, height, part in _paired_masses(g, f):
-        total = total + _zero_or(height, _mass_moment(place, part, q12, q22, q11, d))
-    for place, height in f.masses:
-        for other, depth in g.masses:
-            both = mass_mass(place, other, q12, q11, q22, d)
-            total = total + _zero_or(height * depth, both)
+    if f.masses:
+        total = total + _masses_moment(f, g, q12, q11, q22, d)
+    if g.masses:
+        total = total + _masses_moment(g, f, q12, q22, q11, d)
+    if f.masses and g.masses:
+        total = total + masses_moment(f.masses, g.masses, q12, q11, q22, d)
     return jnp.where(nowhere, at_zero, total)
 
 
-def _paired_masses(f: Piecewise, g: Piecewise) -> list[tuple[Any, Any, Piecewise]]:
-    """(place, height, g) for every mass of f; g's even or odd part, doubled, for a pair of masses.
+def _train(f: Piecewise, g: Piecewise) -> tuple[tuple[tuple[Any, Any], ...], Piecewise]:
+    """The masses of f, and what of g they see: its even or odd part where masses are paired.
 
-    A pair is at t and -t, of the same or of opposite height. Of opposite masses everything may
-    cancel but the odd part of g: hard_sigmoid is 1/2 at small arguments.
+    A pair is at t and -t, of the same or of opposite height, and stands as twice that at |t|. Of
+    opposite masses everything may cancel but the odd part of g: hard_sigmoid is 1/2 at small
+    arguments.
     """
     numbers = [x for mass in f.masses for x in mass]
     numbers += [*g.places, *(c for row in g.polynomials for c in row)]
     if g.tails or not all(isinstance(x, (int, float)) for x in numbers):
-        return [(place, height, g) for place, height in f.masses]
-    rows, heights = [], dict(f.masses)
-    for place, height in f.masses:
-        opposite = heights.get(-place)
-        if place == 0 or opposite not in (height, -height):
-            rows.append((place, height, g))
-        elif place > 0:
-            rows.append((place, 2 * height, _symmetric(g, 1 if opposite == height else -1)))
-    return rows
+        return f.masses, g
+    heights = dict(f.masses)
+    for parity in (1, -1):
+        paired = all(h == parity * heights.get(-t, 0) for t, h in f.masses if t != 0)
+        if paired and (parity == 1 or 0 not in heights):
+            rows = tuple((t, 2 * h if t else h) for t, h in f.masses if t >= 0)
+            return rows, _symmetric(g, parity)
+    return f.masses, g
 
 
 def _symmetric(g: Piecewise, parity: int) -> Piecewise:
@@ -149,16 +148,13 @@ def piecewise_dipoles(
 
     That is (t E[delta(u - t) g(v)] - q12 E[delta(u - t) g'(v)])/q11.
     """
-    total = jnp.zeros(jnp.broadcast_shapes(q12.shape, q11.shape, q22.shape), q12.dtype)
-    for place, height in f.dipoles:
-        alone = Piecewise((), ((0.0,),), (), ((place, 1.0),))
-        total = total - height * regression(q12, q11, q22) * piecewise_moment(
-            alone, slope, q12, q11, q22, d
-        )
-        if not (isinstance(place, (int, float)) and place == 0):
-            mean = _mass_moment(place, g, q12, q11, q22, d)
-            total = total + height * place * ratio(mean, q11)
-    return total
+    alone = Piecewise((), ((0.0,),), (), f.dipoles)
+    slid = -regression(q12, q11, q22) * piecewise_moment(alone, slope, q12, q11, q22, d)
+    moved = [(t, t * h) for t, h in f.dipoles if not (isinstance(t, (int, float)) and t == 0)]
+    if not moved:
+        return slid
+    turned = Piecewise((), ((0.0,),), (), tuple(moved))
+    return slid + ratio(_masses_moment(turned, g, q12, q11, q22, d), q11)
 
 
 def piecewise_curvature(
@@ -258,7 +254,20 @@ def _smooth_moment(
     return near_independence((p, f.tails), (r, g.tails), total, q12, q11, q22)
 
 
-def _mass_moment(place: Any, g: Piecewise, q12: Array, q11: Array, q22: Array, d: Array) -> Array:
+def _masses_moment(
+    f: Piecewise, g: Piecewise, q12: Array, q11: Array, q22: Array, d: Array
+) -> Array:
+    """E[masses of f (u) g(v)] without the masses of g; infinite where q11 = 0 at a place 0."""
+    total = jnp.zeros(jnp.broadcast_shapes(q12.shape, q11.shape, q22.shape), q12.dtype)
+    for place, height in f.masses if g.tails else ():
+        total = total + _zero_or(height, _mass_tails(place, g, q12, q11, q22, d))
+    masses, part = _train(f, g)
+    if g.tails or all(_is_null(p) for p in part.polynomials):
+        return total
+    return total + train_pieces(masses, part.pieces(), q12, q11, q22, d)
+
+
+def _mass_tails(place: Any, g: Piecewise, q12: Array, q11: Array, q22: Array, d: Array) -> Array:
     """E[delta(u - place) g(v)] without the masses of g; infinite at q11 = 0 = place."""
     sharp = (q11 == 0) & (jnp.asarray(place, q12.dtype) == 0)
     q11, d = jnp.where(sharp, jnp.ones_like(q11), q11), jnp.where(sharp, q22, d)

@@ -168,7 +168,8 @@ class _Body:
         top = [self._factor(base, power) for base, power in above] + [regression]
         bottom = [self._factor(base, power) for base, power in below]
         vanishes = any(arrange.vanishes(base) for base, _ in below)
-        if root == "D" and (arrange.Q11, 1) in below:  # one zero variance: infinite, two: 0
+        falls = any(base == arrange.D for base, _ in above)  # D^(3/2)/q11 is 0 where q11 is
+        if root == "D" and (arrange.Q11, 1) in below and not falls:  # one zero: infinite, two: 0
             bottom.remove(self.frame["q11"])
             below = [item for item in below if item != (arrange.Q11, 1)]
             top.append(f"root_ratio({self._root_of(root)}, {self._variances()})")

@@ -71,12 +71,13 @@ def _scaled(x: Expr) -> tuple[Expr, Expr]:
     """A polynomial as number * polynomial, coefficients near 1 where integers would be huge."""
     content, x = x.as_content_primitive()
     largest = max(abs(c) for c in x.as_coefficients_dict().values())
-    if largest > _HUGE:
+    if largest > _LARGE:
         scale = sp.Integer(2) ** (int(largest).bit_length() - 1)
         content, x = content * scale, sp.expand(x / scale)
     return content, x
 
 
+_LARGE = 10**4  # with two squares of such a factor at a variance of 1e4 float32 overflows
 _HUGE = 10**6
 
 
