@@ -19,7 +19,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "e712edd113bd3b4a07c70a09834ccf930dd533c9ac16ea63341b1aaf85431397"
+FINGERPRINT = "d35646fb1e8b1f4844a9da700bf3c52248f5c86ef9ec25fc85b9d8a87b0962e3"
 PARAMETERS = ()
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     0.0, 3.0, 0.0, 2.449489742783178, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0,

@@ -22,7 +22,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "512d3c996eaa271ac1c5b68597c2dd70723cf21bc3c1831df1290fe7a17e5145"
+FINGERPRINT = "21eba9d4ddb07f5f70670753ecf4b6c3d1f0768a41fc6f0064abbb123e85e686"
 PARAMETERS = ()
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0,

@@ -21,7 +21,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "f38f1d57cda3d903269974e7dd3a2ed11cf3293858c1eb3d9a2726310c6a66d5"
+FINGERPRINT = "abfc16f458151fe4fb6f2637995e2c3507d414261acef1710a0c2c8743277dc4"
 PARAMETERS = ()
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0,

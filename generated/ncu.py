@@ -19,7 +19,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "27168842f15ad42f346fc440d03876029c3ee6152e7062331c99e35f24f21095"
+FINGERPRINT = "b9b03948cb34b6f63decfce6d05f527ccadf50ddf5cf1165155ef9b0c38a40d1"
 PARAMETERS = ()
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     0.0, -2.0, 0.0, -2.449489742783178, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0,

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 import sys
 import threading
 import warnings
 from pathlib import Path
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -247,7 +249,22 @@ def test_loading_needs_no_computer_algebra(tmp_path: Path) -> None:
     code = (
         "import sys\n"
         "for name in ('sympy', 'mpmath', 'flint', 'dualc.record'): sys.modules[name] = None\n"
-        f"import dualc; print(dualc.load({str(path)!r}).name)"
+        f"import dualc; print(load({str(path)!r}).name)"
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert out.stdout == "line\n", out.stderr
+
+
+@pytest.mark.parametrize("name", ["squared_relu", "star_relu", "celu", "laplacian"])
+def test_gradients_of_dual_dot_are_finite_where_one_variance_is_0(name: str) -> None:
+    k = load(name)
+    rates = jax.grad(k.dual_dot, (0, 1, 2))(0.0, 0.0, 1.0)
+    assert not any(math.isnan(rate) for rate in rates)
+
+
+def test_a_dual_whose_parts_overflow_is_what_it_is_in_float64() -> None:
+    k = load("quick_gelu")
+    for q12 in (-1e4, 1e4):
+        single = k.dual(*(np.float32(x) for x in (q12, 1e4, 1e4)))
+        double = k.dual(*(np.float64(x) for x in (q12, 1e4, 1e4)))
+        np.testing.assert_allclose(np.float64(single), double, rtol=1e-5)

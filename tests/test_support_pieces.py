@@ -716,3 +716,122 @@ def test_legendre_rules_are_correctly_rounded_to_the_last_bit() -> None:
             assert abs((1 - x) / 2 - node) <= 1.2e-16 * node
             rate = 24 * mp.legendre(23, x) / (1 - x * x)
             assert abs(1 / ((1 - x * x) * rate**2) - weight) <= 1.2e-16 * weight
+
+
+# ---- masses that nearly cancel
+
+TENT = Pieces((-1.0, 0.0, 1.0), ((0.0,), (1.0, 1.0), (1.0, -1.0), (0.0,)), None, 1)
+KINKS = ((-1.0, 0.5), (0.0, -1.0), (1.0, 0.5))  # half its second derivative
+RAMP = Pieces((0.0, 1.0), ((0.0,), (0.0, 1.0), (1.0,)))
+ENDS = ((0.0, 0.5), (1.0, -0.5))
+WIDE = [  # q12, q11, q22: second differences of densities lose up to ten digits
+    (6000.0, 1e4, 1e4),
+    (-9000.0, 1e4, 1e4),
+    (-0.0625, 1e4, 2.0**-20),
+    (50.0, 1e4, 0.25),
+    (0.0, 1e4, 2.0**-20),
+    (0.5, 1.0, 1.0),
+]
+
+
+def mean_given(g: Pieces, mean: Any, spread: Any) -> Any:
+    """E[g(mean + spread z)] in mpmath, piece by piece."""
+    if spread == 0:
+        row = g.polynomials[sum(t <= mean for t in g.places)]
+        return mp.polyval([mp.mpf(c) for c in row[::-1]], mean)
+    total = mp.mpf(0)
+    for low, high, row in zip(
+        (-mp.inf, *g.places), (*g.places, mp.inf), g.polynomials, strict=True
+    ):
+        a, b = (mp.mpf(low) - mean) / spread, (mp.mpf(high) - mean) / spread
+        zeroth = mp.erfc(-b / mp.sqrt(2)) / 2 - mp.erfc(-a / mp.sqrt(2)) / 2
+        first = mean * zeroth + spread * (mp.npdf(a) - mp.npdf(b))
+        total += row[0] * zeroth + (row[1] * first if len(row) > 1 else 0)
+    return total
+
+
+@both_dtypes
+@pytest.mark.parametrize(("masses", "g"), [(KINKS, TENT), (ENDS, RAMP)])
+def test_masses_that_add_up_to_0_keep_their_digits(dtype: Any, masses: Any, g: Pieces) -> None:
+    q = arrays(dtype, *zip(*WIDE, strict=True))
+    if g is TENT:  # as the even function sees them
+        folded = ((0.0, -1.0), (1.0, 1.0))
+    else:
+        folded = masses
+    got = jax.jit(lambda *q: s.train_pieces(folded, g, *q, gap(*q)))(*q)
+    with mp.workdps(60):
+        for value, point in zip(got, WIDE, strict=True):
+            q12, q11, q22 = map(mp.mpf, point)
+            spread = mp.sqrt(max(q22 - q12 * q12 / q11, 0))
+            want = sum(
+                h * mp.npdf(t, 0, mp.sqrt(q11)) * mean_given(g, q12 / q11 * t, spread)
+                for t, h in masses
+            )
+            assert abs(mp.mpf(float(value)) - want) <= 16 * jnp.finfo(dtype).eps * abs(want), point
+
+
+@both_dtypes
+@pytest.mark.parametrize("masses", [KINKS, ENDS, ((-1.0, 1.0), (1.0, -1.0)), ((-1.0, 2.0),)])
+def test_joint_densities_that_cancel_keep_their_digits(dtype: Any, masses: Any) -> None:
+    inside = [point for point in WIDE if point[0] ** 2 < point[1] * point[2]]
+    q = arrays(dtype, *zip(*inside, strict=True))
+    got = jax.jit(lambda *q: s.masses_moment(masses, masses, *q, gap(*q)))(*q)
+    with mp.workdps(60):
+        for value, point in zip(got, inside, strict=True):
+            q12, q11, q22 = map(mp.mpf, point)
+            d = q11 * q22 - q12 * q12
+            want, size = mp.mpf(0), mp.mpf(0)
+            for t, h in masses:
+                for x, k in masses:
+                    form = (q22 * t * t - 2 * q12 * t * x + q11 * x * x) / (2 * d)
+                    term = h * k * mp.exp(-form) / (2 * mp.pi * mp.sqrt(d))
+                    want, size = want + term, size + abs(term) * (1 + form)
+            slack = 16 * jnp.finfo(dtype).eps
+            if size < 1e3 * abs(want):  # exponents alone decide
+                slack *= float(size / abs(want))
+            assert abs(mp.mpf(float(value)) - want) <= slack * abs(want) + 1e-36, point
+
+
+def test_opposite_masses_at_rho_0_have_moment_0_exactly() -> None:
+    odd = ((-0.5, 1.0), (0.5, -1.0))
+    q = arrays(np.float32, 0.0, [1.0, 1e-3, 1e4], [1.0, 1e4, 1e4])
+    np.testing.assert_array_equal(np.asarray(s.masses_moment(odd, odd, *q, gap(*q))), 0.0)
+
+
+@both_dtypes
+@pytest.mark.parametrize("g", [TENT, RAMP, PIECES["box"]])
+@pytest.mark.parametrize("q", [1.5, 100.0, 1e4])
+def test_coefficients_of_compact_functions_keep_their_digits(
+    dtype: Any, g: Pieces, q: float
+) -> None:
+    got = np.asarray(s.pieces_coefficients(12, g, jnp.asarray([q], dtype)))[:, 0]
+    with mp.workdps(40):
+        scale = mp.sqrt(q)
+
+        def integrand(n: int, x: Any) -> Any:
+            row = g.polynomials[sum(t <= x for t in g.places)]
+            value = mp.polyval([mp.mpf(c) for c in row[::-1]], x)
+            wave = mp.hermite(n, x / scale / mp.sqrt(2)) / mp.mpf(2) ** (mp.mpf(n) / 2)
+            return value * wave * mp.npdf(x, 0, scale) / mp.sqrt(mp.factorial(n))
+
+        for n in range(13):
+            ends = [t for t in g.places if t >= 0] if g is RAMP else list(g.places)
+            want = mp.quad(lambda x, n=n: integrand(n, x), ends)
+            if g is RAMP:
+                want += mp.quad(
+                    lambda x, n=n: integrand(n, x), [1, scale, 2 * scale, 5 * scale, 15 * scale]
+                )
+            floor = 1e-2 * abs(mp.mpf(float(got[0])))
+            assert abs(mp.mpf(float(got[n])) - want) <= 32 * jnp.finfo(dtype).eps * max(
+                abs(want), floor
+            ), n
+
+
+def test_a_place_that_is_a_parameter_gives_what_a_number_gives() -> None:
+    q = arrays(np.float32, -1e-4, 1e-6, 1e4)
+
+    def moment(place: Any) -> Any:
+        f = Pieces((0, place), ((0,), (1,), (0,)), ((0,), (0,)))
+        return s.pieces_moment(f, f, *q, gap(*q))
+
+    np.testing.assert_allclose(moment(jnp.float32(1.0)), moment(1.0), rtol=1e-6)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from functools import lru_cache, reduce
+from functools import lru_cache, partial, reduce
 from typing import Any, NamedTuple
 
 import jax
@@ -446,6 +446,7 @@ class _Kinks(NamedTuple):
     left: tuple[_Mass, ...]
     right: tuple[_Mass, ...]
     whole: tuple[tuple[int, bool], ...]  # orders whose jumps cancel; whether pairwise, t and -t
+    even: tuple[int, ...]  # orders whose jumps at t and -t are known to be equal, on a side
     mirrored: bool  # whether all places come with their images, on both sides
 
 
@@ -571,7 +572,9 @@ def _kinks(f: Pieces, g: Pieces, q11: Array, q22: Array, sign: Array) -> _Kinks:
         for a in range(_degree(f) + 1)
         if _cancels(f, a) and _cancels(g, a)
     )
-    return _Kinks(tuple(left), tuple(right), whole, bool(_parity(f) and _parity(g)))
+    degrees = range(max(_degree(f), _degree(g)) + 1)
+    even = tuple(a for a in degrees if -((-1) ** a) in (_parity(f), _parity(g)))
+    return _Kinks(tuple(left), tuple(right), whole, even, bool(_parity(f) and _parity(g)))
 
 
 def _size(f: Pieces, i: int) -> Any:
@@ -1002,7 +1005,8 @@ def _equal_orders(
                 direct = direct + a.jump * b.jump * density
     if pairwise is None:
         return direct
-    total = _departure(lefts, rights, held, z, inverse, 0.25 * (inverse - z))
+    is_even = n in kinks.even
+    total = _departure(lefts, rights, held, z, inverse, 0.25 * (inverse - z), is_even)
     if pairwise:
         return total
     alpha = jnp.square(1 + z) / 8 * inverse
@@ -1021,8 +1025,13 @@ def _departure(
     z: Array,
     inverse: Array,
     gamma: Array,
+    is_even: bool,
 ) -> Array:
-    """The sum of jump jump' exp(held - alpha (h^2 + k^2)) (exp(gamma h k) - 1)."""
+    """The sum of jump jump' exp(held - alpha (h^2 + k^2)) (exp(gamma h k) - 1).
+
+    is_even: jumps of a side are the same at t and -t. Then exp(x) - 1 and exp(-x) - 1 come
+    together, and are of the second order in x.
+    """
     total = jnp.zeros_like(z)
     shared: dict[Any, tuple[Array, Array]] = {}
     for a in lefts:
@@ -1036,7 +1045,8 @@ def _departure(
                 shared[key] = density, jnp.expm1(-gamma * (h * k))
             density, loss = shared[key]
             same = (a.h > 0) == (b.h > 0)
-            total = total + a.jump * b.jump * density * loss * jnp.where(same, -1.0, 1 + loss)
+            share = jnp.where(same, loss, 0.0) if is_even else jnp.where(same, -1.0, 1 + loss)
+            total = total + a.jump * b.jump * density * loss * share
     return total
 
 
@@ -1186,8 +1196,15 @@ def masses_moment(
     wide = jnp.where(present, scale, spread) / spread
     lefts = [_as_mass(i, *m, q11, jnp.ones_like(sign)) for i, m in enumerate(left)]
     rights = [_as_mass(i, *m, q22, sign) for i, m in enumerate(right)]
-    whole = _in_pairs(left) or _in_pairs(right), (_vanish_together(left), _vanish_together(right))
-    value = _densities(lefts, rights, whole, tau * tau, tangent * wide) / (2 * math.pi * spread)
+    is_even = _in_pairs(left, 1) or _in_pairs(right, 1)
+    gamma, square = tangent * wide, tau * tau
+    apart = partial(_departure, lefts, rights, jnp.zeros_like(tau), square, 1 / square, gamma)
+    if _in_pairs(left, -1) or _in_pairs(right, -1):
+        value = apart(is_even)
+    else:
+        whole = _vanish_together(left), _vanish_together(right)
+        value = _densities(lefts, rights, whole, square, apart(is_even))
+    value = value / (2 * math.pi * spread)
     # D underflows at variances below 1e-19 in float32, its factors do not.
     below = scale - jnp.abs(q12)
     singular = below <= 8 * _eps(q12.dtype) * scale
@@ -1207,46 +1224,39 @@ def _as_mass(number: int, place: Any, height: Any, q: Array, sign: Array) -> _Ma
     return _Mass(number, size, sign * _standardised(place, q), 0, height)
 
 
-def _in_pairs(masses: tuple[tuple[Any, Any], ...]) -> bool:
-    """Whether masses at t and -t are known to be opposite."""
+def _in_pairs(masses: tuple[tuple[Any, Any], ...], parity: int) -> bool:
+    """Whether masses at t and -t are known to be equal (parity 1) or opposite (-1)."""
     if not _known(*(x for mass in masses for x in mass)):
         return False
     heights = dict(masses)
-    return all(height == -heights.get(-place, 0.0) for place, height in masses)
+    return all(height == parity * heights.get(-place, 0.0) for place, height in masses)
 
 
 def _densities(
-    lefts: list[_Mass],
-    rights: list[_Mass],
-    whole: tuple[bool, tuple[bool, bool]],
-    z: Array,
-    gamma: Array,
+    lefts: list[_Mass], rights: list[_Mass], whole: tuple[bool, bool], z: Array, apart: Array
 ) -> Array:
     """The sum of jump jump' exp(-alpha (h^2 + k^2) + gamma h k), as in `_equal_orders`.
 
-    Here gamma has all its digits, of which 1/z - z keeps few at weak correlation. whole: whether
-    masses of a side cancel in pairs, and whether those of each add up to 0.
+    apart: the same with exp(gamma h k) - 1, whose gamma has all its digits, of which 1/z - z keeps
+    few at weak correlation. whole: whether the masses of each side add up to 0.
     """
     inverse = 1 / z
-    if whole[0]:
-        return _departure(lefts, rights, jnp.zeros_like(z), z, inverse, gamma)
     direct = jnp.zeros_like(z)
     for a in lefts:
         for b in rights:
             direct = direct + a.jump * b.jump * jnp.exp(-_exponent_of(a.h, b.h, z, inverse))
-    if not any(whole[1]):
+    if not any(whole):
         return direct
     alpha = jnp.square(1 + z) / 8 * inverse
-    value = _departure(lefts, rights, jnp.zeros_like(z), z, inverse, gamma)
     sums, reach = jnp.ones_like(z), jnp.full_like(z, jnp.inf)
-    for masses, vanish in zip((lefts, rights), whole[1], strict=True):
+    for masses, vanish in zip((lefts, rights), whole, strict=True):
         if vanish:
             reach = jnp.minimum(reach, _largest_square(masses))
             sums = sums * _side_sum(masses, alpha)
         else:
             rows = [mass.jump * jnp.exp(-alpha * (mass.h * mass.h)) for mass in masses]
             sums = sums * reduce(jnp.add, rows)
-    return jnp.where(alpha * reach < 1, sums + value, direct)
+    return jnp.where(alpha * reach < 1, sums + apart, direct)
 
 
 def _meet(s: Any, t: Any, sign: Array, scales: tuple[Array, Array]) -> Array:
