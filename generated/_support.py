@@ -4783,7 +4783,8 @@ def _smooth_moment(
 ) -> Array:
     """The same without masses."""
     if not f.tails and not g.tails and (f.places or g.places):
-        return pieces_moment(f.pieces(), g.pieces(), q12, q11, q22, d)
+        one, two = _met_by(f, g).pieces(), _met_by(g, f).pieces()
+        return pieces_moment(two, one, q12, q11, q22, d)
     p, r = f.polynomials[0], g.polynomials[0]
     total = _polynomial_moment(p, r, q12, q11, q22)
     if (_is_null(p) and not f.tails) or (_is_null(r) and not g.tails):
@@ -4821,6 +4822,16 @@ def _mass_tails(place: Any, g: Piecewise, q12: Array, q11: Array, q22: Array, d:
     for tail in g.tails:
         total = total + mass_tail(place, tail, q12, q11, q22, d)
     return jnp.where(sharp, _zero_or(jnp.sign(total), jnp.full_like(total, jnp.inf)), total)
+
+
+def _met_by(f: Piecewise, g: Piecewise) -> Piecewise:
+    """What an even or odd f sees of g: its even or odd part, where all numbers are known.
+
+    The rest has no moment, and may be much larger: hard_swish is x/2 + x^2/6 at small arguments.
+    """
+    numbers = [*g.places, *(c for row in g.polynomials for c in row)]
+    known = all(isinstance(x, (int, float)) for x in numbers)
+    return _symmetric(g, f.parity) if f.parity and not g.parity and known else g
 
 
 def _is_null(polynomial: tuple[Any, ...]) -> bool:

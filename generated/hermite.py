@@ -22,7 +22,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "21eba9d4ddb07f5f70670753ecf4b6c3d1f0768a41fc6f0064abbb123e85e686"
+FINGERPRINT = "cd7791aecfa7938578c360ba8dcdc36934215be27adfba69f440190fe3cbc770"
 PARAMETERS = ()
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0,

@@ -21,7 +21,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "abfc16f458151fe4fb6f2637995e2c3507d414261acef1710a0c2c8743277dc4"
+FINGERPRINT = "2804314b02cf5363517177a6e48ce4d08e6ac0bb23eeca7507913cc156de40a1"
 PARAMETERS = ()
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0,

@@ -19,7 +19,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "b9b03948cb34b6f63decfce6d05f527ccadf50ddf5cf1165155ef9b0c38a40d1"
+FINGERPRINT = "d2e810f088cd3bfa45c225523f2030fb8464a5023a2ff238c59d794524725525"
 PARAMETERS = ()
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     0.0, -2.0, 0.0, -2.449489742783178, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0,

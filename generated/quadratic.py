@@ -19,7 +19,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "7a30d869e6e62d69b17ae360ea2c39c8601757b9afc5a706eac647cb86075010"
+FINGERPRINT = "f2722cbf0b2c882d60a8e229e5bb7e0a1206760f9fee13d39a75fab6fcf24b77"
 PARAMETERS = (("a", 1.0), ("b", 0.0), ("c", 0.0))
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     1.0, 0.0, 1.4142135623730951, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0,

@@ -1,5 +1,6 @@
 """Moments of polynomials, tails and masses together: sums of parts, limits at 0, coefficients."""
 
+import math
 from itertools import pairwise
 
 import jax.numpy as jnp
@@ -167,3 +168,20 @@ def test_rates_at_zero_variance_add_up_to_the_derivative_of_the_diagonal() -> No
     one = piecewise_curvature(bend, zero, zero, zero, zero)
     two = piecewise_bend(bend, slope, zero, zero, zero, zero)
     assert float(one + 2 * two) == pytest.approx(1 / 9, rel=1e-14)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_an_even_function_meets_only_what_is_even(dtype: type) -> None:
+    # hard_swish is x/2 + x^2/6 near 0: the first part is a thousand times the second, and has no
+    # moment with the curvature, 1/6 between -3 and 3 and 0 beyond.
+    curvature = Piecewise((-3, 3), ((0,), (1 / 6,), (0,)), parity=1)
+    hard_swish = Piecewise((-3, 3), ((0,), (0, 1 / 2, 1 / 6), (0, 1)))
+    small = 2.0**-20
+    q = [jnp.asarray(x, dtype) for x in ([small, 0.0, -small], small, [small, 1e4, small])]
+    q = [jnp.broadcast_to(x, 3) for x in q]
+    got = np.asarray(piecewise_moment(curvature, hard_swish, *q, gap(*q)), np.float64)
+    swapped = np.asarray(piecewise_moment(hard_swish, curvature, *q, gap(*q)), np.float64)
+    inside = math.erf(3 / math.sqrt(2e4))  # of three deviations of 100
+    np.testing.assert_allclose(got[[0, 2]], small / 36, rtol=8 * np.finfo(dtype).eps)
+    far = small / 36 * np.array([1, inside, 1])  # there the curvature is on the wide side
+    np.testing.assert_allclose(swapped, far, rtol=8 * np.finfo(dtype).eps)
