@@ -22,7 +22,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "cd7791aecfa7938578c360ba8dcdc36934215be27adfba69f440190fe3cbc770"
+FINGERPRINT = "3e2e05378030e190a1e83d18ce9043e0c0571233d6e4aef3fea0970eecd877ed"
 PARAMETERS = ()
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0,

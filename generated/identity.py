@@ -21,7 +21,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "2804314b02cf5363517177a6e48ce4d08e6ac0bb23eeca7507913cc156de40a1"
+FINGERPRINT = "e05e04609a0d6f4bd8a0f434ee2bfb81ddb3c4468813add7fd85679c3423f46a"
 PARAMETERS = ()
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0,

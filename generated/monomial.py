@@ -19,7 +19,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "39bd5133ced14caaf84d3def926b7d57cf1ba362cecb00043c33b1028caf7ab8"
+FINGERPRINT = "e3b3b6b15a69fd315cd06c2ba77513c08577bbba61573964c594f9cedf260461"
 PARAMETERS = ()
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     1.0, 0.0, 1.4142135623730951, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0,

@@ -19,7 +19,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "d2e810f088cd3bfa45c225523f2030fb8464a5023a2ff238c59d794524725525"
+FINGERPRINT = "55592c7bedcc0b92dfdad60750df5173cf49fd17e03b2c53ae318a59b29a6436"
 PARAMETERS = ()
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     0.0, -2.0, 0.0, -2.449489742783178, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0,

@@ -3,6 +3,7 @@
 import math
 from itertools import pairwise
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -185,3 +186,17 @@ def test_an_even_function_meets_only_what_is_even(dtype: type) -> None:
     np.testing.assert_allclose(got[[0, 2]], small / 36, rtol=8 * np.finfo(dtype).eps)
     far = small / 36 * np.array([1, inside, 1])  # there the curvature is on the wide side
     np.testing.assert_allclose(swapped, far, rtol=8 * np.finfo(dtype).eps)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_where_masses_meet_a_gradient_is_no_nan(dtype: type) -> None:
+    def moment(q12: jax.Array, q11: jax.Array, q22: jax.Array, cut: jax.Array) -> jax.Array:
+        masses = ((-cut, cut), (cut, cut))  # hardshrink's slope
+        f = Piecewise((-cut, cut), ((1,), (0,), (1,)), (), masses, (), ((0,), (0,)), 1)
+        return piecewise_moment(f, f, q12, q11, q22, gap(q12, q11, q22))
+
+    points = ([1.0, -1.0, 0.0, 0.0, 0.5], [1.0, 1.0, 0.0, 0.0, 1.0], [1.0, 1.0, 0.0, 1.0, 1.0])
+    q = [jnp.asarray(x, dtype) for x in (*points, [0.5] * 5)]
+    value, back = jax.vjp(jax.jit(moment), *q)
+    np.testing.assert_array_equal(np.isinf(np.asarray(value)), [True] * 3 + [False] * 2)
+    assert not any(np.isnan(np.asarray(rate)).any() for rate in back(jnp.ones_like(value)))

@@ -1215,7 +1215,7 @@ def masses_moment(
         for t, depth in right:
             here = _meet(s, t, sign, scales) & (singular | (jnp.asarray(s, q12.dtype) == 0))
             size = jnp.asarray(height * depth, q12.dtype)
-            met = met + jnp.where(here & (size != 0), size * limit, 0.0)
+            met = met + size * jnp.where(here & (size != 0), limit, 0.0)
     return jnp.where(regular, value, met)
 
 
@@ -1319,7 +1319,8 @@ def _upper_parts(
 
     def end(place: Any) -> Array:
         away = jnp.asarray(place, mean.dtype) - mean
-        least = jnp.abs(away) / _farthest(mean.dtype) + _tiny(mean.dtype)
+        # its square is there: the quotient is differentiated
+        least = jnp.abs(away) / _farthest(mean.dtype) + math.sqrt(_tiny(mean.dtype))
         return jnp.maximum(away / jnp.maximum(spread, least), 0.0)
 
     ends = (None, *g.places, None)
