@@ -4598,7 +4598,9 @@ def piecewise_moment(
     """E[f(u) g(v)], masses included, dipoles not; at q11 = q22 = 0 the limit along rho = 1."""
     nowhere = (q11 == 0) & (q22 == 0)
     at_zero = _piecewise_moment_at_zero(f, g, q12.dtype)
-    q12, q11, q22 = (jnp.where(nowhere, jnp.ones_like(q), q) for q in (q12, q11, q22))
+    # Anywhere masses do not meet: an infinite value would make the gradient of the limit NaN.
+    q11, q22, d = (jnp.where(nowhere, jnp.ones_like(q), q) for q in (q11, q22, d))
+    q12 = jnp.where(nowhere, jnp.zeros_like(q12), q12)
     total = _smooth_moment(f, g, q12, q11, q22, d)
     if f.masses:
         total = total + _masses_moment(f, g, q12, q11, q22, d)
@@ -4660,7 +4662,7 @@ def _piecewise_moment_at_zero(f: Piecewise, g: Piecewise, dtype: Any) -> Array:
             for where, depth in other.masses:
                 same = jnp.asarray(place, dtype) == jnp.asarray(where, dtype)
                 weight = weight + jnp.where(same, height * depth / 2, 0.0)
-            infinite = jnp.sign(weight) * jnp.inf
+            infinite = lax.stop_gradient(jnp.sign(weight)) * jnp.inf
             total = total + jnp.where(weight == 0, 0.0, infinite).astype(dtype)
     return jnp.asarray(total, dtype)
 

@@ -22,7 +22,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "3e2e05378030e190a1e83d18ce9043e0c0571233d6e4aef3fea0970eecd877ed"
+FINGERPRINT = "319a358b74b47a52ddffeda41fb103fb8626a08d5a9e378ae9a6de9a8a24a447"
 PARAMETERS = ()
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0,

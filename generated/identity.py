@@ -21,7 +21,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "e05e04609a0d6f4bd8a0f434ee2bfb81ddb3c4468813add7fd85679c3423f46a"
+FINGERPRINT = "5c1d03ae82749abbbfdf7378764df23b0b8eb6233d0e1a67c43dc79c2d7c1f08"
 PARAMETERS = ()
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0,

@@ -19,7 +19,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "e3b3b6b15a69fd315cd06c2ba77513c08577bbba61573964c594f9cedf260461"
+FINGERPRINT = "4cfd88de41ed851e0a13a6705bab9e14872c3b40ca13ba7376f46e3eee87af5a"
 PARAMETERS = ()
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     1.0, 0.0, 1.4142135623730951, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0,

@@ -19,7 +19,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "55592c7bedcc0b92dfdad60750df5173cf49fd17e03b2c53ae318a59b29a6436"
+FINGERPRINT = "3d2dbda526ef82ed4676aba5bc9584049b80aefff349253f714f917b53895934"
 PARAMETERS = ()
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     0.0, -2.0, 0.0, -2.449489742783178, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0,

@@ -19,7 +19,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "74be380b984df60f37ad2cefa97b07cdf0063d9ea9432dee6d1aae2cc935db81"
+FINGERPRINT = "c5410ba0947dbcba90d603426176e9dafedc52627081b69bfc8a92c3a1bbf5a7"
 PARAMETERS = (("a", 1.0), ("b", 0.0), ("c", 0.0))
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     1.0, 0.0, 1.4142135623730951, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0,
