@@ -19,7 +19,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "2c6b2e8cb1dab86e9117c83179aa6965f93d61db111563db9567b3c77a0ad664"
+FINGERPRINT = "ae6aa86f9630928efec8143546e841fc93a4fdb36f2bf8cefbb16db8bafb1696"
 PARAMETERS = ()
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     0.0, 3.0, 0.0, 2.449489742783178, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0,

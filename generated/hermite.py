@@ -22,7 +22,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "319a358b74b47a52ddffeda41fb103fb8626a08d5a9e378ae9a6de9a8a24a447"
+FINGERPRINT = "79e980c2522fc0d609200e5b2a41a5f73ee28d1391e070f0ccbddc71f151e545"
 PARAMETERS = ()
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0,

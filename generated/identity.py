@@ -21,7 +21,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "5c1d03ae82749abbbfdf7378764df23b0b8eb6233d0e1a67c43dc79c2d7c1f08"
+FINGERPRINT = "8b40e4b65093a6b2eef74aa987eb5376ed152257e95eeb2d0dfeb3c6fab02bd1"
 PARAMETERS = ()
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0,

@@ -19,7 +19,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "4cfd88de41ed851e0a13a6705bab9e14872c3b40ca13ba7376f46e3eee87af5a"
+FINGERPRINT = "8a3970645e1eedf653a707d18dc65707a789238c1e8489b24a41d62e5d5b327d"
 PARAMETERS = ()
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     1.0, 0.0, 1.4142135623730951, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0,

@@ -19,7 +19,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "c5410ba0947dbcba90d603426176e9dafedc52627081b69bfc8a92c3a1bbf5a7"
+FINGERPRINT = "09361e89d3a50278284868d011b79e50d19ab966579fa742c75dc44857a5a56d"
 PARAMETERS = (("a", 1.0), ("b", 0.0), ("c", 0.0))
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     1.0, 0.0, 1.4142135623730951, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0,

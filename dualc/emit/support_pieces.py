@@ -486,7 +486,7 @@ def _is_one_step(f: Pieces) -> bool:
     heights = [c for polynomial in f.polynomials for c in polynomial[:1]]
     if _degree(f) > 0 or not _known(*heights):
         return _degree(f) == 0
-    return min(heights) >= 0 or max(heights) <= 0
+    return bool(min(heights) >= 0 or max(heights) <= 0)
 
 
 def _is_compact(f: Pieces) -> bool:
