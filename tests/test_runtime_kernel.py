@@ -249,7 +249,7 @@ def test_loading_needs_no_computer_algebra(tmp_path: Path) -> None:
     code = (
         "import sys\n"
         "for name in ('sympy', 'mpmath', 'flint', 'dualc.record'): sys.modules[name] = None\n"
-        f"import dualc; print(load({str(path)!r}).name)"
+        f"import dualc; print(dualc.load({str(path)!r}).name)"
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert out.stdout == "line\n", out.stderr
