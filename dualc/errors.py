@@ -37,6 +37,24 @@ class OutputError(DualcError):
     """An output folder is missing, read-only, full or outside the place it should be."""
 
 
+class DataError(DualcError):
+    """Rows, labels or shapes that nothing can be fitted to; names the batch and the row.
+
+    `accumulated` is what a stream had added up before the row at fault (None outside streams): pass
+    it on as `start` to go on from there.
+    """
+
+    accumulated: object = None
+
+
+class FactorisationError(DualcError):
+    """A kernel matrix is not positive definite to working accuracy; says what was tried."""
+
+
+class CheckpointError(DualcError):
+    """A checkpoint is damaged, or belongs to other features, other data or another block size."""
+
+
 class UncertifiedBackend(UserWarning):
     """A kernel was loaded where no certificate says how accurate it is; said once for each."""
 

@@ -1,1 +1,1 @@
-"""What runs kernels: loading them, and (to come) features and sharding."""
+"""What runs kernels: loading them, and sharding over devices."""
