@@ -81,7 +81,7 @@ def save(accumulated: Accumulated, path: Path) -> None:
 def load(path: Path) -> Accumulated:
     """The checkpoint in a file.  Raises CheckpointError if it is damaged or of another format."""
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in ("train", "held_out", "shift", "probe")}
             about = json.loads(str(stored["about"]))
         if about["format"] != FORMAT:

@@ -170,7 +170,8 @@ def _folder(folder: Path) -> Iterator[Batch]:
 
 def _file(file: Path) -> tuple[Rows, Rows]:
     if file.suffix == ".npz":
-        with np.load(file, allow_pickle=False) as stored:
+        # Opened here: np.load leaves a damaged file open.
+        with file.open("rb") as opened, np.load(opened, allow_pickle=False) as stored:
             return stored["x"], stored["y"]
     target = file.with_name(file.name.removesuffix("_x.npy") + "_y.npy")
     return np.load(file, allow_pickle=False), np.load(target, allow_pickle=False)
