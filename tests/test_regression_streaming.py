@@ -345,8 +345,10 @@ def test_unusable_sources_are_errors(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="not int"):
         accumulate(sketch, 7)  # type: ignore[arg-type]
     for options, message in (
-        ({"held_out": 1.0}, "held_out=1.0"), ({"block": 0}, "block=0"), ({"kernel": "x"}, "kernel='x'"),
-    ):  # fmt: skip
+        ({"held_out": 1.0}, "held_out=1.0"),
+        ({"block": 0}, "block=0"),
+        ({"kernel": "x"}, "kernel='x'"),
+    ):
         with pytest.raises(DualcError, match=message):
             accumulate(sketch, (x, y), **options)  # type: ignore[arg-type]
     with pytest.raises(DataError, match=r"they have to be \(n, p\)"):

@@ -122,30 +122,35 @@ def _add_on_host(
 
 def _on_devices(mesh: Mesh | None) -> Adder:
     mesh = batch_mesh(jax.devices()[:1]) if mesh is None else mesh
-    everywhere = whole(mesh)
-    product = row_sum(_product, mesh)
-
-    def added(
-        table: Array, features: Array, targets: Array, real: Array, shift: Array
-    ) -> tuple[Array, Array]:
-        new = product(features, targets, real, jnp.broadcast_to(shift, (mesh.size, len(shift))))
-        finite = jnp.isfinite(jnp.trace(new))
-        return jnp.where(finite, table + new, table), finite
-
-    step = jax.jit(added, donate_argnums=0, out_shardings=everywhere)
+    step = _step(mesh)
 
     def add(
         table: Any, features: Array, targets: Table, shift: Float64[np.ndarray, " k"]
     ) -> tuple[Any, bool]:
         with both_dtypes():
             if not isinstance(table, jax.Array):
-                table = jax.device_put(table, everywhere)
+                table = jax.device_put(table, whole(mesh))
             real = _real(features.shape[0], len(targets), mesh)
             rows = filled(targets, features.shape[0] // process_count(mesh))
             table, finite = step(table, features, split_rows(rows, mesh), real, shift)
             return table, bool(finite)
 
     return add
+
+
+def _step(mesh: Mesh) -> Callable[..., tuple[Array, Array]]:
+    """(table + the rows' own, whether that is finite), jitted; the table is used up."""
+    product = row_sum(_product, mesh)
+
+    def added(
+        table: Array, features: Array, targets: Array, real: Array, shift: Array
+    ) -> tuple[Array, Array]:
+        # Every device takes its row of shifts from what it has in full: nothing is sent.
+        new = product(features, targets, real, jnp.broadcast_to(shift, (mesh.size, len(shift))))
+        finite = jnp.isfinite(jnp.trace(new))
+        return jnp.where(finite, table + new, table), finite
+
+    return jax.jit(added, donate_argnums=0, out_shardings=whole(mesh))
 
 
 def _product(
