@@ -194,6 +194,22 @@ def test_a_second_path_needs_no_second_pass() -> None:
     assert len(ridge_path(sums, sketch).lambdas) == 28
 
 
+def test_predictions_are_compiled_once() -> None:
+    x, y = data(200)
+    shapes = []
+
+    def features(x: Any) -> Any:
+        shapes.append(x.shape)
+        return x
+
+    model = stream_ridge(features, (x, y), lambdas=[1.0])
+    shapes.clear()
+    parts = [model.predict(x[:n]) for n in (65, 100, 128, 90)]
+    assert shapes == [(128, 4)]
+    np.testing.assert_array_equal(parts[0], parts[2][:65])
+    assert model.predict(x[:0]).shape == (0, 2)
+
+
 def test_lambda_zero_is_the_solution_of_least_norm() -> None:
     draw = np.random.default_rng(0)
     columns, y = draw.normal(size=(5, 9)), draw.normal(size=5)
@@ -385,6 +401,15 @@ def test_features_at_fault_in_the_first_block_leave_no_trace() -> None:
     with pytest.raises(DataError, match="batch 0, row 3") as caught:
         accumulate(lambda x: x * 1e3, (bad, y), held_out=0.0)
     assert caught.value.accumulated is None
+
+
+def test_of_two_faults_the_first_one_is_named() -> None:
+    x, y = data(300)
+    x[100, 0], x[250, 1] = 3e38, np.nan
+    with pytest.raises(DataError, match="batch 1, row 0: its features") as caught:
+        accumulate(lambda x: x * 1e3, batches(x, y, (100,)), block=100, held_out=0.0)
+    assert isinstance(caught.value.accumulated, Accumulated)
+    assert caught.value.accumulated.rows == 100
 
 
 # ---- interrupted ----

@@ -40,8 +40,9 @@ class Run:
 class Accumulation:
     """The only thing here that changes: `take` adds a block, `accumulated` is the state so far.
 
-    With a `start`, the first blocks are those it has seen: they are recognised and not added again.
-    `where` is what an error calls the start.
+    A device works on a block while the next one is read: whether its features were finite is asked
+    only then, by `settle`. With a `start`, the first blocks are those it has seen: they are
+    recognised and not added again. `where` is what an error calls the start.
     """
 
     def __init__(self, run: Run, start: Accumulated | None, where: str):
@@ -52,6 +53,7 @@ class Accumulation:
         self._to_skip = [0, 0] if start is None else list(start.seen)
         self._digests = [0, 0]
         self._state: Accumulated | None = None
+        self._working: tuple[Block, Array, int, Any] | None = None  # features, digest, is it finite
 
     @property
     def is_new(self) -> bool:
@@ -60,17 +62,18 @@ class Accumulation:
         return self._state is not None and self._state.seen != before
 
     def accumulated(self) -> Accumulated | None:
-        """The sums so far, in arrays that stay as they are."""
+        """The sums of what is settled, in arrays that stay as they are."""
         if self._state is None or not self.is_new:
             return self._start
         return _copied(self._state)
 
     def take(self, block: Block) -> None:
-        """Adds the block, or recognises it as one that is in the sums already.
+        """Settles the block before and adds this one, or recognises it as one in the sums already.
 
-        Raises DataError if a feature is NaN or infinite, and CheckpointError if the blocks are not
-        those of the start; the sums are then as they were.
+        Raises what `settle` raises, and CheckpointError if the blocks are not those of the start;
+        the sums are then as they were.
         """
+        self.settle()
         kind = int(block.held_out)
         digest = _digest(block, self._digests[kind])
         features = None
@@ -86,17 +89,36 @@ class Accumulation:
                 )
         else:
             features = self._of(block) if features is None else features
-            self._state = self._added(self._state, block, features)
-            counts, digests = list(self._state.seen), list(self._state.digests)
-            counts[kind] += 1
-            digests[kind] = digest
-            self._state = replace(
-                self._state, seen=(counts[0], counts[1]), digests=(digests[0], digests[1])
-            )
+            self._state, finite = self._added(self._state, block, features)
+            self._working = block, features, digest, finite
         self._digests[kind] = digest
 
+    def settle(self) -> None:
+        """Waits for the block in work, and counts it.
+
+        Raises DataError if one of its features is NaN or infinite: it is not in the sums then.
+        """
+        if self._working is None or self._state is None:
+            return
+        block, features, digest, finite = self._working
+        self._working = None
+        if not bool(finite):
+            # A first block has given a useless shift as well, and there is nothing to lose.
+            self._state = self._state if self._state.rows else None
+            raise DataError(_which_row(features, block))
+        kind = int(block.held_out)
+        counts, digests = list(self._state.seen), list(self._state.digests)
+        counts[kind] += 1
+        digests[kind] = digest
+        self._state = replace(
+            self._state, seen=(counts[0], counts[1]), digests=(digests[0], digests[1])
+        )
+
     def finish(self) -> Accumulated:
-        """The sums of the whole stream; CheckpointError if it has fewer blocks than the start."""
+        """The sums of the whole stream; CheckpointError if it has fewer blocks than the start.
+
+        Call `settle` before.
+        """
         if any(self._to_skip):
             raise CheckpointError(f"{self.where} has more rows than the stream: not its stream")
         done = self.accumulated()
@@ -145,7 +167,10 @@ class Accumulation:
 
     # ---- every block ----
 
-    def _added(self, state: Accumulated, block: Block, features: Array) -> Accumulated:
+    def _added(
+        self, state: Accumulated, block: Block, features: Array
+    ) -> tuple[Accumulated, bool | Array]:
+        """The state with the block in its tables if its features are finite; whether they are."""
         targets = block.y
         if self.run.labels:
             state = _with_classes(state, block.y)
@@ -154,13 +179,7 @@ class Accumulation:
             raise DataError(f"features of {state.features} columns, then of {features.shape[1]}")
         name = "held_out" if block.held_out else "train"
         table, finite = self._add(getattr(state, name), features, targets, state.shift)
-        state = replace(state, **{name: table})
-        if not finite:
-            # The table is as it was, but the old one may be used up. A first block with NaN has
-            # given a useless shift as well, and nothing to lose.
-            self._state = state if state.rows else None
-            raise DataError(_which_row(features, block))
-        return state
+        return replace(state, **{name: table}), finite
 
     def _of(self, block: Block) -> Float[Array, "m p"]:
         """The features of a block, its rows filled up so that few shapes are compiled."""

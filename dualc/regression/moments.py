@@ -28,7 +28,7 @@ from jaxtyping import Bool, Float, Float64
 from dualc.runtime.sharding import batch_mesh, process_count, row_sum, split_rows, whole
 
 Table: TypeAlias = np.ndarray[Any, Any]  # (1 + p + c, 1 + p + c), float64
-Adder: TypeAlias = Callable[..., tuple[Any, bool]]
+Adder: TypeAlias = Callable[..., tuple[Any, bool | Array]]
 
 
 def adder(mesh: Mesh | None) -> Adder:
@@ -36,7 +36,8 @@ def adder(mesh: Mesh | None) -> Adder:
 
     features (m, p) are a JAX array with m at least the n rows of targets (n, c), NumPy float64;
     what comes after the n-th row of a process is padding and counts for nothing, NaN or not. If a
-    feature is NaN or infinite the table stays as it was. The old table is used up.
+    feature is NaN or infinite the table stays as it was. The old table is used up, and a device
+    may still be at work.
     """
     if mesh is None and jax.default_backend() == "cpu":
         return _add_on_host
@@ -126,14 +127,14 @@ def _on_devices(mesh: Mesh | None) -> Adder:
 
     def add(
         table: Any, features: Array, targets: Table, shift: Float64[np.ndarray, " k"]
-    ) -> tuple[Any, bool]:
+    ) -> tuple[Any, Array]:
         with both_dtypes():
             if not isinstance(table, jax.Array):
                 table = jax.device_put(table, whole(mesh))
             real = _real(features.shape[0], len(targets), mesh)
             rows = filled(targets, features.shape[0] // process_count(mesh))
             table, finite = step(table, features, split_rows(rows, mesh), real, shift)
-            return table, bool(finite)
+            return table, finite
 
     return add
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -14,7 +15,7 @@ from jaxtyping import Float, Float64
 from dualc.errors import DataError, DualcError
 from dualc.regression.accumulation import feature_map
 from dualc.regression.checkpoint import Accumulated, Label
-from dualc.regression.moments import Table, means, moved, with_targets
+from dualc.regression.moments import Table, filled, means, moved, with_targets
 from dualc.regression.reading import Batches, Rows, read
 
 _GRID = tuple(10.0 ** (k / 3.0 - 9.0) for k in range(28))  # of the trace of F^T F: 1e-9 to 1
@@ -60,13 +61,21 @@ class RidgePath:
     def values(self, x: Float[Rows, "n ..."]) -> Float64[np.ndarray, "n c"]:
         """f(x): regression values, or the score of each class."""
         weights = self.weights()
-        columns = feature_map(self.features, self.kernel, None)
         parts = [
-            (np.asarray(columns(jnp.asarray(x[i : i + _PREDICTED]))).astype(np.float64) - self.mean)
-            @ weights
+            (self._columns(np.asarray(x[i : i + _PREDICTED])) - self.mean) @ weights
             for i in range(0, len(x), _PREDICTED)
         ]
         return np.asarray(np.concatenate([self.offset[None, :][:0], *parts]) + self.offset)
+
+    def _columns(self, x: Float[Rows, "m ..."]) -> Float64[np.ndarray, "m p"]:
+        """The features, of rows filled up to a power of two: few shapes are compiled."""
+        whole = filled(x, 1 << (len(x) - 1).bit_length())
+        return np.asarray(self._map(jnp.asarray(whole))).astype(np.float64)[: len(x)]
+
+    @functools.cached_property
+    def _map(self) -> Callable[..., Any]:
+        """Kept, so that it is compiled once for all predictions."""
+        return feature_map(self.features, self.kernel, None)
 
     def predict(self, x: Float[Rows, "n ..."]) -> Rows:
         """Values (n, c) in the dtype of x, or, after labels, those (n,) of best score."""

@@ -100,12 +100,15 @@ def accumulate(
                 sums.take(piece)
                 advance(len(piece.x))
                 if file is not None and count % checkpoint_every == 0:
+                    sums.settle()
                     _save(sums, file)
+            sums.settle()
     except DataError as error:
-        error.accumulated = sums.accumulated()
+        first = _settled(sums) or error  # the block in work came before the one at fault
+        first.accumulated = sums.accumulated()
         if file is not None:
             _save(sums, file)
-        raise
+        raise first from None
     done = sums.finish()
     if file is not None:
         _save(sums, file)
@@ -184,6 +187,15 @@ def _together(file: Path, mesh: Mesh | None) -> Accumulated | None:
 
 
 # ---- what is around the loop ----
+
+
+def _settled(sums: Accumulation) -> DataError | None:
+    """What is wrong with the block in work, if something is."""
+    try:
+        sums.settle()
+    except DataError as error:
+        return error
+    return None
 
 
 def _save(sums: Accumulation, file: Path) -> None:
