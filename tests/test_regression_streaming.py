@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from dualc.errors import CheckpointError, DataError, DualcError
-from dualc.regression import Accumulated, accumulate, ridge_path, stream_ridge
+from dualc.regression import Accumulated, accumulate, fit, ridge_path, stream_ridge
 from dualc.regression.checkpoint import load, save
 from dualc.regression.moments import moved
 from dualc.regression.reading import is_held_out
@@ -217,6 +217,17 @@ def test_lambda_zero_is_the_solution_of_least_norm() -> None:
     np.testing.assert_allclose(model.weights()[:, 0], np.linalg.pinv(columns) @ y, atol=1e-12)
     assert model.held_out_errors is None
     assert model.predict(columns).dtype == np.float64
+
+
+def test_lambda_is_the_noise_of_exact_regression() -> None:
+    class Linear:
+        def kernel(self, x1: Any, x2: Any = None, get: Any = None) -> Any:
+            return x1 @ (x1 if x2 is None else x2).T
+
+    columns, y = data(60)[0].astype(float), data(60)[1]
+    model = stream_ridge(None, (columns, y), lambdas=[0.7], held_out=0.0, intercept=False)
+    exact = fit(Linear(), jnp.asarray(columns), jnp.asarray(y), noise=0.7, kernel="ntk")
+    np.testing.assert_allclose(model.predict(columns), exact.mean(columns), rtol=1e-10, atol=1e-12)
 
 
 def test_lambda_is_never_chosen_by_rows_of_the_fit() -> None:
