@@ -210,11 +210,24 @@ def test_predictions_are_compiled_once() -> None:
     assert model.predict(x[:0]).shape == (0, 2)
 
 
+def test_predictions_have_the_form_of_the_targets() -> None:
+    x, y = data(200)
+    one = stream_ridge(sketch, (x, y[:, 0]), lambdas=[1.0])
+    two = stream_ridge(sketch, (x, y), lambdas=[1.0])
+    assert one.predict(x).shape == (200,)
+    np.testing.assert_allclose(one.predict(x), two.predict(x)[:, 0], rtol=1e-6)
+    direct = np.mean((one.values(x)[:, 0] - y[:, 0]) ** 2)
+    np.testing.assert_allclose(one.mean_squared_error((x, y[:, 0])), direct, rtol=1e-12)
+    column = stream_ridge(sketch, (x, y[:, :1]), lambdas=[1.0])
+    assert column.predict(x).shape == (200, 1)
+
+
 def test_lambda_zero_is_the_solution_of_least_norm() -> None:
     draw = np.random.default_rng(0)
     columns, y = draw.normal(size=(5, 9)), draw.normal(size=5)
     model = stream_ridge(None, (columns, y), lambdas=[0.0], held_out=0.0, intercept=False)
     np.testing.assert_allclose(model.weights()[:, 0], np.linalg.pinv(columns) @ y, atol=1e-12)
+    assert model.predict(columns).shape == (5,)
     assert model.held_out_errors is None
     assert model.predict(columns).dtype == np.float64
 
@@ -493,7 +506,7 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path: Path) -> None:
             "held_out was 0.1, is 0.2; seed was 0, is 1",
         ),
         (sketch, (x, y), {"kernel": "nngp"}, "kernel was 'ntk', is 'nngp'"),
-        (sketch, (x, y[:, :1]), {}, "targets was 2, is 1"),
+        (sketch, (x, y[:, :1]), {}, r"targets was \(2,\), is \(1,\)"),
     ):
         with pytest.raises(CheckpointError, match=message):
             accumulate(features, source, checkpoint=file, **{"block": 64, **options})  # type: ignore[arg-type]

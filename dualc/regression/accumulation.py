@@ -143,7 +143,7 @@ class Accumulation:
             classes = self.run.classes or ()
             y_shift = np.zeros(len(classes))  # one-hot columns: nothing large to take off
         else:
-            y_shift = pilot(filled(block.y, local), len(block.x), self.run.mesh)
+            y_shift = pilot(filled(_columns(block.y), local), len(block.x), self.run.mesh)
         table = empty(p, len(y_shift))
         return Accumulated(
             table, table.copy(), np.concatenate([shift, y_shift]), probe, classes,
@@ -162,7 +162,7 @@ class Accumulation:
             ("processes", process_count(run.mesh)),
             ("row shape", block.x.shape[1:]),
             ("seed", run.seed),
-            ("targets", None if run.labels else block.y.shape[1]),
+            ("targets", None if run.labels else block.y.shape[1:]),
         )
 
     # ---- every block ----
@@ -171,10 +171,11 @@ class Accumulation:
         self, state: Accumulated, block: Block, features: Array
     ) -> tuple[Accumulated, bool | Array]:
         """The state with the block in its tables if its features are finite; whether they are."""
-        targets = block.y
         if self.run.labels:
             state = _with_classes(state, block.y)
             targets = _one_hot(block.y, state.classes or ())
+        else:
+            targets = _columns(block.y)
         if features.shape[1] != state.features:
             raise DataError(f"features of {state.features} columns, then of {features.shape[1]}")
         name = "held_out" if block.held_out else "train"
@@ -246,6 +247,10 @@ def _one_hot(labels: Rows, classes: tuple[Label, ...]) -> Float64[np.ndarray, "n
     table = np.zeros((len(labels), len(classes)))
     table[np.arange(len(labels)), columns[where]] = 1.0
     return table
+
+
+def _columns(targets: Rows) -> Float64[np.ndarray, "n c"]:
+    return targets[:, None] if targets.ndim == 1 else targets
 
 
 def _digest(block: Block, before: int) -> int:

@@ -37,6 +37,7 @@ class RidgePath:
     held_out_errors: tuple[float, ...] | None  # mean of |y - f|^2, one for each lambda
     choice: int
     classes: tuple[Label, ...] | None
+    is_single: bool  # targets were (n,)
     constant_columns: tuple[int, ...]  # features of one value in all rows: without weight
     mean: Float64[np.ndarray, " p"]
     offset: Float64[np.ndarray, " c"]
@@ -78,9 +79,10 @@ class RidgePath:
         return feature_map(self.features, self.kernel, None)
 
     def predict(self, x: Float[Rows, "n ..."]) -> Rows:
-        """Values (n, c) in the dtype of x, or, after labels, those (n,) of best score."""
+        """Values in the form of the targets and the dtype of x; the labels of best score."""
         values = self.values(x)
         if self.classes is None:
+            values = values[:, 0] if self.is_single else values
             return np.asarray(values, np.asarray(x[:1]).dtype)
         return np.asarray(np.asarray(self.classes)[values.argmax(axis=1)])
 
@@ -91,7 +93,10 @@ class RidgePath:
         """
         if self.classes is not None:
             raise DualcError("this model has classes: ask for its accuracy")
-        return _mean(((self.values(b.x) - b.y) ** 2).sum(1) for b in read(data, labels=False))
+        return _mean(
+            ((self.values(b.x) - b.y.reshape(len(b.y), -1)) ** 2).sum(1)
+            for b in read(data, labels=False)
+        )
 
     def accuracy(self, data: Batches) -> float:
         """The fraction of a stream's rows whose label is the predicted one.
@@ -133,8 +138,9 @@ def ridge_path(
     grid = _lambdas(lambdas, float(np.trace(gram)), int(held_out[0, 0]))
     spectrum, basis = np.linalg.eigh(gram)
     basis[list(constant)] = 0.0
+    settings = dict(sums.settings)
     path = RidgePath(
-        features, dict(sums.settings)["kernel"], grid, None, 0, classes, constant,
+        features, settings["kernel"], grid, None, 0, classes, settings["targets"] == (), constant,
         mean=shift[:p], offset=shift[p:], spectrum=spectrum, basis=basis, projected=basis.T @ cross,
     )  # fmt: skip
     if not held_out[0, 0]:

@@ -34,7 +34,7 @@ class Batch(NamedTuple):
     """Rows and their targets, and where they come from."""
 
     x: Rows  # (n, ...)
-    y: Rows  # (n,) labels, or (n, c)
+    y: Rows  # (n,), of labels or of numbers, or (n, c)
     place: str  # what errors call it
     number: int  # of the batch in the stream
     first: int  # number of its first row, within the place
@@ -60,7 +60,7 @@ def row_count(data: Batches) -> int | None:
 
 
 def read(data: Batches, *, labels: bool) -> Iterator[Batch]:
-    """The checked batches: x finite and floating, y finite (n, c) or, with `labels`, (n,).
+    """The checked batches: x finite and floating, y finite or, with `labels`, labels (n,).
 
     Integer x becomes float32. Raises DataError that names the batch, and the row where there is
     one, for rows that are NaN or infinite, shapes that do not fit one another or the first batch,
@@ -226,7 +226,7 @@ def _targets(batch: Batch) -> Rows:
             " or (n, c); for classes pass labels=True"
         )
     _check_finite(batch, y, "y")
-    return y.reshape(len(y), -1).astype(np.float64)
+    return y.astype(np.float64)
 
 
 def _labels(batch: Batch) -> Rows:
