@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from dualc import layers as nn
 from dualc.errors import CheckpointError, DataError, DualcError
 from dualc.regression import Accumulated, accumulate, fit, ridge_path, stream_ridge
 from dualc.regression.checkpoint import load, save
@@ -198,6 +199,7 @@ def test_predictions_are_compiled_once() -> None:
     x, y = data(200)
     shapes = []
 
+    @jax.jit
     def features(x: Any) -> Any:
         shapes.append(x.shape)
         return x
@@ -247,9 +249,12 @@ def test_lambda_is_never_chosen_by_rows_of_the_fit() -> None:
     x, y = data(50)
     with pytest.raises(DualcError, match="no rows held out to choose by"):
         stream_ridge(sketch, (x, y), held_out=0.0)
+    unread = iter([])  # all of that is said before the stream is looked at
     for lambdas in ([-1.0], [np.nan], []):
         with pytest.raises(DualcError, match="each finite and not negative"):
-            stream_ridge(sketch, (x, y), lambdas=lambdas)
+            stream_ridge(sketch, unread, lambdas=lambdas)
+    with pytest.raises(DualcError, match="no rows held out to choose by"):
+        ridge_path(accumulate(sketch, (x, y), held_out=0.0), sketch)
     sums = accumulate(sketch, (x, y), held_out=0.5)
     assert sums.held_out[0, 0] == is_held_out(x, 0.5, 0).sum() == 50 - sums.train[0, 0]
 
@@ -257,8 +262,13 @@ def test_lambda_is_never_chosen_by_rows_of_the_fit() -> None:
 def test_constant_columns_are_found_exactly() -> None:
     x, y = data(400)
     columns = np.concatenate([x, np.full((400, 1), 0.1, np.float32), x[:, :1] * 0], axis=1)
-    with pytest.raises(DataError, match=r"2 of 6 features have one value .* columns 4, 5\."):
+    with pytest.raises(
+        DataError, match=r"2 of 6 features have one value .* columns 4, 5\."
+    ) as caught:
         stream_ridge(None, (columns, y), block=64)
+    sums = caught.value.accumulated
+    assert isinstance(sums, Accumulated)
+    assert ridge_path(sums, None, constant_columns="drop").constant_columns == (4, 5)
     model = stream_ridge(None, (columns, y), block=64, constant_columns="drop", lambdas=[0.0])
     assert model.constant_columns == (4, 5)
     np.testing.assert_array_equal(model.weights()[4:], 0.0)
@@ -581,6 +591,30 @@ assert not jax.config.jax_enable_x64 and jnp.ones(1).dtype == jnp.float32
         [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("method", ["direct", "auto"])
+def test_ridge_on_the_features_of_a_network_is_near_its_exact_regression(method: str) -> None:
+    """Rows of one length, for which "auto" collapses the network: padding must have it too."""
+    x = data(300)[0].astype(float)
+    x /= np.linalg.norm(x, axis=1, keepdims=True) / 2.0
+    y = np.sin(x[:, 0]) * x[:, 1]
+    net = nn.serial(nn.Dense(1.5, 0.3), nn.Activation("relu"), nn.Dense())
+    with jax.numpy_rank_promotion("allow"):  # whether layers keep to it, their own tests say
+        features = net.features(jax.random.key(0), 256, method=method)
+        model = stream_ridge(
+            features,
+            (x, y),
+            lambdas=[0.3],
+            held_out=0.0,
+            intercept=False,
+            block=129,
+            mesh=batch_mesh(),
+        )
+        predicted = model.predict(x)
+    exact = fit(net, x, y, noise=0.3, kernel="ntk").mean(x)
+    assert np.std(predicted - exact) < 0.1 * np.std(exact)
+    assert np.std(y) > 3 * np.std(y - exact)
 
 
 def test_jitted_features_of_a_network_may_be_named_tuples_or_arrays() -> None:

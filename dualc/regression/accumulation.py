@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
@@ -16,9 +15,9 @@ from jaxtyping import Float, Float64
 
 from dualc.errors import CheckpointError, DataError
 from dualc.regression.checkpoint import Accumulated, Label, check_settings
-from dualc.regression.moments import adder, empty, filled, pilot, with_targets
+from dualc.regression.moments import adder, empty, filled, pilot, repeated, with_targets
 from dualc.regression.reading import Block, Rows
-from dualc.runtime.sharding import process_count, rowwise, split_rows
+from dualc.runtime.sharding import padded, process_count, rowwise, split_rows
 
 _SAME_SKETCH = 1e-3  # machines round features apart by some eps; two sketches share nothing
 
@@ -48,7 +47,7 @@ class Accumulation:
     def __init__(self, run: Run, start: Accumulated | None, where: str):
         self.run, self.where = run, where
         self._start = start
-        self._features = feature_map(run.features, run.kernel, run.mesh)
+        self._features = _of_rows(feature_map(run.features, run.kernel), run.mesh)
         self._add = adder(run.mesh)
         self._to_skip = [0, 0] if start is None else list(start.seen)
         self._digests = [0, 0]
@@ -137,13 +136,13 @@ class Accumulation:
             check_settings(start, settings, self.where)
             _check_probe(start, probe, self.where)
             return _copied(start)
-        shift = pilot(features, len(block.x), self.run.mesh)
+        shift = pilot(features, len(block.y), self.run.mesh)
         classes: tuple[Label, ...] | None = None
         if self.run.labels:
             classes = self.run.classes or ()
             y_shift = np.zeros(len(classes))  # one-hot columns: nothing large to take off
         else:
-            y_shift = pilot(filled(_columns(block.y), local), len(block.x), self.run.mesh)
+            y_shift = pilot(filled(_columns(block.y), local), len(block.y), self.run.mesh)
         table = empty(p, len(y_shift))
         return Accumulated(
             table, table.copy(), np.concatenate([shift, y_shift]), probe, classes,
@@ -183,13 +182,16 @@ class Accumulation:
         return replace(state, **{name: table}), finite
 
     def _of(self, block: Block) -> Float[Array, "m p"]:
-        """The features of a block, its rows filled up so that few shapes are compiled."""
+        """The features of a block, its rows filled up so that few shapes are compiled.
+
+        By a row of its own: features may be for inputs of one length, and refuse zero rows.
+        """
         mesh = self.run.mesh
         size = self.run.block
         if process_count(mesh) == 1:  # (several processes need the same number in each)
             size = min(size, 1 << (len(block.x) - 1).bit_length())
-        x = filled(block.x, size)
-        features: Array = self._features(jnp.asarray(x) if mesh is None else split_rows(x, mesh))
+        size = size if mesh is None else padded(size, mesh)
+        features: Array = self._features(repeated(block.x, size))
         rows = size * process_count(mesh)
         if features.ndim != 2 or features.shape[0] < rows or features.shape[1] == 0:
             raise DataError(
@@ -198,17 +200,34 @@ class Accumulation:
         return features
 
 
-def feature_map(
-    features: Callable[..., Any] | None, kernel: str, mesh: Mesh | None
-) -> Callable[..., Any]:
-    """X -> (n, p), jitted: that kernel's half of Features(nngp, ntk), or the array there is."""
+def feature_map(features: Callable[..., Any] | None, kernel: str) -> Callable[..., Any]:
+    """The map x -> (n, p): that kernel's half of Features(nngp, ntk), or the array there is.
+
+    Not jitted: the features of a network are, and look at their first inputs before.
+    """
 
     def mapped(x: Array) -> Array:
         found = x if features is None else features(x)
         chosen: Array = getattr(found, kernel) if isinstance(found, tuple) else found
         return chosen
 
-    return jax.jit(mapped) if mesh is None else rowwise(mapped, mesh)
+    return mapped
+
+
+def _of_rows(mapped: Callable[..., Array], mesh: Mesh | None) -> Callable[[Rows], Array]:
+    """The features of this process's rows, split over the mesh if there is one."""
+    if mesh is None:
+        return lambda x: mapped(jnp.asarray(x))
+    split = rowwise(mapped, mesh)
+    seen: list[Array] = []
+
+    def of_rows(x: Rows) -> Array:
+        if not seen:  # a network's features draw their weights when they first see numbers
+            seen.append(mapped(jnp.asarray(x)))
+            seen[0] = seen[0][:0]
+        return split(split_rows(x, mesh))
+
+    return of_rows
 
 
 def _copied(state: Accumulated) -> Accumulated:
@@ -255,6 +274,8 @@ def _columns(targets: Rows) -> Float64[np.ndarray, "n c"]:
 
 def _digest(block: Block, before: int) -> int:
     """A checksum of all rows of a kind so far."""
+    if not len(block.y):
+        return before
     y = block.y
     y_bytes = "\x1f".join(y.tolist()).encode() if y.dtype.kind == "U" else y.tobytes()
     return zlib.crc32(y_bytes, zlib.crc32(np.ascontiguousarray(block.x).tobytes(), before))
@@ -264,7 +285,7 @@ def _which_row(features: Array, block: Block) -> str:
     """What is wrong with the features of a block, and where as far as this process has the rows."""
     parts = sorted(features.addressable_shards, key=lambda part: part.index[0].start or 0)
     local = np.concatenate([np.asarray(part.data) for part in parts])
-    bad = np.flatnonzero(~np.isfinite(local[: len(block.x)]).all(axis=1))
+    bad = np.flatnonzero(~np.isfinite(local[: len(block.y)]).all(axis=1))
     place = "a row of another process"
     if len(bad):
         place = "batch {}, row {}".format(*block.origin[bad[0]])

@@ -177,6 +177,11 @@ def filled(rows: Table, count: int) -> Table:
     return np.concatenate([rows, np.zeros((count - len(rows), *rows.shape[1:]), rows.dtype)])
 
 
+def repeated(rows: Table, count: int) -> Table:
+    """The rows, and the first of them again up to that count."""
+    return np.concatenate([rows, np.repeat(rows[:1], count - len(rows), axis=0)])
+
+
 def _nearest_mean(features: Float[Array, "m p"], real: Bool[Array, " m"]) -> Float64[Array, " p"]:
     values = jnp.where(real[:, None], features.astype(jnp.float64), 0.0)
     mean = values.sum(0) / real.sum(dtype=jnp.float64)

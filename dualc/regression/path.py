@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -15,7 +14,7 @@ from jaxtyping import Float, Float64
 from dualc.errors import DataError, DualcError
 from dualc.regression.accumulation import feature_map
 from dualc.regression.checkpoint import Accumulated, Label
-from dualc.regression.moments import Table, filled, means, moved, with_targets
+from dualc.regression.moments import Table, means, moved, repeated, with_targets
 from dualc.regression.reading import Batches, Rows, read
 
 _GRID = tuple(10.0 ** (k / 3.0 - 9.0) for k in range(28))  # of the trace of F^T F: 1e-9 to 1
@@ -70,13 +69,9 @@ class RidgePath:
 
     def _columns(self, x: Float[Rows, "m ..."]) -> Float64[np.ndarray, "m p"]:
         """The features, of rows filled up to a power of two: few shapes are compiled."""
-        whole = filled(x, 1 << (len(x) - 1).bit_length())
-        return np.asarray(self._map(jnp.asarray(whole))).astype(np.float64)[: len(x)]
-
-    @functools.cached_property
-    def _map(self) -> Callable[..., Any]:
-        """Kept, so that it is compiled once for all predictions."""
-        return feature_map(self.features, self.kernel, None)
+        whole = repeated(x, 1 << (len(x) - 1).bit_length())
+        found = feature_map(self.features, self.kernel)(jnp.asarray(whole))
+        return np.asarray(found).astype(np.float64)[: len(x)]
 
     def predict(self, x: Float[Rows, "n ..."]) -> Rows:
         """Values in the form of the targets and the dtype of x; the labels of best score."""
@@ -126,6 +121,8 @@ def ridge_path(
     Raises DataError for a single class, constant columns and too few rows, and DualcError for
     lambdas that are negative or cannot be chosen from.
     """
+    check_lambdas(lambdas, held_out=bool(sums.held_out[0, 0]))
+    check_action(constant_columns)
     p = sums.features
     classes, train, held_out = _in_order(sums)
     if train[0, 0] < 1:
@@ -135,7 +132,8 @@ def ridge_path(
     train, held_out = moved(train, by), moved(held_out, by)
     constant = _constant_columns(train, p, constant_columns or ("drop" if features else "error"))
     gram, cross = train[1 : 1 + p, 1 : 1 + p], train[1 : 1 + p, 1 + p :]
-    grid = _lambdas(lambdas, float(np.trace(gram)), int(held_out[0, 0]))
+    scale = float(np.trace(gram)) if lambdas is None else 1.0
+    grid = tuple(sorted(scale * float(lam) for lam in (_GRID if lambdas is None else lambdas)))
     spectrum, basis = np.linalg.eigh(gram)
     basis[list(constant)] = 0.0
     settings = dict(sums.settings)
@@ -167,8 +165,6 @@ def _in_order(sums: Accumulated) -> tuple[tuple[Label, ...] | None, Table, Table
 
 def _constant_columns(table: Table, p: int, action: str) -> tuple[int, ...]:
     """The columns whose second moment is exactly 0, as one value in all rows makes it."""
-    if action not in ("error", "drop"):
-        raise DualcError(f"constant_columns={action!r}: it is 'error' or 'drop'")
     found = tuple(int(k) for k in np.flatnonzero(np.diagonal(table)[1 : 1 + p] <= 0.0))
     if len(found) == p or (found and action == "error"):
         listed = ", ".join(map(str, found[:8])) + (", ..." if len(found) > 8 else "")
@@ -180,9 +176,9 @@ def _constant_columns(table: Table, p: int, action: str) -> tuple[int, ...]:
     return found
 
 
-def _lambdas(given: Sequence[float] | None, trace: float, held_out: int) -> tuple[float, ...]:
-    """The lambdas, ascending."""
-    grid = tuple(sorted(float(lam) for lam in (_GRID if given is None else given)))
+def check_lambdas(given: Sequence[float] | None, *, held_out: bool) -> None:
+    """Raises DualcError unless the lambdas are usable, and can be chosen from if there are more."""
+    grid = _GRID if given is None else tuple(float(lam) for lam in given)
     if not grid or not all(0.0 <= lam < math.inf for lam in grid):
         raise DualcError(f"lambdas={grid}: at least one, each finite and not negative")
     if len(grid) > 1 and not held_out:
@@ -190,7 +186,12 @@ def _lambdas(given: Sequence[float] | None, trace: float, held_out: int) -> tupl
             f"{len(grid)} lambdas and no rows held out to choose by (held_out=0, or too few rows)."
             "  Pass one lambda, or a larger held_out"
         )
-    return grid if given is not None else tuple(trace * lam for lam in grid)
+
+
+def check_action(constant_columns: str | None) -> None:
+    """Raises DualcError unless it is one of those `ridge_path` knows."""
+    if constant_columns not in (None, "error", "drop"):
+        raise DualcError(f"constant_columns={constant_columns!r}: it is 'error' or 'drop'")
 
 
 def _mean(batches: Iterable[Rows]) -> float:

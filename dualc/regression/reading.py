@@ -48,7 +48,7 @@ class Batch(NamedTuple):
 class Block:
     """Rows of one kind, as many as a block has except in the last one of that kind."""
 
-    x: Rows
+    x: Rows  # as many as targets; one without a target is a filler of a block of no rows
     y: Rows
     origin: Rows  # (n, 2): number of the batch, and of the row in it
     held_out: bool

@@ -27,10 +27,11 @@ from rich.text import Text
 from dualc.errors import CheckpointError, DataError, DualcError
 from dualc.regression.accumulation import Accumulation, Run
 from dualc.regression.checkpoint import Accumulated, Label, load, save
-from dualc.regression.path import RidgePath, ridge_path
+from dualc.regression.path import RidgePath, check_action, check_lambdas, ridge_path
 from dualc.regression.reading import Batch, Batches, Block, blocks, read, row_count
 from dualc.runtime.sharding import agree, check_mesh, process_count
 
+_HELD_OUT_FRACTION = 0.1
 _TRAIN, _HELD_OUT, _NONE, _FAILED = 0, 1, 2, 3  # what a process has to offer next
 
 
@@ -45,12 +46,19 @@ def stream_ridge(
 ) -> RidgePath:
     """The ridge regression on the features of a stream, its lambda chosen by held-out rows.
 
-    `accumulate` with these options, then `ridge_path`: see there for both.
+    `accumulate` with these options, then `ridge_path`: see there for both. Where the second finds
+    fault with what the first has added up, the error's `accumulated` has the sums.
     """
+    check_lambdas(lambdas, held_out=options.get("held_out", _HELD_OUT_FRACTION) > 0)
+    check_action(constant_columns)
     sums = accumulate(features, data, **options)
-    return ridge_path(
-        sums, features, lambdas=lambdas, intercept=intercept, constant_columns=constant_columns
-    )
+    try:
+        return ridge_path(
+            sums, features, lambdas=lambdas, intercept=intercept, constant_columns=constant_columns
+        )
+    except DataError as error:
+        error.accumulated = sums
+        raise
 
 
 def accumulate(
@@ -60,7 +68,7 @@ def accumulate(
     kernel: str = "ntk",
     labels: bool = False,
     classes: Sequence[Label] | None = None,
-    held_out: float = 0.1,
+    held_out: float = _HELD_OUT_FRACTION,
     seed: int = 0,
     block: int = 4096,
     mesh: Mesh | None = None,
@@ -71,11 +79,12 @@ def accumulate(
 ) -> Accumulated:
     """The second moments of features and targets over a stream, in float64.
 
-    features: x -> Features(nngp, ntk), of which `kernel` is taken, or an array (n, p), row by row;
-    None if the stream holds the features themselves. data: a pair of arrays, a folder of .npz or
-    .npy batches, an iterable of (x, y), or a function that returns one; see `reading`. With
-    `labels` the targets are integers or strings, of which one-hot columns are made; `classes` lists
-    them (needed with several processes). `held_out` is the fraction of rows kept for validation.
+    features: x -> Features(nngp, ntk), of which `kernel` is taken, or an array (n, p), row by row,
+    jitted by whoever made it; None if the stream holds the features themselves. data: a pair of
+    arrays, a folder of .npz or .npy batches, an iterable of (x, y), or a function that returns one;
+    see `reading`. With `labels` the targets are integers or strings, of which one-hot columns are
+    made; `classes` lists them (needed with several processes). `held_out` is the fraction of rows
+    kept for validation.
     Memory: a few blocks of features, and (p + c)^2 numbers three times.
 
     After every `checkpoint_every` blocks, and at the end, the state is written to the file
@@ -98,7 +107,7 @@ def accumulate(
         with _bar(row_count(data), progress) as advance:
             for count, piece in enumerate(_in_step(cut, mesh), 1):
                 sums.take(piece)
-                advance(len(piece.x))
+                advance(len(piece.y))
                 if file is not None and count % checkpoint_every == 0:
                     sums.settle()
                     _save(sums, file)
@@ -143,7 +152,7 @@ def _in_step(cut: Iterator[Block], mesh: Mesh | None) -> Iterator[Block]:
             yield pending
             pending = _next(cut)
         elif like is not None:  # (`read` raises if there was never a block)
-            yield Block(like.x[:0], like.y[:0], like.origin[:0], held_out)
+            yield Block(like.x[:1], like.y[:0], like.origin[:0], held_out)
 
 
 def _next(cut: Iterator[Block]) -> Block | DualcError | None:
