@@ -498,7 +498,7 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path: Path) -> None:
     x, y = data(600)
     file = tmp_path / "run.npz"
     with pytest.raises(Interrupted):
-        accumulate(sketch, stopping(x, y, 400), block=64, checkpoint=file, checkpoint_every=1)
+        accumulate(sketch, stopping(x, y, 400), block=16, checkpoint=file, checkpoint_every=1)
     kept = file.read_bytes()
     other, short = np.roll(x, 1, axis=0), (x[:200], y[:200])
     late = y.copy()
@@ -509,7 +509,7 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path: Path) -> None:
         (sketch, (other, np.roll(y, 1, axis=0)), {}, "other features or another stream"),
         (sketch, (x, late), {}, "another stream"),
         (sketch, short, {}, "more rows than the stream|another stream"),
-        (sketch, (x, y), {"block": 32}, "block was 64, is 32"),
+        (sketch, (x, y), {"block": 32}, "block was 16, is 32"),
         (
             sketch,
             (x, y),
@@ -520,7 +520,9 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path: Path) -> None:
         (sketch, (x, y[:, :1]), {}, r"targets was \(2,\), is \(1,\)"),
     ):
         with pytest.raises(CheckpointError, match=message):
-            accumulate(features, source, checkpoint=file, **{"block": 64, **options})  # type: ignore[arg-type]
+            accumulate(
+                features, source, checkpoint=file, **{"block": 16, "checkpoint_every": 1, **options}
+            )  # type: ignore[arg-type]
         assert file.read_bytes() == kept
 
 

@@ -56,9 +56,10 @@ class Accumulation:
 
     @property
     def is_new(self) -> bool:
-        """Whether there is more in the sums than there was at the start."""
+        """Whether the sums hold more than at the start, all of which has been recognised."""
         before = (0, 0) if self._start is None else self._start.seen
-        return self._state is not None and self._state.seen != before
+        known = not any(self._to_skip)
+        return known and self._state is not None and self._state.seen != before
 
     def accumulated(self) -> Accumulated | None:
         """The sums of what is settled, in arrays that stay as they are."""
