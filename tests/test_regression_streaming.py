@@ -526,6 +526,22 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path: Path) -> None:
         assert file.read_bytes() == kept
 
 
+def test_a_checkpoint_stays_until_all_of_it_is_recognised(tmp_path: Path) -> None:
+    """The rows held out come first and are right; those for training turn out to be others."""
+    x, y = data(600)
+    file, options = tmp_path / "run.npz", {"block": 16, "checkpoint_every": 1}
+    with pytest.raises(Interrupted):
+        accumulate(sketch, stopping(x, y, 400), checkpoint=file, **options)  # type: ignore[arg-type]
+    kept = file.read_bytes()
+    out = is_held_out(x, 0.1, 0)
+    train = np.flatnonzero(~out)
+    order = np.concatenate([train[:16], np.flatnonzero(out), train[16:]])
+    y[train[20]] += 1.0
+    with pytest.raises(CheckpointError, match="another stream"):
+        accumulate(sketch, batches(x[order], y[order], (16,)), checkpoint=file, **options)  # type: ignore[arg-type]
+    assert file.read_bytes() == kept
+
+
 def test_a_damaged_checkpoint_is_refused(tmp_path: Path) -> None:
     x, y = data(100)
     file = tmp_path / "run.npz"
