@@ -2,16 +2,18 @@
 
 Ahle, Kapralov, Knudsen, Pagh, Velingker, Woodruff, Zandieh, "Oblivious Sketching of High-Degree
 Polynomial Kernels" (SODA 2020), as used by Han, Zandieh, Lee, Novak, Xiao, Karbasi, "Fast Neural
-Kernel Embeddings for General Activations" (NeurIPS 2022). A leaf sketches one copy of x: by a
-CountSketch where x is longer than the sketch (its time is that of the non-zeros), then by random
-signs, a Hadamard transform and a sample of its rows. A node sketches the tensor product of its two
-children (TensorSRHT): each is mixed again, and the product is taken row by row. Everything is real.
+Kernel Embeddings for General Activations" (NeurIPS 2022). A leaf sketches one copy of x: random
+signs and places, blocks that add up where x is longer than the sketch (a CountSketch; on sparse
+input its time is that of the non-zeros), a Hadamard transform. A node sketches the tensor product
+of its two children (TensorSRHT): each is mixed again, the product is taken row by row. All real.
 
-Three departures, all of which keep the law of the estimate or lower its variance, and save time:
+Departures from the published algorithm; each leaves the estimate unbiased, lowers its variance or
+keeps it, and saves time:
     A leaf that is the unit vector e_1 would only rotate its sibling, so it is left out: the sketch
     of degree j is that of the first j leaves, and all degrees share their common nodes.
-    Rows are drawn without replacement as far as there are enough.
-    Powers of one series are added with random signs, a CountSketch, in place of a second SRHT.
+    All rows of a transform are used, once and in order, and it is the places of a leaf's inputs
+    that are random: gathering random rows everywhere costs more than all transforms together.
+    The powers of a series are added with random signs, in place of an SRHT of all side by side.
 """
 
 from __future__ import annotations
@@ -23,49 +25,50 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 from jax.experimental.sparse import BCOO
-from jax.lax import Precision
 from jaxtyping import Array, Float, Int, Int8
 
 from dualc.errors import DualcError
-from dualc.runtime.transform import hadamard, hadamard_matrix, next_power_of_two
-
-# Up to here the sampled transform as one dense product is faster than the transform and a gather.
-_DENSE = 64
+from dualc.runtime.transform import (
+    hadamard,
+    hadamard_matrix,
+    kronecker,
+    kronecker_sides,
+    next_power_of_two,
+)
 
 
 @partial(
     jax.tree_util.register_dataclass,
-    data_fields=["signs", "shifts", "rows"],
+    data_fields=["slots", "signs", "orders"],
     meta_fields=["length"],
 )
 @dataclass(frozen=True)
-class _Leaf:
-    """x -> sqrt(m/width) (H (folded, signed x))[rows], an unbiased sketch of x; or a stack of them.
+class _Leaves:
+    """Sketches of x in m columns each, H P (signed x in its slots, blocks of m added).
 
-    Its norm is that of x where d <= width.
+    P permutes each side of the grid that m is read as, leaf by leaf, which costs nothing: without
+    it inputs k and l would meet in the same Walsh function, that of k xor l, in every leaf, and
+    products of leaves would not average out. Slots are shared, so that x is moved once. An isometry
+    where d <= m.
     """
 
-    signs: Int8[Array, "*stack d"]
-    shifts: Int[Array, "*stack blocks"]  # of the blocks of m inputs, before all of them add up
-    rows: Int[Array, "*stack width"]  # of the m rows of the transform
+    slots: Int[Array, " d"]  # distinct, so that columns are shared evenly
+    signs: Int8[Array, "leaves slots"]
+    orders: tuple[Int[Array, "leaves side"], ...]
     length: int  # m, a power of two
 
 
 @partial(
     jax.tree_util.register_dataclass,
-    data_fields=["leaves", "signs", "rows"],
+    data_fields=["leaves", "signs"],
     meta_fields=["d", "p", "degree"],
 )
 @dataclass(frozen=True)
 class PolyWeights:
-    """The random choices of a sketch of all powers; a pytree.
+    """The random choices of a sketch of all powers; a pytree."""
 
-    Node k of the tree is the one whose right half begins at leaf k + 1.
-    """
-
-    leaves: _Leaf  # a stack
-    signs: Int8[Array, "nodes 2 width"]
-    rows: Int[Array, "nodes width"]  # which row on the left meets row 0, 1, .. on the right
+    leaves: _Leaves
+    signs: Int8[Array, "nodes 2 width"]  # of node k, whose right half begins at leaf k + 1
     d: int
     p: int
     degree: int
@@ -80,8 +83,8 @@ class PolyWeights:
 class TensorWeights:
     """The random choices of a sketch of x (tensor) y; a pytree."""
 
-    left: _Leaf
-    right: _Leaf
+    left: _Leaves
+    right: _Leaves
     d1: int
     d2: int
     p: int
@@ -112,12 +115,17 @@ def poly_weights(key: Array, d: int, p: int, degree: int) -> PolyWeights:
     Raises DualcError unless d, p and degree are at least 1.
     """
     _check_sizes("poly_weights", d=d, p=p, degree=degree)
+    weights: PolyWeights = _poly_weights(key, d, p, degree)
+    return weights
+
+
+@partial(jax.jit, static_argnums=(1, 2, 3))  # one compilation, not one for every draw
+def _poly_weights(key: Array, d: int, p: int, degree: int) -> PolyWeights:
     width = next_power_of_two(p)
-    keys = jax.random.split(key, 3)
+    keys = jax.random.split(key)
     return PolyWeights(
-        leaves=_leaves(keys[0], d, width, (degree,)),
+        leaves=_leaves(keys[0], d, width, degree),
         signs=_random_signs(keys[1], (degree - 1, 2, width)),
-        rows=_random_rows(keys[2], width, (degree - 1, width)),
         d=d,
         p=p,
         degree=degree,
@@ -136,11 +144,12 @@ def poly_sketch(
     Raises DualcError if x is not real floating point or its last axis is not d.
     """
     _check_input("poly_sketch", x, weights.d)
-    if isinstance(x, BCOO) and weights.d <= next_power_of_two(weights.p):
+    width = next_power_of_two(weights.p)
+    if isinstance(x, BCOO) and weights.d <= width:
         x = x.todense()  # no larger than the sketch; every leaf then mixes what is there
     leaves = [
-        _sketch_leaf(jax.tree.map(lambda stack, j=j: stack[j], weights.leaves), x)
-        for j in range(weights.degree)
+        _tiled(leaf, width, turned=j % 2 == 1)
+        for j, leaf in enumerate(_sketch_leaves(weights.leaves, x))
     ]
     return tuple(_sample(power, weights.p) for power in _prefixes(weights, leaves))
 
@@ -158,7 +167,7 @@ def _prefixes(
     node = first + half - 1
     left = _prefixes(weights, leaves[:half], first)
     right = _prefixes(weights, leaves[half:], first + half)
-    mixed = _columns(_mix(left, half - 1, weights.signs[node, 0]), weights.rows[node])
+    mixed = _mix(left, half - 1, weights.signs[node, 0])
     root = math.sqrt(mixed.shape[-1])
     rotated = [_mix(right, j, weights.signs[node, 1]) for j in range(len(right))]
     return left + [mixed * value * root for value in rotated]
@@ -175,52 +184,81 @@ def _mix(
 # ---- one copy of x ----
 
 
-def _leaves(key: Array, d: int, width: int, stack: tuple[int, ...] = ()) -> _Leaf:
-    length = min(next_power_of_two(d), width)
-    blocks = -(-d // length)
+def _leaves(key: Array, d: int, width: int, count: int) -> _Leaves:
+    m = min(next_power_of_two(d), width)
+    total = -(-d // m) * m
     keys = jax.random.split(key, 3)
-    shifts = jax.random.randint(keys[1], (*stack, blocks), 0, length, jnp.int32)
-    return _Leaf(
-        _random_signs(keys[0], (*stack, d)),
-        shifts if blocks > 1 else jnp.zeros_like(shifts),
-        _random_rows(keys[2], length, (*stack, width)),
-        length,
+    sides = [
+        jax.random.bits(k, (count, side), jnp.uint32)
+        for k, side in zip(jax.random.split(keys[2], 8), kronecker_sides(m), strict=False)
+    ]
+    return _Leaves(
+        slots=jnp.argsort(jax.random.bits(keys[0], (total,), jnp.uint32))[:d].astype(jnp.int32),
+        signs=_random_signs(keys[1], (count, total)),
+        orders=tuple(jnp.argsort(bits, axis=-1).astype(jnp.int32) for bits in sides),
+        length=m,
     )
 
 
-def _sketch_leaf(leaf: _Leaf, x: Float[Array, "*batch d"] | BCOO) -> Float[Array, "*batch w"]:
-    folded = _fold_sparse(leaf, x) if isinstance(x, BCOO) else _fold(leaf, x)
-    scale = math.sqrt(leaf.length / len(leaf.rows))
-    if leaf.length <= _DENSE:
-        matrix = hadamard_matrix(leaf.length, folded.dtype)[:, leaf.rows] * scale
-        product: Array = jnp.matmul(folded, matrix, precision=Precision.HIGHEST)
-        return product
-    return _columns(hadamard(folded, ordered=False), leaf.rows) * scale
+def _sketch_leaves(
+    leaves: _Leaves, x: Float[Array, "*batch d"] | BCOO
+) -> list[Float[Array, "*batch m"]]:
+    """Every leaf's sketch of x."""
+    if isinstance(x, BCOO):
+        folded = [_fold_sparse(leaves, j, x) for j in range(len(leaves.signs))]
+    else:
+        placed = _placed(leaves, x)
+        folded = [_fold(placed, signs, leaves.length) for signs in leaves.signs]
+    return [_transform(leaves, j, value) for j, value in enumerate(folded)]
 
 
-def _fold(leaf: _Leaf, x: Float[Array, "*batch d"]) -> Float[Array, "*batch m"]:
-    """A CountSketch: signed x, its blocks of m rotated by their shifts and added.
-
-    Two inputs of different blocks collide with probability 1/m, those of one block never.
-    """
-    m, blocks = leaf.length, len(leaf.shifts)
-    signed = x * _like(leaf.signs, x)
-    pads = [(0, 0)] * (x.ndim - 1) + [(0, blocks * m - x.shape[-1])]
-    padded = jnp.pad(signed, pads)
-    if blocks == 1:
-        return padded
-    sources = (jnp.arange(m) - leaf.shifts[:, None]) % m + jnp.arange(blocks)[:, None] * m
-    return padded[..., sources].sum(-2)
+def _placed(leaves: _Leaves, x: Float[Array, "*batch d"]) -> Float[Array, "*batch slots"]:
+    d, total = x.shape[-1], leaves.signs.shape[-1]
+    source = jnp.full(total, d, jnp.int32).at[leaves.slots].set(jnp.arange(d, dtype=jnp.int32))
+    return x.at[..., source].get(mode="fill", fill_value=0)
 
 
-def _fold_sparse(leaf: _Leaf, x: BCOO) -> Float[Array, "n m"]:
+def _fold(
+    placed: Float[Array, "*batch slots"], signs: Int8[Array, " slots"], m: int
+) -> Float[Array, "*batch m"]:
+    signed = placed * _like(signs, placed)
+    return signed.reshape(*placed.shape[:-1], -1, m).sum(-2) if len(signs) > m else signed
+
+
+def _fold_sparse(leaves: _Leaves, index: int, x: BCOO) -> Float[Array, "n m"]:
     """The same from the non-zeros; entries beyond the shape, the padding of BCOO, drop out."""
     rows, columns = x.indices[:, 0], x.indices[:, 1]
-    signs = leaf.signs.at[columns].get(mode="fill", fill_value=0)
-    shifts = leaf.shifts.at[columns // leaf.length].get(mode="fill", fill_value=0)
-    buckets = (columns + shifts) % leaf.length
-    empty = jnp.zeros((x.shape[0], leaf.length), x.data.dtype)
-    return empty.at[rows, buckets].add(x.data * _like(signs, x.data), mode="drop")
+    slots = leaves.slots.at[columns].get(mode="fill", fill_value=0)
+    entries = x.data * _like(leaves.signs[index, slots], x.data)
+    empty = jnp.zeros((x.shape[0], leaves.length), x.data.dtype)
+    kept = jnp.where(columns < x.shape[1], entries, 0)
+    return empty.at[rows, slots % leaves.length].add(kept, mode="drop")
+
+
+def _transform(
+    leaves: _Leaves, index: int, folded: Float[Array, "*batch m"]
+) -> Float[Array, "*batch m"]:
+    factors = [
+        hadamard_matrix(order.shape[-1], folded.dtype)[order[index]] for order in leaves.orders
+    ]
+    return kronecker(folded, factors, ordered=False)
+
+
+def _tiled(x: Float[Array, "*batch m"], width: int, *, turned: bool) -> Float[Array, "*batch w"]:
+    """Copies of x side by side, of the same norm together.
+
+    turned: copy t is rotated by t columns, so that products with copies that are not meet width
+    different pairs of columns, or every pair equally often, and not the same m pairs again.
+    """
+    m, copies = x.shape[-1], width // x.shape[-1]
+    if copies == 1:
+        return x
+    tiled = jnp.tile(x, copies)
+    if turned:  # periodic with m, read in rows of m + 1: row t begins with column t
+        longer = jnp.tile(x, copies + -(-copies // m))[..., : copies * (m + 1)]
+        tiled = longer.reshape(*x.shape[:-1], copies, m + 1)[..., :m].reshape(tiled.shape)
+    scaled: Array = tiled * copies**-0.5
+    return scaled
 
 
 # ---- the tensor product of two different vectors ----
@@ -232,9 +270,15 @@ def tensor_weights(key: Array, d1: int, d2: int, p: int) -> TensorWeights:
     Raises DualcError unless d1, d2 and p are at least 1.
     """
     _check_sizes("tensor_weights", d1=d1, d2=d2, p=p)
+    weights: TensorWeights = _tensor_weights(key, d1, d2, p)
+    return weights
+
+
+@partial(jax.jit, static_argnums=(1, 2, 3))
+def _tensor_weights(key: Array, d1: int, d2: int, p: int) -> TensorWeights:
     first, second = jax.random.split(key)
     width = next_power_of_two(p)
-    return TensorWeights(_leaves(first, d1, width), _leaves(second, d2, width), d1, d2, p)
+    return TensorWeights(_leaves(first, d1, width, 1), _leaves(second, d2, width, 1), d1, d2, p)
 
 
 @jax.jit
@@ -248,8 +292,10 @@ def tensor_sketch(
     """
     _check_input("tensor_sketch", x, weights.d1)
     _check_input("tensor_sketch", y, weights.d2)
-    root = math.sqrt(len(weights.left.rows))
-    return _sample(_sketch_leaf(weights.left, x) * _sketch_leaf(weights.right, y) * root, weights.p)
+    width = next_power_of_two(weights.p)
+    left = _tiled(_sketch_leaves(weights.left, x)[0], width, turned=False)
+    right = _tiled(_sketch_leaves(weights.right, y)[0], width, turned=True)
+    return _sample(left * right * math.sqrt(width), weights.p)
 
 
 # ---- a series in the cosine ----
@@ -334,24 +380,13 @@ def _random_signs(key: Array, shape: tuple[int, ...]) -> Array:
     return 2 * jax.random.bernoulli(key, 0.5, shape).astype(jnp.int8) - 1
 
 
-def _random_rows(key: Array, length: int, shape: tuple[int, ...]) -> Int[Array, "*stack width"]:
-    """Rows 0..length-1 in permutations end to end: all are used alike. width = k length."""
-    bits = jax.random.bits(key, (*shape[:-1], shape[-1] // length, length), jnp.uint32)
-    return jnp.argsort(bits, axis=-1).astype(jnp.int32).reshape(shape)
-
-
-def _columns(x: Float[Array, "*batch w"], rows: Int[Array, " v"]) -> Float[Array, "*batch v"]:
-    """Those columns of x; unchecked, for they are our own and the check costs as much."""
-    return x.at[..., rows].get(mode="promise_in_bounds")
-
-
 def _like(signs: Array, x: Array) -> Array:
     """Signs in the dtype and the rank of x."""
     return signs.astype(x.dtype).reshape((1,) * (x.ndim - signs.ndim) + signs.shape)
 
 
 def _sample(x: Float[Array, "*batch w"], p: int) -> Float[Array, "*batch p"]:
-    """The first p columns: their order is random already."""
+    """The first p columns, of which each alone is unbiased."""
     return x if x.shape[-1] == p else x[..., :p] * math.sqrt(x.shape[-1] / p)
 
 

@@ -7,6 +7,7 @@ a small Hadamard matrix, which matrix units do near their peak.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache, partial
 
 import jax
@@ -26,13 +27,11 @@ def next_power_of_two(n: int) -> int:
     return 1 << max(0, n - 1).bit_length()
 
 
-# Compiled where it is called line by line as well: once, not once for each product.
-@partial(jax.jit, static_argnames="ordered")
 def hadamard(x: Float[Array, "*batch n"], *, ordered: bool = True) -> Float[Array, "*batch n"]:
     """The product x H; H_jk = (-1)^popcount(j & k) / sqrt(n), symmetric and its own inverse.
 
     ordered=False gives the same columns in another fixed order and saves a third of the time: for
-    mixing, where the order is drawn at random anyway. Any batch shape; the dtype stays.
+    mixing, where any order will do. Any batch shape; the dtype stays.
     Accuracy: relative to the norm of x, about eps log2(n)/2; products never drop to TF32 or
     bfloat16.
     Raises DualcError if n is not a power of two or x is not real floating point.
@@ -44,23 +43,40 @@ def hadamard(x: Float[Array, "*batch n"], *, ordered: bool = True) -> Float[Arra
         )
     if not jnp.issubdtype(x.dtype, jnp.floating):
         raise DualcError(f"hadamard: {x.dtype} is not a real floating dtype.  Convert x first.")
-    sides = _sides(x.shape[-1])
-    grid = x.reshape(-1, *sides)
-    for turn, side in enumerate(reversed(sides)):
+    transformed: Array = _hadamard(x, ordered)  # compiled also where x is no tracer
+    return transformed
+
+
+@partial(jax.jit, static_argnums=1)
+def _hadamard(x: Float[Array, "*batch n"], ordered: bool) -> Float[Array, "*batch n"]:
+    factors = [hadamard_matrix(side, x.dtype) for side in kronecker_sides(x.shape[-1])]
+    return kronecker(x, factors, ordered=ordered)
+
+
+def kronecker(
+    x: Float[Array, "*batch n"], factors: Sequence[Float[Array, "side side"]], *, ordered: bool
+) -> Float[Array, "*batch n"]:
+    """The product of x and factors[0] (x) factors[1] (x) ..; unordered, its columns' digits turn.
+
+    One product for each factor, with a transposition before every one but the first; ordered takes
+    another transposition.
+    """
+    grid = x.reshape(-1, *(len(factor) for factor in factors))
+    for turn, factor in enumerate(reversed(factors)):
         if turn:  # the next side comes last
             grid = jnp.moveaxis(grid, -1, 1)
-        grid = jnp.matmul(grid, hadamard_matrix(side, x.dtype), precision=Precision.HIGHEST)
-    if ordered and len(sides) > 1:
+        grid = jnp.matmul(grid, factor, precision=Precision.HIGHEST)
+    if ordered and len(factors) > 1:
         grid = jnp.moveaxis(grid, -1, 1)
     return grid.reshape(x.shape)
 
 
 def hadamard_matrix(n: int, dtype: jnp.dtype) -> Float[Array, "n n"]:
-    """H itself, for a power of two n small enough to be written out."""
+    """H itself, ordered, for a power of two n small enough to be written out."""
     return jnp.asarray(_signs(n) / np.sqrt(n), dtype)
 
 
-def _sides(n: int) -> tuple[int, ...]:
+def kronecker_sides(n: int) -> tuple[int, ...]:
     """Powers of two, as equal as they can be, with product n: what a length is read as."""
     bits = n.bit_length() - 1
     if n <= _WHOLE:
