@@ -24,6 +24,7 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.experimental.sparse import BCOO
 from jaxtyping import Array, Float, Int, Int8
 
@@ -122,14 +123,8 @@ def poly_weights(key: Array, d: int, p: int, degree: int) -> PolyWeights:
 @partial(jax.jit, static_argnums=(1, 2, 3))  # one compilation, not one for every draw
 def _poly_weights(key: Array, d: int, p: int, degree: int) -> PolyWeights:
     width = next_power_of_two(p)
-    keys = jax.random.split(key)
-    return PolyWeights(
-        leaves=_leaves(keys[0], d, width, degree),
-        signs=_random_signs(keys[1], (degree - 1, 2, width)),
-        d=d,
-        p=p,
-        degree=degree,
-    )
+    nodes, *words = _words(key, [(degree - 1, 2, width), *_leaf_shapes(d, width, degree)])
+    return PolyWeights(_leaves(words, d, width), _signs(nodes), d, p, degree)
 
 
 @jax.jit
@@ -184,20 +179,17 @@ def _mix(
 # ---- one copy of x ----
 
 
-def _leaves(key: Array, d: int, width: int, count: int) -> _Leaves:
+def _leaf_shapes(d: int, width: int, count: int) -> list[tuple[int, ...]]:
+    """Of the random words that `_leaves` takes: slots, signs, an order of every side."""
     m = min(next_power_of_two(d), width)
-    total = -(-d // m) * m
-    keys = jax.random.split(key, 3)
-    sides = [
-        jax.random.bits(k, (count, side), jnp.uint32)
-        for k, side in zip(jax.random.split(keys[2], 8), kronecker_sides(m), strict=False)
-    ]
-    return _Leaves(
-        slots=jnp.argsort(jax.random.bits(keys[0], (total,), jnp.uint32))[:d].astype(jnp.int32),
-        signs=_random_signs(keys[1], (count, total)),
-        orders=tuple(jnp.argsort(bits, axis=-1).astype(jnp.int32) for bits in sides),
-        length=m,
-    )
+    slots = -(-d // m) * m
+    return [(slots,), (count, slots), *((count, side) for side in kronecker_sides(m))]
+
+
+def _leaves(words: list[Array], d: int, width: int) -> _Leaves:
+    orders = [jnp.argsort(word, axis=-1).astype(jnp.int32) for word in (words[0], *words[2:])]
+    m = min(next_power_of_two(d), width)
+    return _Leaves(orders[0][:d], _signs(words[1]), tuple(orders[1:]), m)
 
 
 def _sketch_leaves(
@@ -276,9 +268,11 @@ def tensor_weights(key: Array, d1: int, d2: int, p: int) -> TensorWeights:
 
 @partial(jax.jit, static_argnums=(1, 2, 3))
 def _tensor_weights(key: Array, d1: int, d2: int, p: int) -> TensorWeights:
-    first, second = jax.random.split(key)
     width = next_power_of_two(p)
-    return TensorWeights(_leaves(first, d1, width, 1), _leaves(second, d2, width, 1), d1, d2, p)
+    shapes = [_leaf_shapes(d1, width, 1), _leaf_shapes(d2, width, 1)]
+    words = _words(key, shapes[0] + shapes[1])
+    left, right = words[: len(shapes[0])], words[len(shapes[0]) :]
+    return TensorWeights(_leaves(left, d1, width), _leaves(right, d2, width), d1, d2, p)
 
 
 @jax.jit
@@ -335,7 +329,8 @@ def combine_weights(key: Array, d: int, p: int, degree: int) -> SeriesWeights:
     _check_sizes("combine_weights", d=d, p=p, degree=degree)
     if p < 2:
         raise DualcError("combine_weights: p = 1 leaves no column beside degree 0.  Take p >= 2.")
-    return SeriesWeights(_random_signs(key, (degree, sketched_columns(d, p))), d, p, degree)
+    words = jax.random.bits(key, (degree, sketched_columns(d, p)), jnp.uint32)
+    return SeriesWeights(_signs(words), d, p, degree)
 
 
 @jax.jit
@@ -376,8 +371,15 @@ def _holds_x(d: int, p: int) -> bool:
 # ---- random choices, samples and checks ----
 
 
-def _random_signs(key: Array, shape: tuple[int, ...]) -> Array:
-    return 2 * jax.random.bernoulli(key, 0.5, shape).astype(jnp.int8) - 1
+def _words(key: Array, shapes: list[tuple[int, ...]]) -> list[Array]:
+    """Random words of those shapes from one stream: the generator takes a second to compile."""
+    ends = np.cumsum([math.prod(shape) for shape in shapes])
+    stream = jnp.split(jax.random.bits(key, (int(ends[-1]),), jnp.uint32), ends[:-1])
+    return [part.reshape(shape) for part, shape in zip(stream, shapes, strict=True)]
+
+
+def _signs(words: Array) -> Array:
+    return 1 - 2 * (words >> 31).astype(jnp.int8)
 
 
 def _like(signs: Array, x: Array) -> Array:
