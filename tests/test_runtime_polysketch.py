@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import lru_cache, partial
 
@@ -11,7 +12,6 @@ import numpy as np
 import pytest
 from jax.experimental.sparse import BCOO
 
-import dualc
 from dualc.errors import DualcError
 from dualc.runtime.polysketch import (
     combine,
@@ -114,7 +114,7 @@ def test_sketches_are_homogeneous_and_keep_the_dtype():
     assert not np.any(poly_sketch(weights, 0 * x)[2])
 
 
-@pytest.mark.parametrize("lead", [(), (2, 3, 4), (0,)])
+@pytest.mark.parametrize("lead", [(), (2, 3, 4)])
 def test_batch_and_space_axes_are_sketched_point_by_point(lead: tuple[int, ...]):
     weights = poly_weights(jax.random.key(3), 6, 16, 3)
     points = jax.random.normal(jax.random.key(4), (24, 6), jnp.float64)
@@ -133,11 +133,11 @@ def test_the_same_key_gives_the_same_bits_and_another_key_others():
 
 
 def test_jitted_sketches_are_the_eager_ones():
-    weights = poly_weights(jax.random.key(0), 300, 64, 2)
-    x = jax.random.normal(jax.random.key(1), (4, 300), jnp.float64)
+    weights = poly_weights(jax.random.key(0), 20, 16, 2)
+    x = jax.random.normal(jax.random.key(1), (4, 20), jnp.float64)
     with jax.disable_jit():
         eager = poly_sketch(weights, x)
-    drawn = jax.jit(lambda key: poly_weights(key, 300, 64, 2))(jax.random.key(0))
+    drawn = jax.jit(lambda key: poly_weights(key, 20, 16, 2))(jax.random.key(0))
     for a, b in zip(eager, jax.jit(poly_sketch)(drawn, x), strict=True):
         np.testing.assert_allclose(a, b, atol=1e-11 * float(jnp.max(jnp.abs(a))))
 
@@ -245,9 +245,8 @@ def series(
 def test_a_series_is_unbiased_in_exactly_p_columns_for_rows_of_any_norm(p: int):
     d, degree = 20, 5
     x = np.vstack([unit_data(3, d) * np.array([[0.3], [1.0], [4.0]]), np.zeros((1, d))])
-    kernel = dualc.load("gelu")
     unit, norm = unit_rows(jnp.asarray(x))
-    coefficients = kernel.hermite(norm**2)[:, : degree + 1]
+    coefficients = norm[:, None] * jnp.array([0.4, -0.5, 0.3, 0.1, -0.2, 0.3])[None, :]
     cosine = np.asarray(unit) @ np.asarray(unit).T
     a = np.asarray(coefficients)
     truth = sum(np.outer(a[:, j], a[:, j]) * cosine**j for j in range(degree + 1))
@@ -260,7 +259,7 @@ def test_a_series_is_unbiased_in_exactly_p_columns_for_rows_of_any_norm(p: int):
 
     found = np.asarray(jax.lax.map(one, jax.random.split(jax.random.key(0), 1500)))
     assert adjusted(found, truth) < 5.0
-    assert not np.any(found[:, 3])  # gelu of 0 is 0, whatever was drawn
+    assert not np.any(found[:, 3])  # its coefficients are 0, whatever was drawn
 
 
 def test_degrees_zero_and_one_are_exact_where_the_input_fits():
@@ -274,30 +273,33 @@ def test_series_of_images_and_of_sparse_rows_are_those_of_their_points():
     d, degree = 12, 2
     points = jnp.asarray(unit_data(24, d))
     a = jax.random.normal(jax.random.key(1), (24, degree + 1), jnp.float64)
-    want = series(jax.random.key(0), points, 40, degree, a)
-    image = series(
-        jax.random.key(0), points.reshape(2, 3, 4, d), 40, degree, a.reshape(2, 3, 4, degree + 1)
-    )
+    first = poly_weights(jax.random.key(0), d, sketched_columns(d, 40), degree)
+    second = combine_weights(jax.random.key(1), d, 40, degree)
+
+    def features(x: jax.Array | BCOO, a: jax.Array) -> jax.Array:
+        return combine(second, x, poly_sketch(first, x), a)
+
+    want = features(points, a)
+    image = features(points.reshape(2, 3, 4, d), a.reshape(2, 3, 4, degree + 1))
     np.testing.assert_allclose(image.reshape(24, 40), want, atol=1e-12)
-    sparse = series(jax.random.key(0), BCOO.fromdense(points), 40, degree, a)
-    np.testing.assert_allclose(sparse, want, atol=1e-12)
+    np.testing.assert_allclose(features(BCOO.fromdense(points), a), want, atol=1e-12)
 
 
-def test_one_layer_of_gelu_is_estimated_as_well_as_published_sketches_do_with_more_columns():
+def test_the_normalised_gaussian_is_estimated_better_than_by_published_sketches():
+    # exp(rho - 1) on clustered data: 0.027 is what direct features of as many columns leave, an
+    # SRHT of all powers side by side 0.07.
     draw = np.random.RandomState(0)
     centres = draw.randn(10, 256)
     x = centres[draw.randint(0, 10, 200)] + 0.7 * draw.randn(200, 256) + 0.5 * draw.randn(1, 256)
-    unit, _ = unit_rows(jnp.asarray(x, jnp.float32))
-    kernel = dualc.load("gelu")
-    cosine = np.asarray(unit, np.float64) @ np.asarray(unit, np.float64).T
-    one = jnp.ones((), jnp.float64)
-    exact = np.asarray(kernel.dual(jnp.asarray(np.clip(cosine, -1, 1)), one, one))
-    a = kernel.hermite(jnp.ones((), jnp.float32))[:9]
+    x /= np.linalg.norm(x, axis=1, keepdims=True)
+    exact = np.exp(x @ x.T - 1)
+    a = jnp.asarray([math.exp(-0.5) / math.sqrt(math.factorial(j)) for j in range(9)], jnp.float32)
     errors = []
     for seed in range(3):
-        features = np.asarray(series(jax.random.key(seed), unit, 1024, 8, a), np.float64)
+        key = jax.random.key(seed)
+        features = np.asarray(series(key, jnp.asarray(x, jnp.float32), 1024, 8, a), np.float64)
         errors.append(np.linalg.norm(features @ features.T - exact) / np.linalg.norm(exact))
-    assert np.mean(errors) < 0.03
+    assert np.mean(errors) < 0.027
 
 
 # ---- errors ----
