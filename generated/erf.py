@@ -24,6 +24,7 @@ DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
 FINGERPRINT = "8a29fa4ff12fa73840d9f28660d6c4e4f4db473899610bfe03c22d60b41d84fe"
 PARAMETERS = (("a", 1.0), ("b", 1.0), ("c", 0.0))
+JUMPS = ()  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     0.0, 0.6514700158705599, 0.0, -0.17730768017841453, 0.0, 0.07929440516234539, 0.0,
     -0.04078464116600429, 0.0, 0.022430408261910176, 0.0, -0.012831933083541962, 0.0,

@@ -25,6 +25,7 @@ DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
 FINGERPRINT = "de8cb61b5586c3ded02c93df611b828c159646593de94ca39e4da1556dc5ae91"
 PARAMETERS = (("a", 1.0), ("b", -1.0))
+JUMPS = ()  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     0.5773502691896257, 0.0, -0.2721655269759087, 0.0, 0.15713484026367722, 0.0,
     -0.09562921842487448, 0.0, 0.05963529525180839, 0.0, -0.037716672386467816, 0.0,

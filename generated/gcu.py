@@ -25,6 +25,7 @@ DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
 FINGERPRINT = "8fa29ca30d41d66f5bdc36011d29e10534f14dc5627e22ab960afa7c32ded01e"
 PARAMETERS = ()
+JUMPS = ()  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     0.0, -0.0, -0.0, -0.49523020988320327, -0.0, 0.22147368276206614, 0.0, -0.05126119676794262,
     -0.0, 0.00805491996585559, 0.0, -0.0009600081058513362, 0.0,

@@ -25,6 +25,7 @@ DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
 FINGERPRINT = "e309bd243db2bc761c176af83cfa8ee62df72c90b31ed2ae7bbf264906c28ee3"
 PARAMETERS = (("lam", 0.5),)
+JUMPS = ("-lam", "lam",)  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     0.0, 0.9691404042162732, 0.0, 0.035932516945781645, 0.0, -0.03816508648437967, 0.0,
     0.03913085988877676, 0.0, -0.03936539395196673, 0.0, 0.03912467767431907, 0.0,

@@ -23,6 +23,7 @@ DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
 FINGERPRINT = "e0a3cb4939a5a1ddb824dcec6cdb8fa4d922c4ad02a9bd0c4a58d2d42cc18d18"
 PARAMETERS = ()
+JUMPS = ()  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_448 at variance 1
     0.7896399592356571, 0.0, -0.158921621153783, 0.0, 0.06819902016301509, 0.0,
     -0.03667928138524648, 0.0, 0.02212203395053001, 0.0, -0.014325359706354393, 0.0,

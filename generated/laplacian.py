@@ -27,6 +27,7 @@ DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
 FINGERPRINT = "164dddf36ce0348f5f99527d11fc21f6fdc0a9c148e9b29034daa89debc0f3ce"
 PARAMETERS = (("a", 1.0),)
+JUMPS = ()  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     0.5231565837302468, 0.0, -0.19426201556971098, 0.0, 0.10678889047639402, 0.0,
     -0.06970931107268202, 0.0, 0.05028810485103976, 0.0, -0.038678420874044564, 0.0,

@@ -25,6 +25,7 @@ DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
 FINGERPRINT = "b59099f2067cf46cdd1948ed0eab2713bbd23e8ab4be4f5dd11069dbe15ccc79"
 PARAMETERS = (("alpha", 0.01),)
+JUMPS = ()  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     0.3949528575974183, 0.505, 0.27927384385613935, 0.0, -0.08061941446398178, 0.0,
     0.04415707187478109, 0.0, -0.029503684671175447, 0.0, 0.021769730016605753, 0.0,

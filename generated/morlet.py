@@ -28,6 +28,7 @@ DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
 FINGERPRINT = "bf4d9fc67d775c9b51379fd60ae35dccbda9c3f7200e8aba2c7c8dee8c3ede7a"
 PARAMETERS = (("omega", 5.0),)
+JUMPS = ()  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     0.0013650372104962324, 0.0, -0.006515282709768519, 0.0, 0.016317682463298577, 0.0,
     -0.030996109949216644, 0.0, 0.04982504494426753, 0.0, -0.07135479273669369, 0.0,

@@ -21,6 +21,7 @@ DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
 FINGERPRINT = "dafe82481b77b345fd226d837d448221931aa5991821a790ff86655aac99f43c"
 PARAMETERS = ()
+JUMPS = ()  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     0.0, -2.0, 0.0, -2.449489742783178, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0,
 )

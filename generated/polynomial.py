@@ -22,6 +22,7 @@ DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
 FINGERPRINT = "6498b5a6b83b93409507a04f1ddbde4a34b4efa0408679a219c8637435bfe50b"
 PARAMETERS = ()
+JUMPS = ()  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     1.5, 1.5, 0.7071067811865476, 0.408248290463863, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0,
 )

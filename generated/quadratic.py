@@ -21,6 +21,7 @@ DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
 FINGERPRINT = "09361e89d3a50278284868d011b79e50d19ab966579fa742c75dc44857a5a56d"
 PARAMETERS = (("a", 1.0), ("b", 0.0), ("c", 0.0))
+JUMPS = ()  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     1.0, 0.0, 1.4142135623730951, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0,
 )

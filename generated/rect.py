@@ -25,6 +25,7 @@ DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
 FINGERPRINT = "08a98797cce77ac826eb1fff3fe5cf1718bdcd1e7e994160d2e786e1ecb2837d"
 PARAMETERS = ()
+JUMPS = ("-1/2", "1/2",)  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     0.3829249225480262, 0.0, -0.24894777997569387, 0.0, 0.19762884320179905, 0.0,
     -0.1648287944128079, 0.0, 0.14034837085142415, 0.0, -0.12069772474754248, 0.0,

@@ -25,6 +25,7 @@ DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
 FINGERPRINT = "b5044ef33085b21bb0d78c2583454970bef8bbf415ea662473b2b700e6cd85a8"
 PARAMETERS = (("a", 1.0), ("b", 1.0), ("c", 0.0))
+JUMPS = ()  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     0.0, 0.6065306597126334, 0.0, -0.24761510494160163, 0.0, 0.055368420690516534, 0.0,
     -0.008543532794657104, 0.0, 0.0010068649957319488, 0.0, -9.600081058513362e-05, 0.0,

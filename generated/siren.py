@@ -23,6 +23,7 @@ DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
 FINGERPRINT = "40ede7e8d1a71960a1fff844d49766d48f9bda59e39514e4842b6c169a0ae71e"
 PARAMETERS = (("omega", 30.0),)
+JUMPS = ()  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
     0.0, 1.1081649205461768e-194, -0.0, -4.071657909284994e-192, 0.0, 8.194053479657326e-190, -0.0,
     -1.1379329115116953e-187, 0.0, 1.2069601173979069e-185, 0.0, -1.0357121867853351e-183, 0.0,

@@ -105,6 +105,7 @@ class _Printer:
         defaults = ", ".join(f'("{p.name}", {_decimal(p.default)})' for p in self.kept)
         if len(self.kept) == 1:
             defaults += ","
+        jumps = "".join(f'"{place}", ' for place in record.form.jumps)
         coefficients = [repr(float(c.midpoint)) for c in record.hermite.coefficients]
         rows = textwrap.wrap(", ".join(coefficients) + ",", WIDTH - 4)
         hermite = "\n".join(f"    {row}" for row in rows)
@@ -120,6 +121,7 @@ class _Printer:
                 f"INTERFACE = {INTERFACE}",
                 f'FINGERPRINT = "{self.fingerprint}"',
                 f"PARAMETERS = ({defaults})",
+                f"JUMPS = ({jumps.rstrip()})  # where phi itself does: an NNGP kernel only",
                 f"HERMITE = (  # {what}\n{hermite}\n)",
                 f"TAIL = {float(record.hermite.tail.midpoint)!r}  # E[phi^2] - sum of a_n^2",
             )

@@ -41,11 +41,11 @@ class Collapsed:
     exact: int = field(metadata={"static": True})  # degrees that have columns of their own, 1 or 2
 
 
-def homogeneity(net: Serial, d: int) -> float | None:
+def homogeneity(net: Serial, d: int, ntk: bool) -> float | None:
     """The t of both kernels(c x, c y) = c^(2 t) kernels(x, y); None where there is none."""
     rho = np.linspace(-1, 1, 9)
     sizes = (1 / 16, 1.0, 16.0)
-    small, one, large = (kernels_at(net, d, q, rho) for q in sizes)
+    small, one, large = (kernels_at(net, d, q, rho, ntk) for q in sizes)
     top = float(one[0][-1])
     if top <= 0 or float(large[0][-1]) <= 0:
         return None
@@ -57,8 +57,8 @@ def homogeneity(net: Serial, d: int) -> float | None:
     return t
 
 
-def kernels_at(net: Serial, d: int, q: float, rho: np.ndarray) -> tuple[np.ndarray, ...]:
-    """The NNGP kernel and the NTK of pairs of inputs of variance q with these cosines."""
+def kernels_at(net: Serial, d: int, q: float, rho: np.ndarray, ntk: bool) -> tuple[np.ndarray, ...]:
+    """The NNGP kernel, and the NTK if wanted, of pairs of inputs of variance q with these cosines."""
     dtype, signal = jnp.result_type(float), Signal((), d)
     sizes = jnp.full((1,), q, dtype)
     own = Own()
@@ -66,11 +66,10 @@ def kernels_at(net: Serial, d: int, q: float, rho: np.ndarray) -> tuple[np.ndarr
     columns = tuple(jnp.broadcast_to(seen, rho.shape) for seen in own.seen)
     relation = np.where(rho == 1, 1, np.where(rho == -1, -1, 0)).astype(np.int8)[None]
     q12 = jnp.asarray(q * rho, dtype)[None]
-    start = Covariance(q12, jnp.zeros_like(q12), jnp.asarray(relation), signal)
+    start = Covariance(q12, jnp.zeros_like(q12) if ntk else None, jnp.asarray(relation), signal)
     k = net.covariance(start, Paired(own.seen, columns))
     assert isinstance(k, Covariance)
-    assert k.ntk is not None
-    return tuple(np.asarray(a[0], np.float64) for a in (k.nngp, k.ntk))
+    return tuple(np.asarray(a[0], np.float64) for a in (k.nngp, k.ntk) if a is not None)
 
 
 def draw(
@@ -85,7 +84,7 @@ def draw(
     """The layer that stands for the network at variance q (degree None), or at any."""
     d, dtype = like.shape[-1], like.dtype
     rho = np.cos(np.pi * (np.arange(_NODES) + 0.5) / _NODES)
-    wanted = [k for k, is_wanted in zip(kernels_at(net, d, q, rho), get, strict=True) if is_wanted]
+    wanted = kernels_at(net, d, q, rho, ntk=get[1])[0 if get[0] else 1 :]
     coefficients = tuple(jnp.asarray(_signed(series(rho, k), _exact(d, p)), dtype) for k in wanted)
     rows = draw_gaussian_rows(key, d, p - 1 - d * (_exact(d, p) - 1), dtype)
     return Collapsed(rows, coefficients, jnp.asarray(q, dtype), degree, _exact(d, p))

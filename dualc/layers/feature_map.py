@@ -93,7 +93,7 @@ class FeatureMap:
 
     def _decided(self, x: Array) -> float:
         """0 where any norms do, the variance of all inputs where one does, -1 for neither."""
-        if homogeneity(self.net, x.shape[1]) is not None:
+        if homogeneity(self.net, x.shape[1], "ntk" in self.get) is not None:
             return 0.0
         if isinstance(x, Tracer):
             raise NetworkError(
@@ -127,7 +127,7 @@ class FeatureMap:
         place: tuple[Any, ...] = ("collapse", x.shape[1], x.dtype)
         if place not in self._weights:
             with jax.ensure_compile_time_eval():
-                degree = homogeneity(self.net, x.shape[1]) if q == 0 else None
+                degree = homogeneity(self.net, x.shape[1], "ntk" in self.get) if q == 0 else None
                 self._weights[place] = collapse.draw(
                     self.net, self.key, x[:1], self.p, q or 1.0, degree, wanted
                 )

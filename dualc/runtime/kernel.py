@@ -32,7 +32,9 @@ if TYPE_CHECKING:
     from jax import Array
 
 _BACKEND = {"gpu": "cuda"}  # JAX's word to the certificate's; the others are the same
-_CONSTANTS = ("NAME", "EXPRESSION", "TIER", "ORDER", "DOMAIN", "PARAMETERS", "HERMITE", "TAIL")
+_CONSTANTS = (
+    "NAME", "EXPRESSION", "TIER", "ORDER", "DOMAIN", "PARAMETERS", "JUMPS", "HERMITE", "TAIL"
+)  # fmt: skip
 _FUNCTIONS = (
     "phi", "phi_dot", "dual", "dual_dot", "deficit", "dual_diag", "dual_dot_diag", "hermite"
 )  # fmt: skip
@@ -57,6 +59,7 @@ class Kernel:
     order: int
     domain: tuple[float, float]  # of every variance
     parameters: tuple[tuple[str, float], ...]  # with their defaults
+    jumps: tuple[str, ...]  # where phi itself does: an NNGP kernel only
     coefficients: tuple[float, ...]  # a_0..a_order at variance 1 and the default parameters
     tail: float  # E[phi(Z)^2] - sum of their squares
     phi: Callable[..., Array] | None  # None: the entry was given by its dual
@@ -67,7 +70,6 @@ class Kernel:
     dual_diag: Callable[..., Array]
     dual_dot_diag: Callable[..., Array]
     hermite: Callable[..., Array]
-    jumps: tuple[str, ...]  # where phi itself jumps: an NNGP kernel only
     module: types.ModuleType
 
 
@@ -238,13 +240,12 @@ def _kernel(module: types.ModuleType, where: str, name: str) -> Kernel:
     if missing:
         raise StaleModule(f"{where} lacks {', '.join(missing)}.  Run: dualc compile {name}")
     values = {word: getattr(module, word) for word in _CONSTANTS + _FUNCTIONS}
-    constants = {word.lower(): values[word] for word in _CONSTANTS[:6]}
+    constants = {word.lower(): values[word] for word in _CONSTANTS[:7]}
     functions = {word: values[word] for word in _FUNCTIONS}
     return Kernel(
         **constants,
         coefficients=values["HERMITE"],
         tail=values["TAIL"],
         **functions,
-        jumps=getattr(module, "JUMPS", ()),
         module=module,
     )
