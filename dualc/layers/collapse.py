@@ -58,7 +58,7 @@ def homogeneity(net: Serial, d: int, ntk: bool) -> float | None:
 
 
 def kernels_at(net: Serial, d: int, q: float, rho: np.ndarray, ntk: bool) -> tuple[np.ndarray, ...]:
-    """The NNGP kernel, and the NTK if wanted, of pairs of inputs of variance q with these cosines."""
+    """The NNGP kernel, and the NTK if wanted, of inputs of variance q with these cosines."""
     dtype, signal = jnp.result_type(float), Signal((), d)
     sizes = jnp.full((1,), q, dtype)
     own = Own()

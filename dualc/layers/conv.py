@@ -109,7 +109,8 @@ class Conv(Layer):
         letters = "HW"[: len(self.filter_shape)]
         padding = self.padding
         if padding == "CIRCULAR":
-            x, padding = self._wrapped(x), "VALID"
+            x = window.padded_images(x, self.filter_shape, self._strides(), padding)
+            padding = "VALID"
         return lax.conv_general_dilated(
             x,
             filters,
@@ -119,8 +120,3 @@ class Conv(Layer):
             feature_group_count=groups,
             precision="highest",
         )
-
-    def _wrapped(self, x: Array) -> Array:
-        for axis, (f, s) in enumerate(zip(self.filter_shape, self._strides(), strict=True), 1):
-            x = window.padded(x, (axis,), f, s, "CIRCULAR")
-        return x

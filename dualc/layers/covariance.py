@@ -172,7 +172,7 @@ def _hash(x: Array) -> UInt[Array, "n 2"]:
     x = lax.stop_gradient(x)
     wide = x if x.dtype.itemsize >= 4 else x.astype(jnp.float32)
     bits = lax.bitcast_convert_type(wide + jnp.zeros((), wide.dtype), jnp.uint32)  # -0 + 0 is 0
-    words = bits.reshape(x.shape[0], -1)
+    words: Array = bits.reshape(x.shape[0], -1)
     place = jnp.arange(words.shape[1], dtype=jnp.uint32)
     seeds = jnp.array([0x9E3779B9, 0x85EBCA6B], jnp.uint32)  # any two numbers
     salt = _stir(place[:, None] + seeds[None])
@@ -185,4 +185,4 @@ def _stir(h: Array) -> Array:
     """Murmur's finaliser: every bit of the result depends on every bit of h (a bijection)."""
     for shift, factor in ((16, 0x85EBCA6B), (13, 0xC2B2AE35)):
         h = (h ^ (h >> jnp.uint32(shift))) * jnp.uint32(factor)
-    return h ^ (h >> jnp.uint32(16))
+    return jnp.bitwise_xor(h, h >> jnp.uint32(16))

@@ -100,9 +100,9 @@ def _inputs(x1: Any, x2: Any) -> tuple[Array, Array | None]:
     return x1.astype(dtype), x2.astype(dtype)
 
 
-def floating(x: Any) -> Array:
+def floating(inputs: Any) -> Array:
     """Inputs as real floating-point numbers, with samples first and channels last."""
-    x = jnp.asarray(x)
+    x: Array = jnp.asarray(inputs)
     if jnp.issubdtype(x.dtype, jnp.complexfloating):
         raise NetworkError("inputs are real numbers, not complex ones")
     if not jnp.issubdtype(x.dtype, jnp.floating):

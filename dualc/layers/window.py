@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import product
 
 import jax.numpy as jnp
-from jax import Array
+from jax import Array, lax
 
 from dualc.errors import NetworkError
 
@@ -53,7 +53,7 @@ def sums(values: Array, axes: tuple[int, ...], window: int, stride: int, padding
     diagonal. A loop over the window, never over positions.
     """
     out = _count(values.shape[axes[0]], window, stride, padding)
-    values = padded(values, axes, window, stride, padding)
+    values = _padded(values, axes, window, stride, padding)
     total = None
     for t in range(window):
         here = slice(t, t + (out - 1) * stride + 1, stride)
@@ -69,30 +69,52 @@ def weighted(x: Array, factors: Array, strides: tuple[int, ...], padding: str) -
     Shifted products, which fuse into one pass: grouped convolutions are slow on most backends.
     """
     window = factors.shape[:-1]
-    places = []
+    shape = [x.shape[0], *x.shape[1:]]
     for axis, (f, stride) in enumerate(zip(window, strides, strict=True), 1):
-        out = _count(x.shape[axis], f, stride, padding)
-        x = padded(x, (axis,), f, stride, padding)
-        places.append([slice(t, t + (out - 1) * stride + 1, stride) for t in range(f)])
+        shape[axis] = _count(x.shape[axis], f, stride, padding)
+    x = padded_images(x, window, strides, padding)
+    steps = (1, *strides, 1)
     total = None
     for t in product(*(range(f) for f in window)):
-        here = tuple(place[i] for place, i in zip(places, t, strict=True))
-        part = x[(slice(None), *here)] * factors[t].reshape((1,) * (x.ndim - 1) + (-1,))
+        start = (0, *t, 0)
+        ends = [a + (n - 1) * s + 1 for a, n, s in zip(start, shape, steps, strict=True)]
+        factor = factors[t].reshape((1,) * (x.ndim - 1) + (-1,))
+        part = lax.slice(x, start, ends, steps) * factor
         total = part if total is None else total + part
     assert total is not None
     return total
 
 
-def padded(values: Array, axes: tuple[int, ...], window: int, stride: int, padding: str) -> Array:
+def padded_images(
+    x: Array, window: tuple[int, ...], strides: tuple[int, ...], padding: str
+) -> Array:
+    """Values (n, *space, c) with what the padding adds around every image, in one pass."""
+    widths = [(0, 0)] * x.ndim
+    for axis, (f, stride) in enumerate(zip(window, strides, strict=True), 1):
+        widths[axis] = _missing(x.shape[axis], f, stride, padding)
+    return _pad(x, widths, padding)
+
+
+def _padded(values: Array, axes: tuple[int, ...], window: int, stride: int, padding: str) -> Array:
     """The values with what the padding adds on either side of those axes."""
-    size = values.shape[axes[0]]
-    missing = (_count(size, window, stride, padding) - 1) * stride + window - size
-    if padding == "VALID" or missing <= 0:
-        return values
     widths = [(0, 0)] * values.ndim
     for axis in axes:
-        widths[axis] = (missing // 2, missing - missing // 2)
+        widths[axis] = _missing(values.shape[axis], window, stride, padding)
+    return _pad(values, widths, padding)
+
+
+def _pad(values: Array, widths: list[tuple[int, int]], padding: str) -> Array:
+    if not any(map(any, widths)):
+        return values
     return jnp.pad(values, widths, mode="wrap" if padding == "CIRCULAR" else "constant")
+
+
+def _missing(size: int, window: int, stride: int, padding: str) -> tuple[int, int]:
+    """The positions to add before and after."""
+    if padding == "VALID":
+        return 0, 0
+    missing = max((_count(size, window, stride, padding) - 1) * stride + window - size, 0)
+    return missing // 2, missing - missing // 2
 
 
 def _count(size: int, window: int, stride: int, padding: str) -> int:

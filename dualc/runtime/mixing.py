@@ -61,7 +61,7 @@ def gaussian(rows: GaussianRows, h: Float[Array, "*batch c"]) -> Float[Array, "*
     for block in rows.signs:
         part = wide
         for signs in block:
-            part = hadamard(_signed(part, signs))
+            part = hadamard(_signed(part, signs), ordered=False)
         parts.append(part)
     whole = parts[0] if len(parts) == 1 else jnp.concatenate(parts, axis=-1)
     return _signed(whole[..., : rows.radii.shape[0]], rows.radii)
@@ -116,7 +116,7 @@ def mix(mixing: Mixing, groups: tuple[Columns, ...]) -> Float[Array, "*batch p"]
         else:
             folded += [_padded(x[..., i : i + width], width) for i in range(0, x.shape[-1], width)]
     if folded:
-        mixed = hadamard(_sum(folded))
+        mixed = hadamard(_sum(folded), ordered=False)
         rows = mixing.rows
         ready.append(mixed if rows is None else jnp.take(mixed, rows, axis=-1) * (width / p) ** 0.5)
     return _sum(ready)
