@@ -1,0 +1,194 @@
+"""Myrtle-5's convolutional NTK: how far are random features from it, and what do they cost?
+
+    python benchmarks/cntk.py [--sizes 8 16 32] [--columns 2048] [--activation normalised_gaussian]
+        [--methods direct polysketch] [--seeds 5] [--batch 16] [--json]
+
+Myrtle-5: (Conv 3x3, activation) twice, AvgPool 2x2, Conv, activation, AvgPool, Conv, activation,
+AvgPool, Flatten, Dense; SAME, stride 1, W_std = 1, no biases. Inputs: made images of size x size x
+3, numpy RandomState(0): ten centres and one disturbance for each image, all white noise averaged
+over 5 x 5 pixels (circular) and brought to variance 1, and white noise: centre + 0.5 disturbance +
+0.1 noise. Features and the timed kernel are float32, the kernel that judges is float64.
+
+The table: relative Frobenius error of the kernel, mean over the seeds, raw and after the best
+scalar; milliseconds for an image, warm, methods in turns; the same as a multiple of the first
+method's in the same turn; milliseconds of an entry of the exact kernel, from one block; and
+exact / (sketch + ridge): hours of the exact kernel of CIFAR-10's 50,000 + 10,000 images and of its
+Cholesky factorisation, over those of all features, their Gram matrix and its factorisation. That
+last ratio is EXTRAPOLATED from blocks (published, on a GPU at 32 pixels: 106).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+from scipy.linalg import cho_factor
+
+from dualc import layers as nn
+
+TRAIN, TEST = 50_000, 10_000  # CIFAR-10
+
+
+def images(n: int, size: int) -> np.ndarray:
+    """(n, size, size, 3): ten clusters of smooth images with noise."""
+    draw = np.random.RandomState(0)
+
+    def smooth(count: int) -> np.ndarray:
+        white = draw.randn(count, size, size, 3)
+        shifts = [(i, j) for i in range(-2, 3) for j in range(-2, 3)]
+        blurred = np.sum([np.roll(white, shift, (1, 2)) for shift in shifts], axis=0)
+        return blurred / blurred.std()
+
+    centres, clusters = smooth(10), draw.randint(0, 10, n)
+    return centres[clusters] + 0.5 * smooth(n) + 0.1 * draw.randn(n, size, size, 3)
+
+
+def myrtle5(activation: str) -> nn.Layer:
+    """The network of the docstring."""
+    conv = [nn.Conv((3, 3)), nn.Activation(activation)]
+    pool = [nn.AvgPool((2, 2), strides=(2, 2))]
+    return nn.serial(*conv, *conv, *pool, *conv, *pool, *conv, *pool, nn.Flatten(), nn.Dense())
+
+
+def errors(features: np.ndarray, exact: np.ndarray) -> tuple[float, float]:
+    """The relative Frobenius error as it is, and after the best scalar."""
+    gram = features.astype(np.float64) @ features.T.astype(np.float64)
+    scalar = np.vdot(gram, exact) / np.vdot(gram, gram)
+    size = np.linalg.norm(exact)
+    raw, scaled = np.linalg.norm(gram - exact), np.linalg.norm(scalar * gram - exact)
+    return float(raw / size), float(scaled / size)
+
+
+def once(call: Callable[[], Any]) -> float:
+    """Seconds of one call."""
+    start = time.perf_counter()
+    jax.block_until_ready(call())
+    return time.perf_counter() - start
+
+
+def in_batches(function: Callable[[jax.Array], Any], x: np.ndarray, batch: int) -> np.ndarray:
+    """The NTK's features of all images, batches of one size (the last one filled with zeros)."""
+    short = -len(x) % batch
+    padded = np.concatenate([x, np.zeros((short, *x.shape[1:]))]).astype(np.float32)
+    parts = [function(jnp.asarray(part)).ntk for part in np.split(padded, len(padded) // batch)]
+    return np.concatenate(parts)[: len(x)]
+
+
+def ridge_seconds(p: int) -> tuple[float, float]:
+    """Seconds for an image in the Gram matrix of features, and for its factorisation."""
+    z = np.random.RandomState(0).randn(1024, p).astype(np.float32)
+    gram = np.eye(p) * p + z.T @ z / 1024  # warm
+    start = time.perf_counter()
+    z.T @ z
+    between = time.perf_counter()
+    cho_factor(gram)
+    return (between - start) / 1024, time.perf_counter() - between
+
+
+def speedup(entry: float, image: float, p: int) -> float:
+    """Hours exact over hours sketched for all of CIFAR-10, extrapolated; training and test."""
+    gram, solve = ridge_seconds(p)
+    _, small = ridge_seconds(2048)
+    exact = entry * (TRAIN**2 / 2 + TRAIN * TEST) + small * (TRAIN / 2048) ** 3
+    return exact / (image * (TRAIN + TEST) + gram * TRAIN + solve)
+
+
+def measure(size: int, p: int, args: argparse.Namespace) -> list[dict[str, Any]]:
+    """A row for every method at one size of image."""
+    net = myrtle5(args.activation)
+    x = images(max(4, min(args.images, args.images * 256 // size**2)), size)
+    exact = np.asarray(net.kernel(jnp.asarray(x), get="ntk"))
+    entry = entry_seconds(net, jnp.asarray(x[: max(4, len(x) // 4)], jnp.float32))
+    batch = jnp.asarray(images(args.batch, size), jnp.float32)
+    first, seconds = image_seconds(net, batch, p, args)
+    rows = []
+    for m in args.methods:
+        maps = [net.features(jax.random.key(k), p, method=m, get="ntk") for k in range(args.seeds)]
+        found = [errors(in_batches(f, x, args.batch), exact) for f in maps]
+        raw, scaled = np.mean(found, axis=0)
+        image = statistics.median(seconds[m])
+        others = zip(seconds[m], seconds[args.methods[0]], strict=True)
+        rows.append(
+            {"size": size, "p": p, "method": m, "images": len(x), "raw": raw, "scaled": scaled}
+            | {"image_ms": 1e3 * image, "to_first": statistics.median(a / b for a, b in others)}
+            | {"entry_ms": 1e3 * entry, "speedup": speedup(entry, image, p), "first_s": first[m]}
+        )
+    return rows
+
+
+def entry_seconds(net: nn.Layer, block: jax.Array) -> float:
+    """Warm seconds for an entry of the exact kernel of a block with itself, half of it computed."""
+    jax.block_until_ready(net.kernel(block, get="ntk"))
+    return once(lambda: net.kernel(block, get="ntk")) / (len(block) * (len(block) + 1) / 2)
+
+
+def image_seconds(
+    net: nn.Layer, batch: jax.Array, p: int, args: argparse.Namespace
+) -> tuple[dict[str, float], dict[str, list[float]]]:
+    """Seconds of every method's first call, and warm seconds for an image in every turn."""
+    maps = {m: net.features(jax.random.key(0), p, method=m, get="ntk") for m in args.methods}
+    first = {m: once(lambda f=f: f(batch)) for m, f in maps.items()}  # draws and compiles
+    seconds: dict[str, list[float]] = {m: [] for m in maps}
+    for _ in range(args.runs):
+        for m, f in maps.items():
+            seconds[m].append(once(lambda f=f: f(batch)) / len(batch))
+    return first, seconds
+
+
+def table(found: list[dict[str, Any]], args: argparse.Namespace) -> Table:
+    """What was found, for people."""
+    shown = Table(title=f"Myrtle-5 CNTK, {args.activation}, {jax.default_backend()}")
+    for head in ("pixels", "p", "method", "images", "error", "scaled", "ms/image"):
+        shown.add_column(head, justify="left" if head == "method" else "right")
+    for head in (f"x {args.methods[0]}", "exact, ms/entry", "exact/(sketch+ridge), extrapolated"):
+        shown.add_column(head, justify="right")
+    shown.add_column("first call, s", justify="right")
+    for row in found:
+        cheaper = "  exact is cheaper" if row["speedup"] < 1 else ""
+        shown.add_row(
+            str(row["size"]), str(row["p"]), row["method"], str(row["images"]),
+            f"{row['raw']:.4f}", f"{row['scaled']:.4f}", f"{row['image_ms']:.1f}",
+            f"{row['to_first']:.2f}", f"{row['entry_ms']:.2f}", f"{row['speedup']:.0f}{cheaper}",
+            f"{row['first_s']:.1f}",
+        )  # fmt: skip
+    return shown
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
+    parser.add_argument("--sizes", nargs="+", type=int, default=[8, 16, 32])
+    parser.add_argument("--columns", nargs="+", type=int, default=[2048])
+    parser.add_argument("--activation", default="normalised_gaussian")
+    parser.add_argument("--methods", nargs="+", default=["direct", "polysketch"])
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--images", type=int, default=32, help="at 8 and 16 pixels; fewer at 32")
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--json", action="store_true")
+    args = parser.parse_args()
+    jax.config.update("jax_enable_x64", True)  # for the kernel that judges; features are float32
+    errs = Console(stderr=True)
+    cases = [(size, p) for size in args.sizes for p in args.columns]
+    found = [
+        row
+        for case in track(cases, "sizes", console=errs, disable=not errs.is_terminal)
+        for row in measure(*case, args)
+    ]
+    if args.json:
+        print(json.dumps(found, indent=1))
+    else:
+        Console(width=150).print(table(found, args))
+
+
+if __name__ == "__main__":
+    main()
