@@ -40,8 +40,8 @@ from dualc.regression.kernels import (
 
 @functools.partial(
     jax.tree_util.register_dataclass,
-    data_fields=["x", "y", "noise", "jitter", "factor", "weights"],
-    meta_fields=["net", "kernel"],
+    data_fields=["net", "x", "y", "noise", "jitter", "factor", "weights"],
+    meta_fields=["kernel"],
 )
 @dataclass(frozen=True, eq=False)
 class Posterior:

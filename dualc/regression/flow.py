@@ -16,8 +16,8 @@ from dualc.regression.kernels import Net, Prediction, checked, ensemble, eps_of,
 
 @functools.partial(
     jax.tree_util.register_dataclass,
-    data_fields=["x", "y", "spectrum", "basis"],
-    meta_fields=["net"],
+    data_fields=["net", "x", "y", "spectrum", "basis"],
+    meta_fields=[],
 )
 @dataclass(frozen=True, eq=False)
 class GradientFlow:
