@@ -3,11 +3,16 @@
 For inputs of one norm, or of any norm where the network is homogeneous, kernel(x, y) is a function
 of rho alone, sum of a_k rho^k with a_k >= 0 (Schoenberg). So is the dual of psi = sum of
 +-sqrt(a_k) h_k, and features psi(W x) stand for the whole network, however deep.
+
+High degrees have heavy tails: a sample of h_24(u)^2 says little of its mean. What the kernel does
+near rho = 1 is left to waves, which are bounded: cos(s u) and sin(s u) have the duals
+exp(-s^2) cosh(s^2 rho) and exp(-s^2) sinh(s^2 rho).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -23,10 +28,25 @@ from dualc.layers.exact import Own, Paired
 from dualc.layers.signal import Signal
 from dualc.runtime.mixing import GaussianRows, draw_gaussian_rows, gaussian
 
-_DEGREE = 24  # kept of the series: what is beyond is below the error of any affordable p
+_DEGREES = (8, 12, 16)  # tried of polynomials alone
+_DEGREE = 6  # of the polynomial beside waves
+_SQUARES = 2.0 ** np.arange(
+    -1, 11
+)  # s^2 of the waves: of kernels that bend within 1/1024 of rho = 1
+_LEAST = 1e-6  # of the kernel, for a wave to be kept
 _NODES = 96  # cosines at which the kernels are fitted, Chebyshev's
-_PAIRS = 4096  # samples by which signs are chosen
+_PAIRS = 8192  # samples by which signs are chosen
 _SAME = 1e-4  # kernels that agree so well, relatively, are proportional (float32 included)
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Waves:
+    """The sum of even cos(s u) + odd sin(s u) over frequencies s, with random signs."""
+
+    even: Float[Array, " waves"]
+    odd: Float[Array, " waves"]
+    places: tuple[int, ...] = field(metadata={"static": True})  # of the frequencies in _SQUARES
 
 
 @jax.tree_util.register_dataclass
@@ -36,6 +56,8 @@ class Collapsed:
 
     rows: GaussianRows
     coefficients: tuple[Float[Array, " degrees"], ...]  # signed, of every kernel asked for
+    waves: tuple[Waves, ...]  # of every kernel asked for
+    signs: Float[Array, "2 waves p"]  # with them the products of different waves cancel
     q: Float[Array, ""]
     degree: float | None = field(metadata={"static": True})
     exact: int = field(metadata={"static": True})  # degrees that have columns of their own, 1 or 2
@@ -85,17 +107,92 @@ def draw(
     d, dtype = like.shape[-1], like.dtype
     rho = np.cos(np.pi * (np.arange(_NODES) + 0.5) / _NODES)
     wanted = kernels_at(net, d, q, rho, ntk=get[1])[0 if get[0] else 1 :]
-    coefficients = tuple(jnp.asarray(_signed(series(rho, k), _exact(d, p)), dtype) for k in wanted)
-    rows = draw_gaussian_rows(key, d, p - 1 - d * (_exact(d, p) - 1), dtype)
-    return Collapsed(rows, coefficients, jnp.asarray(q, dtype), degree, _exact(d, p))
+    exact = _exact(d, p)
+    count = p - 1 - d * (exact - 1)
+    fitted = [_best(rho, k, exact, count) for k in wanted]
+    keys = jax.random.split(key)
+    return Collapsed(
+        draw_gaussian_rows(keys[0], d, count, dtype),
+        tuple(jnp.asarray(a, dtype) for a, _, _ in fitted),
+        tuple(_waves(even, odd, dtype) for _, even, odd in fitted),
+        jax.random.rademacher(keys[1], (2, len(_SQUARES), count), dtype),
+        jnp.asarray(q, dtype),
+        degree,
+        exact,
+    )
 
 
-def series(rho: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """a_0.. >= 0 such that the sum of a_k rho^k is nearest to the values."""
-    powers = rho[:, None] ** np.arange(_DEGREE + 1)
+def _waves(even: np.ndarray, odd: np.ndarray, dtype: Any) -> Waves:
+    places = tuple(int(i) for i in np.flatnonzero(even + odd))
+    chosen = np.sqrt(even[list(places)]), np.sqrt(odd[list(places)])
+    return Waves(jnp.asarray(chosen[0], dtype), jnp.asarray(chosen[1], dtype), places)
+
+
+Fit = tuple[np.ndarray, np.ndarray, np.ndarray]
+
+
+def mixture(rho: np.ndarray, values: np.ndarray, degree: int, waves: bool) -> Fit:
+    """Weights >= 0 of rho^k, of the duals of cos(s u) and of sin(s u), nearest to the values."""
+    basis = [rho[:, None] ** np.arange(degree + 1)]
+    squares = _SQUARES if waves else _SQUARES[:0]
+    up, down = (np.exp(squares * (sign * rho[:, None] - 1)) / 2 for sign in (1, -1))
+    basis = np.concatenate([*basis, up + down, up - down], axis=1)
     scale = np.max(np.abs(values))
-    fitted = nnls(powers, values / scale, maxiter=100 * _DEGREE)[0]
-    return np.asarray(fitted * scale)
+    weights = np.asarray(nnls(basis, values / scale, maxiter=100 * basis.shape[1])[0])
+    parts = np.split(weights, [degree + 1, degree + 1 + len(squares)])
+    even, odd = (np.where(part > _LEAST, part, 0) for part in parts[1:])
+    missing = np.zeros(len(_SQUARES) - len(squares))
+    return parts[0] * scale, *(np.append(part, missing) * scale for part in (even, odd))
+
+
+def _best(rho: np.ndarray, values: np.ndarray, first: int, count: int) -> Fit:
+    """The fit, its polynomial signed, that promises the least error with `count` columns."""
+    tried = []
+    for degree, waves in (*((degree, False) for degree in _DEGREES), (_DEGREE, True)):
+        a, even, odd = mixture(rho, values, degree, waves)
+        signed = _signed(a, first)
+        bias = np.mean((_dual((a, even, odd), rho) - values) ** 2)
+        variance = _variance((signed, even, odd), first) / count
+        tried.append((bias + variance, (signed, even, odd)))
+    return min(tried, key=lambda pair: pair[0])[1]
+
+
+def _dual(fit: Fit, rho: np.ndarray) -> np.ndarray:
+    a, even, odd = fit
+    up, down = (np.exp(_SQUARES * (sign * rho[:, None] - 1)) / 2 for sign in (1, -1))
+    powers = rho[:, None] ** np.arange(len(a))
+    return np.asarray(powers @ a + (up + down) @ even + (up - down) @ odd)
+
+
+def _variance(fit: Fit, first: int) -> float:
+    """Of psi(u) psi(v), psi from degree `first` on, in the mean over some rho."""
+    signed, even, odd = fit
+    random = np.random.RandomState(1)
+    if np.any(even + odd):
+        u, w = random.standard_normal((2, _PAIRS))
+        weights = np.full(_PAIRS, 1 / _PAIRS)
+    else:
+        u, w, weights = _grid()  # a sample would miss the tails of high degrees
+    signs = 2 * random.randint(0, 2, (2, len(u), len(_SQUARES))) - 1
+
+    def psi(v: np.ndarray) -> np.ndarray:
+        angles = v[:, None] * np.sqrt(_SQUARES)
+        waves = signs[0] * np.cos(angles) @ np.diag(np.sqrt(even))
+        waves = waves + signs[1] * np.sin(angles) @ np.diag(np.sqrt(odd))
+        return np.asarray(_hermite(v, len(signed))[:, first:] @ signed[first:] + waves.sum(axis=1))
+
+    here = psi(u)
+    products = [here * psi(r * u + np.sqrt(1 - r * r) * w) for r in (0.0, 0.3, 0.6, 0.8)]
+    means = [(weights @ product**2) - (weights @ product) ** 2 for product in products]
+    return float(np.mean(means))
+
+
+def _grid() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A Gauss rule for two normal variables, exact for products of four kept polynomials."""
+    z, weights = np.polynomial.hermite_e.hermegauss(2 * max(_DEGREES) + 1)
+    weights = weights / weights.sum()
+    u, w = (part.ravel() for part in np.meshgrid(z, z, indexing="ij"))
+    return u, w, np.outer(weights, weights).ravel()
 
 
 def _exact(d: int, p: int) -> int:
@@ -109,13 +206,13 @@ def _signed(a: np.ndarray, first: int) -> np.ndarray:
     From + + + + .. and + + - - .., one sign after the other is turned as long as it helps.
     """
     root = np.sqrt(a)
-    random = np.random.RandomState(0)  # a fixed sample: the choice depends on nothing else
-    u, w = random.standard_normal((2, _PAIRS))
-    sides = [_hermite(u)] + [_hermite(r * u + np.sqrt(1 - r * r) * w) for r in (0.0, 0.4, 0.8)]
+    u, w, weights = _grid()
+    angles = [r * u + np.sqrt(1 - r * r) * w for r in (1.0, 0.0, 0.4, 0.8)]
+    sides = [_hermite(v, len(a)) for v in angles]
 
     def variance(signed: np.ndarray) -> float:
         psi = [side[:, first:] @ signed[first:] for side in sides]
-        return float(sum(np.mean((psi[0] * other) ** 2) for other in (psi[0], *psi[1:])))
+        return float(sum(weights @ (psi[0] * other) ** 2 for other in (psi[0], *psi[1:])))
 
     starts = [root, root * np.array([(1, 1, -1, -1)[k % 4] for k in range(len(root))])]
     best: np.ndarray = min(starts, key=variance)
@@ -126,9 +223,10 @@ def _signed(a: np.ndarray, first: int) -> np.ndarray:
     return best
 
 
-def _hermite(u: np.ndarray) -> np.ndarray:
+def _hermite(u: np.ndarray, count: int) -> np.ndarray:
+    """Normalised Hermite polynomials of degrees below count."""
     columns = [np.ones_like(u), u]
-    for n in range(1, _DEGREE):
+    for n in range(1, count - 1):
         columns.append((u * columns[n] - np.sqrt(n) * columns[n - 1]) / np.sqrt(n + 1))
     return np.stack(columns, axis=1)
 
@@ -139,16 +237,19 @@ def features(weights: Collapsed, x: Float[Array, "n d"]) -> tuple[Float[Array, "
     size = jnp.sqrt(jnp.mean(x * x, axis=-1, keepdims=True))
     d = jnp.array(x.shape[-1], x.dtype)
     unit = x / jnp.where(size > 0, size, 1) / jnp.sqrt(d)
-    q = weights.q.astype(x.dtype)
+    q = weights.q
     scale = jnp.ones_like(size)
     if weights.degree is not None:
         scale = (size / jnp.sqrt(q)) ** jnp.asarray(weights.degree, x.dtype)
     u = gaussian(weights.rows, unit)
     root = jnp.sqrt(jnp.array(u.shape[-1], x.dtype))
     found = []
-    for signed in weights.coefficients:
-        a = signed.astype(x.dtype)
+    for a, waves in zip(weights.coefficients, weights.waves, strict=True):
         exact = [jnp.broadcast_to(a[0], size.shape), unit * a[1]][: weights.exact]
         psi, _ = hermite_sum(a.at[: weights.exact].set(0)[None], u)
+        for i, place in enumerate(waves.places):
+            angle, signs = u * _SQUARES[place] ** 0.5, weights.signs[:, place]
+            psi = psi + signs[0][None] * waves.even[i] * jnp.cos(angle)
+            psi = psi + signs[1][None] * waves.odd[i] * jnp.sin(angle)
         found.append(jnp.concatenate([*exact, psi / root], axis=-1) * scale)
     return tuple(found)
