@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from dualc.errors import NetworkError
-from dualc.layers.covariance import Covariance, Covariances, Sides, Walk, at_equal_positions
+from dualc.layers.covariance import Covariance, Covariances, Sides, Walk
 from dualc.layers.dense import Dense
 from dualc.layers.layer import Layer, Weights, pytree
 from dualc.layers.signal import Signal, Signals, branches, one
@@ -48,7 +48,7 @@ class Serial(Layer):
                 continue  # a scaling: one pass with what follows
             k, run = sides.through(run, k), ()
             if isinstance(k, Covariance) and k.is_full and not later:
-                k = at_equal_positions(k)
+                k = sides.narrowed(k)
         return sides.through(run, k) if run else k
 
     def draw(self, key: Array, s: Sketches, plan: Plan) -> Weights:

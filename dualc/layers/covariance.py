@@ -54,6 +54,9 @@ class Walk(Protocol):
     def through(self, layers: tuple[Any, ...], k: Covariances) -> Covariances:
         """The covariances after these layers."""
 
+    def narrowed(self, k: Covariance) -> Covariance:
+        """Those of equal positions alone."""
+
 
 @dataclass
 class Recording:

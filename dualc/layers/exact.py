@@ -29,6 +29,7 @@ from dualc.layers.covariance import (
     Covariances,
     Recording,
     Replaying,
+    at_equal_positions,
     of_pairs,
     of_samples,
 )
@@ -96,7 +97,8 @@ def _inputs(x1: Any, x2: Any) -> tuple[Array, Array | None]:
         raise NetworkError(
             f"x1 has samples of shape {x1.shape[1:]}, x2 of shape {x2.shape[1:]}: they must agree"
         )
-    dtype = jnp.promote_types(x1.dtype, x2.dtype)
+    with jax.numpy_dtype_promotion("standard"):  # of two inputs: nothing is silent about that
+        dtype = jnp.promote_types(x1.dtype, x2.dtype)
     return x1.astype(dtype), x2.astype(dtype)
 
 
@@ -126,6 +128,9 @@ class Own:
         self.seen += seen
         return k
 
+    def narrowed(self, k: Covariance) -> Covariance:
+        return at_equal_positions(k)
+
 
 @dataclass
 class Paired:
@@ -137,6 +142,9 @@ class Paired:
     def through(self, layers: tuple[Layer, ...], k: Covariances) -> Covariances:
         after: Covariances = _replayed(layers, k, *self.taken(layers))
         return after
+
+    def narrowed(self, k: Covariance) -> Covariance:
+        return at_equal_positions(k)
 
     def taken(self, layers: tuple[Layer, ...]) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
         """The variances that these layers ask for, which are not needed again."""
@@ -159,6 +167,10 @@ class Measured(Paired):
         assert analysis is not None
         taken = analysis.temp_size_in_bytes + _bytes(after) + _bytes(k)
         self.most = max(self.most, taken)
+        return after
+
+    def narrowed(self, k: Covariance) -> Covariance:
+        after: Covariance = jax.eval_shape(at_equal_positions, k)
         return after
 
 
@@ -220,7 +232,8 @@ class Task:
         """All at once: what JAX transforms."""
         q1 = self.variances(self.x1)
         q2 = q1 if self.x2 is None else self.variances(self.x2)
-        return self.pairs(self.x1, self.others, q1, q2)
+        found = self.pairs(self.x1, self.others, q1, q2)
+        return found if self.x2 is not None else jax.tree.map(_mirrored, found)
 
     def variances(self, x: Array) -> tuple[Array, ...]:
         """The variances of every sample where the network needs them, (n, *positions) each."""
@@ -242,7 +255,8 @@ class Task:
         rows, columns = self._block(budget, q1, q2)
         n, m = len(self.x1), len(self.others)
         if rows == n and columns == m:
-            return self.pairs(self.x1, self.others, q1, q2)
+            found = self.pairs(self.x1, self.others, q1, q2)
+            return found if self.x2 is not None else jax.tree.map(_mirrored, found)
         out: Parts | None = None
         places = list(_places(n, m, (rows, columns), self.x2 is None))
         for i, j in _shown(places, progress):
@@ -312,6 +326,13 @@ def _bytes(tree: Any) -> int:
     return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
 
 
+@jax.jit
+def _mirrored(values: Array) -> Array:
+    """The upper triangle and its mirror image: products are symmetric to rounding only."""
+    i = jnp.arange(len(values)).reshape(-1, *(1,) * (values.ndim - 1))
+    return jnp.where(i <= jnp.swapaxes(i, 0, 1), values, jnp.swapaxes(values, 0, 1))
+
+
 @partial(jax.jit, static_argnames="symmetric", donate_argnames="out")
 def _write(out: Parts, parts: Parts, i: Array, j: Array, *, symmetric: bool) -> Parts:
     """The result with the block at rows i, columns j written; with its transpose if symmetric."""
@@ -319,6 +340,7 @@ def _write(out: Parts, parts: Parts, i: Array, j: Array, *, symmetric: bool) -> 
     def written(whole: Array, part: Array) -> Array:
         rest = (0,) * (whole.ndim - 2)
         if symmetric:
+            part = jnp.where(i == j, _mirrored(part), part)
             whole = lax.dynamic_update_slice(whole, jnp.swapaxes(part, 0, 1), (j, i, *rest))
         return lax.dynamic_update_slice(whole, part, (i, j, *rest))
 
@@ -345,5 +367,7 @@ def _shown(places: list[Any], progress: bool | None) -> Iterator[Any]:
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console, disable=not shown, transient=True) as bar:
+    with Progress(
+        *columns, console=console, disable=not shown, transient=console.is_terminal
+    ) as bar:
         yield from bar.track(places)
