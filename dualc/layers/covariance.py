@@ -175,7 +175,7 @@ def _hash(x: Array) -> UInt[Array, "n 2"]:
     x = lax.stop_gradient(x)
     wide = x if x.dtype.itemsize >= 4 else x.astype(jnp.float32)
     bits = lax.bitcast_convert_type(wide + jnp.zeros((), wide.dtype), jnp.uint32)  # -0 + 0 is 0
-    words: Array = bits.reshape(x.shape[0], -1)
+    words: Array = bits.reshape(x.shape[0], bits.size // max(x.shape[0], 1))
     place = jnp.arange(words.shape[1], dtype=jnp.uint32)
     seeds = jnp.array([0x9E3779B9, 0x85EBCA6B], jnp.uint32)  # any two numbers
     salt = _stir(place[:, None] + seeds[None])

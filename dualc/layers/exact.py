@@ -64,7 +64,8 @@ def kernel(
     task = Task(serial(net), x1, x2, "ntk" in wanted)
     task.check()
     budget = MEMORY if memory is None else memory
-    if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves((net, x1, x2))):
+    is_empty = 0 in (len(x1), len(task.others))
+    if is_empty or any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves((net, x1, x2))):
         found = task.whole()
     else:
         found = task.in_blocks(budget, progress)
@@ -104,14 +105,14 @@ def _inputs(x1: Any, x2: Any) -> tuple[Array, Array | None]:
 
 def floating(inputs: Any) -> Array:
     """Inputs as real floating-point numbers, with samples first and channels last."""
-    x: Array = jnp.asarray(inputs)
-    if jnp.issubdtype(x.dtype, jnp.complexfloating):
+    array: Array = jnp.asarray(inputs)
+    if jnp.issubdtype(array.dtype, jnp.complexfloating):
         raise NetworkError("inputs are real numbers, not complex ones")
-    if not jnp.issubdtype(x.dtype, jnp.floating):
-        x = x.astype(jnp.result_type(float))
-    if x.ndim < 2:
-        raise NetworkError(f"inputs have shape (n, *space, channels), not {x.shape}")
-    return x
+    if not jnp.issubdtype(array.dtype, jnp.floating):
+        array = array.astype(jnp.result_type(float))
+    if array.ndim < 2:
+        raise NetworkError(f"inputs have shape (n, *space, channels), not {array.shape}")
+    return array
 
 
 # ---- samples with themselves, and with others ----
