@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import jax
@@ -88,8 +89,9 @@ class Layer(ABC):
         `width` is that of every layer that does not say its own: the last one's included.
         """
         signal = Signal.of(tuple(shape))
-        self.signal(signal)
-        return self.weights(key, signal, width)
+        net = _widened(self, width)
+        net.signal(signal)
+        return net.weights(key, signal, width)
 
     # ---- what a layer says of itself ----
 
@@ -125,6 +127,13 @@ class Layer(ABC):
     @abstractmethod
     def apply(self, params: Weights, x: Any) -> Any:
         """The finite reading: x (n, *space, c) to (n, *space, c)."""
+
+
+def _widened(layer: Any, width: int) -> Any:
+    """The layer with that width for all that do not say theirs: then Flatten can count channels."""
+    if hasattr(layer, "layers"):
+        return replace(layer, layers=tuple(_widened(one, width) for one in layer.layers))
+    return replace(layer, width=width) if getattr(layer, "width", 0) is None else layer
 
 
 Parameterization = Literal["ntk", "standard"]
