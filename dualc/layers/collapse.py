@@ -29,10 +29,11 @@ from dualc.layers.signal import Signal
 from dualc.runtime.mixing import GaussianRows, draw_gaussian_rows, gaussian
 
 _DEGREES = (8, 12, 16)  # tried of polynomials alone
-_DEGREE = 6  # of the polynomial beside waves
+_BESIDE = (6, 9, 12)  # and beside waves
 _SQUARES = 2.0 ** np.arange(
     -1, 11
 )  # s^2 of the waves: of kernels that bend within 1/1024 of rho = 1
+_TAIL = 0.01  # weight of what fewer than one of 10^4 draws meets: rare, but not never
 _LEAST = 1e-6  # of the kernel, for a wave to be kept
 _NODES = 96  # cosines at which the kernels are fitted, Chebyshev's
 _PAIRS = 8192  # samples by which signs are chosen
@@ -133,10 +134,10 @@ Fit = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 def mixture(rho: np.ndarray, values: np.ndarray, degree: int, waves: bool) -> Fit:
     """Weights >= 0 of rho^k, of the duals of cos(s u) and of sin(s u), nearest to the values."""
-    basis = [rho[:, None] ** np.arange(degree + 1)]
+    powers = rho[:, None] ** np.arange(degree + 1)
     squares = _SQUARES if waves else _SQUARES[:0]
     up, down = (np.exp(squares * (sign * rho[:, None] - 1)) / 2 for sign in (1, -1))
-    basis = np.concatenate([*basis, up + down, up - down], axis=1)
+    basis = np.concatenate([powers, up + down, up - down], axis=1)
     scale = np.max(np.abs(values))
     weights = np.asarray(nnls(basis, values / scale, maxiter=100 * basis.shape[1])[0])
     parts = np.split(weights, [degree + 1, degree + 1 + len(squares)])
@@ -148,7 +149,8 @@ def mixture(rho: np.ndarray, values: np.ndarray, degree: int, waves: bool) -> Fi
 def _best(rho: np.ndarray, values: np.ndarray, first: int, count: int) -> Fit:
     """The fit, its polynomial signed, that promises the least error with `count` columns."""
     tried = []
-    for degree, waves in (*((degree, False) for degree in _DEGREES), (_DEGREE, True)):
+    tries = [(degree, False) for degree in _DEGREES] + [(degree, True) for degree in _BESIDE]
+    for degree, waves in tries:
         a, even, odd = mixture(rho, values, degree, waves)
         signed = _signed(a, first)
         bias = np.mean((_dual((a, even, odd), rho) - values) ** 2)
@@ -192,8 +194,7 @@ def _grid() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     z, weights = np.polynomial.hermite_e.hermegauss(2 * max(_DEGREES) + 1)
     weights = weights / weights.sum()
     u, w = (part.ravel() for part in np.meshgrid(z, z, indexing="ij"))
-    inside = np.hypot(u, w) < 4.3
-    return u[inside], w[inside], np.outer(weights, weights).ravel()[inside]
+    return u, w, np.outer(weights, weights).ravel() * np.where(np.hypot(u, w) < 4.3, 1, _TAIL)
 
 
 def _exact(d: int, p: int) -> int:
