@@ -1040,6 +1040,15 @@ _LOG2 = {
 }
 
 
+def complex_of(real: Any, imaginary: Any) -> Any:
+    """The number real + 1j imaginary, of Python numbers or arrays; no dtype is promoted."""
+    parts = (real, imaginary)
+    if all(isinstance(part, (int, float)) for part in parts):
+        return complex(real, imaginary)
+    dtype = jnp.result_type(*(part for part in parts if not isinstance(part, (int, float))))
+    return lax.complex(*jnp.broadcast_arrays(*(jnp.asarray(part, dtype) for part in parts)))
+
+
 def hermite_atoms(order: int, q: Array, atoms: tuple[tuple[Any, ...], ...]) -> Array:
     """a_n(q) = E[phi(sqrt(q) Z) h_n(Z)], n = 0..order, on a new last axis, h_n = He_n/sqrt(n!).
 

@@ -23,7 +23,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "1a1761a64a69cf41dd142219b8a7399d10ce25ef0ca211bcece17d0beb58e8d8"
+FINGERPRINT = "3e97dd97e33dba6e997ac8423a7e2c76ade034e3d4802d19538791cba0e1ca38"
 PARAMETERS = ()
 JUMPS = ()  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
@@ -58,8 +58,8 @@ def _dual_dq11(q12, q11, q22, d):
 
 def _hermite(q):
     atoms = (
-        (1j*(1/2), 1, 0, 0, -1, None, 0),
-        (1j*(-1/2), 1, 0, 0, 1, None, 0),
+        (s.complex_of(0, 1/2), 1, 0, 0, -1, None, 0),
+        (s.complex_of(0, -1/2), 1, 0, 0, 1, None, 0),
     )
     return s.hermite_atoms(ORDER, q, atoms)
 

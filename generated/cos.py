@@ -23,7 +23,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "2e30412a51e058ff97e94d377f40a4395554d42458af45cc0f68e79358a6f5c3"
+FINGERPRINT = "eab91e67fab45aa9775ef2876754a0c2b931dd27d51f5d5c3257eb4545f7075f"
 PARAMETERS = (("a", 1.0), ("b", 1.0), ("c", 0.0))
 JUMPS = ()  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
@@ -89,8 +89,8 @@ def _dual_dc(q12, q11, q22, d, a, b, c):
 
 def _hermite(q, a, b, c):
     atoms = (
-        (a*jnp.cos(c)/2 + 1j*(-a*jnp.sin(c)/2), 0, 0, 0, -b, None, 0),
-        (a*jnp.cos(c)/2 + 1j*(a*jnp.sin(c)/2), 0, 0, 0, b, None, 0),
+        (s.complex_of(a*jnp.cos(c)/2, -a*jnp.sin(c)/2), 0, 0, 0, -b, None, 0),
+        (s.complex_of(a*jnp.cos(c)/2, a*jnp.sin(c)/2), 0, 0, 0, b, None, 0),
     )
     return s.hermite_atoms(ORDER, q, atoms)
 

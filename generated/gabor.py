@@ -26,7 +26,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "e575e3c942fb0b7fa8eed7516c2281753fc7b3c2476f54d8a074f2a92ea8d88f"
+FINGERPRINT = "3fd76854c41d4efee1b3405ee24193720cc0ab8d5d25dfc97525c328ed0da01c"
 PARAMETERS = ()
 JUMPS = ()  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
@@ -72,8 +72,8 @@ def _dual_dq11(q12, q11, q22, d):
 
 def _hermite(q):
     atoms = (
-        (1j*(1/2), 0, -1, 0, -1, None, 0),
-        (1j*(-1/2), 0, -1, 0, 1, None, 0),
+        (s.complex_of(0, 1/2), 0, -1, 0, -1, None, 0),
+        (s.complex_of(0, -1/2), 0, -1, 0, 1, None, 0),
     )
     return s.hermite_atoms(ORDER, q, atoms)
 

@@ -22,7 +22,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "19e1c6b328aa83cfb2ad4130a764dcf35e4fdfb6949b7fe0f867148293a96ae9"
+FINGERPRINT = "2829c27a07d78d8c50a8fdcae88bcf10ef4d9280d2fe56f0d4924f8584faf8e9"
 PARAMETERS = (("gamma", 1.0),)
 JUMPS = ()  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
@@ -56,8 +56,8 @@ def _dual_dgamma(q12, q11, q22, d, gamma):
 
 def _hermite(q, gamma):
     atoms = (
-        (1/2 + 1j*(1/2), 0, 0, 0, -math.sqrt(2)*jnp.sqrt(gamma), None, 0),
-        (1/2 + 1j*(-1/2), 0, 0, 0, math.sqrt(2)*jnp.sqrt(gamma), None, 0),
+        (s.complex_of(1/2, 1/2), 0, 0, 0, -math.sqrt(2)*jnp.sqrt(gamma), None, 0),
+        (s.complex_of(1/2, -1/2), 0, 0, 0, math.sqrt(2)*jnp.sqrt(gamma), None, 0),
     )
     return s.hermite_atoms(ORDER, q, atoms)
 

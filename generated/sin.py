@@ -23,7 +23,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "b5044ef33085b21bb0d78c2583454970bef8bbf415ea662473b2b700e6cd85a8"
+FINGERPRINT = "2b403f5b79e0be5dc106ae4c95e1fa0e251d5f300cf38b7dbc1dc66881fec77b"
 PARAMETERS = (("a", 1.0), ("b", 1.0), ("c", 0.0))
 JUMPS = ()  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
@@ -88,8 +88,8 @@ def _dual_dc(q12, q11, q22, d, a, b, c):
 
 def _hermite(q, a, b, c):
     atoms = (
-        (a*jnp.sin(c)/2 + 1j*(a*jnp.cos(c)/2), 0, 0, 0, -b, None, 0),
-        (a*jnp.sin(c)/2 + 1j*(-a*jnp.cos(c)/2), 0, 0, 0, b, None, 0),
+        (s.complex_of(a*jnp.sin(c)/2, a*jnp.cos(c)/2), 0, 0, 0, -b, None, 0),
+        (s.complex_of(a*jnp.sin(c)/2, -a*jnp.cos(c)/2), 0, 0, 0, b, None, 0),
     )
     return s.hermite_atoms(ORDER, q, atoms)
 

@@ -21,7 +21,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "3f1eb5530cea04b412881ee72b3b2a7bb964b6a2f6bc428b618bded28037ae52"
+FINGERPRINT = "91c5e596c8f79c27f2c6a1ded622fbdf411a012b04fb0e8f1dcf2c6e91025973"
 PARAMETERS = ()
 JUMPS = ()  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
@@ -55,9 +55,9 @@ def _dual_dq11(q12, q11, q22, d):
 
 def _hermite(q):
     atoms = (
-        (1j*(1/2), 0, 0, 0, -1, None, 0),
+        (s.complex_of(0, 1/2), 0, 0, 0, -1, None, 0),
         (1, 1, 0, 0, 0, None, 0),
-        (1j*(-1/2), 0, 0, 0, 1, None, 0),
+        (s.complex_of(0, -1/2), 0, 0, 0, 1, None, 0),
     )
     return s.hermite_atoms(ORDER, q, atoms)
 

@@ -21,7 +21,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "40ede7e8d1a71960a1fff844d49766d48f9bda59e39514e4842b6c169a0ae71e"
+FINGERPRINT = "cebdec41f8389066230d4e0aee872a8b6f32ae5e1a61de0b2c95a26b2e35055a"
 PARAMETERS = (("omega", 30.0),)
 JUMPS = ()  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
@@ -61,8 +61,8 @@ def _dual_domega(q12, q11, q22, d, omega):
 
 def _hermite(q, omega):
     atoms = (
-        (1j*(1/2), 0, 0, 0, -omega, None, 0),
-        (1j*(-1/2), 0, 0, 0, omega, None, 0),
+        (s.complex_of(0, 1/2), 0, 0, 0, -omega, None, 0),
+        (s.complex_of(0, -1/2), 0, 0, 0, omega, None, 0),
     )
     return s.hermite_atoms(ORDER, q, atoms)
 

@@ -240,8 +240,7 @@ class _Printer:
         source = partial(python, names=names, prefix=self.prefix)
         coefficient = source(atom.coefficient_real)
         if atom.coefficient_imag != "0":
-            imaginary = f"1j*({source(atom.coefficient_imag)})"
-            coefficient = imaginary if coefficient == "0" else f"{coefficient} + {imaginary}"
+            coefficient = f"{self.prefix}complex_of({coefficient}, {source(atom.coefficient_imag)})"
         kappa = "None" if atom.kappa is None else source(atom.kappa)
         parts = (coefficient, str(atom.power), source(atom.a), source(atom.b_real))
         return f"({', '.join((*parts, source(atom.b_imag), kappa, str(atom.zeta)))})"

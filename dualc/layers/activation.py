@@ -48,6 +48,11 @@ class Activation(Layer):
             raise NetworkError(_not_gaussian(self._name(), signal.after))
         return replace(signal, is_gaussian=False, is_fresh=False, after=self._name())
 
+    @property
+    def domain_high(self) -> float:
+        """The largest variance that the kernel is compiled for."""
+        return self.activation.domain[1]
+
     def _name(self) -> str:
         return f"Activation({self.activation.name!r})"
 

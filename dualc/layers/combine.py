@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import reduce
+from math import inf
 from typing import Any
 
 import jax
@@ -27,6 +28,16 @@ class Serial(Layer):
 
     def signal(self, signal: Signals) -> Signals:
         return reduce(lambda s, layer: layer.signal(s), self.layers, signal)
+
+    def domains(self) -> tuple[float, ...]:
+        """The largest variance allowed wherever a layer asks for variances, in that order."""
+        found: list[float] = []
+        for layer in self.layers:
+            if isinstance(layer, Parallel):
+                found += [high for branch in layer.layers for high in branch.domains()]
+            else:
+                found += [getattr(layer, "domain_high", inf)] * layer.variances
+        return tuple(found)
 
     def needs_pairs_of_positions(self, wanted: bool) -> bool:
         for layer in reversed(self.layers):

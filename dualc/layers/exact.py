@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array, lax
 from jax.core import Tracer
 from rich.console import Console
@@ -253,6 +254,8 @@ class Task:
         """Block by block, written into the result where it stands."""
         q1 = self._in_batches(self.x1, budget)
         q2 = q1 if self.x2 is None else self._in_batches(self.x2, budget)
+        self._check_domain(q1, "x1")
+        self._check_domain(q2, "x1" if self.x2 is None else "x2")
         rows, columns = self._block(budget, q1, q2)
         n, m = len(self.x1), len(self.others)
         if rows == n and columns == m:
@@ -279,6 +282,17 @@ class Task:
             return self.variances(x)
         parts = [self.variances(x[i : i + batch]) for i in range(0, len(x), batch)]
         return tuple(jnp.concatenate(part) for part in zip(*parts, strict=True))
+
+    def _check_domain(self, q: tuple[Array, ...], name: str) -> None:
+        """NetworkError where a variance is beyond the kernels' domain, which gives NaN."""
+        for values, high in zip(q, self.net.domains(), strict=True):
+            rows = np.max(np.asarray(values).reshape(len(values), -1), axis=1, initial=0)
+            if np.any(rows > high):
+                raise NetworkError(
+                    f"{name}[{rows.argmax()}] has a variance of {rows.max():.3g} before an "
+                    f"activation whose kernel is compiled for [0, {high:g}].  Scale the inputs "
+                    "or W_std down"
+                )
 
     def _block(self, budget: int, q1: tuple[Array, ...], q2: tuple[Array, ...]) -> tuple[int, int]:
         """The largest block whose steps, as XLA plans them, fit the budget."""
