@@ -612,7 +612,7 @@ assert not jax.config.jax_enable_x64 and jnp.ones(1).dtype == jnp.float32
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("method", ["direct", "auto"])
+@pytest.mark.parametrize("method", ["direct", pytest.param("auto", marks=pytest.mark.slow)])
 def test_the_features_of_a_network_are_those_of_the_ridge(method: str) -> None:
     """Rows of one length, for which "auto" collapses the network: padding must have it too."""
     x = data(300)[0].astype(float)

@@ -93,8 +93,9 @@ class FeatureMap:
 
     def _decided(self, x: Array) -> float:
         """0 where any norms do, the variance of all inputs where one does, -1 for neither."""
-        if homogeneity(self.net, x.shape[1], "ntk" in self.get) is not None:
-            return 0.0
+        with jax.ensure_compile_time_eval():
+            if homogeneity(self.net, x.shape[1], "ntk" in self.get) is not None:
+                return 0.0
         if isinstance(x, Tracer):
             raise NetworkError(
                 f'method="{self.method}" looks at the norms of the first inputs, which are being '
