@@ -30,13 +30,11 @@ from dualc.runtime.mixing import GaussianRows, draw_gaussian_rows, gaussian
 
 _DEGREES = (8, 12, 16)  # tried of polynomials alone
 _BESIDE = (6, 9, 12)  # and beside waves
-_SQUARES = 2.0 ** np.arange(
-    -1, 11
-)  # s^2 of the waves: of kernels that bend within 1/1024 of rho = 1
+_SQUARES = 2.0 ** np.arange(-1, 11)  # s^2 of the waves, for bends within 1/s^2 of rho = 1
 _TAIL = 0.01  # weight of what fewer than one of 10^4 draws meets: rare, but not never
 _LEAST = 1e-6  # of the kernel, for a wave to be kept
 _NODES = 96  # cosines at which the kernels are fitted, Chebyshev's
-_PAIRS = 8192  # samples by which signs are chosen
+_PAIRS = 8192  # samples by which fits with waves are judged
 _SAME = 1e-4  # kernels that agree so well, relatively, are proportional (float32 included)
 
 

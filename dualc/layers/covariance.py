@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -31,9 +31,8 @@ class Covariance:
     signal: Signal = field(metadata={"static": True})
     is_full: bool = field(default=False, metadata={"static": True})
 
-    def over_space(self, function: object, signal: Signal) -> Covariance:
+    def over_space(self, function: Callable[[Array], Array], signal: Signal) -> Covariance:
         """The same with a linear function applied to both kernels, and the signal that follows."""
-        assert callable(function)
         ntk = None if self.ntk is None else function(self.ntk)
         return replace(self, nngp=function(self.nngp), ntk=ntk, signal=signal)
 

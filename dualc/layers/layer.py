@@ -51,8 +51,9 @@ class Layer(ABC):
         larger problems are done in blocks, with a bar on stderr (`progress`; None: where it is a
         terminal). Under jax.grad, jit or vmap the whole is evaluated at once.
 
-        Inputs of any norm; zero rows and rows that coincide or are opposite are exact to the last
-        bits, there and in gradients. The dtype is that of x1 and x2.
+        Inputs of any norm up to a variance of 1e4 before an activation, the kernels' domain (beyond
+        it an error, and NaN under tracing and in features). Zero rows and rows that coincide or are
+        opposite are exact to the last bits, in gradients too. The dtype is that of x1 and x2.
         Raises NetworkError if layers or inputs do not fit, or an NTK of a phi that jumps is asked.
         """
         from dualc.layers.exact import kernel

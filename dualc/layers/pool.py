@@ -41,14 +41,12 @@ class _Pool(Layer):
         return True
 
     def covariance(self, k: Covariance, sides: Sides) -> Covariance:
-        first, space = k.relation.ndim, len(k.signal.shape)
-        return (
-            k.over_space(
-                lambda a: self._pool(self._pool(a, first, 2), first + 1, 2), self.signal(k.signal)
-            )
-            if space
-            else k
-        )
+        first = k.relation.ndim
+
+        def both(a: Array) -> Array:
+            return self._pool(self._pool(a, first, 2), first + 1, 2)
+
+        return k.over_space(both, self.signal(k.signal))
 
     def _pool(self, values: Array, first: int, step: int) -> Array:
         for i, (f, stride) in enumerate(zip(self.window_shape, self._strides(), strict=True)):
