@@ -29,6 +29,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from features import frobenius
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
@@ -62,11 +63,7 @@ def myrtle5(activation: str) -> nn.Layer:
 
 def errors(features: np.ndarray, exact: np.ndarray) -> tuple[float, float]:
     """The relative Frobenius error as it is, and after the best scalar."""
-    gram = features.astype(np.float64) @ features.T.astype(np.float64)
-    scalar = np.vdot(gram, exact) / np.vdot(gram, gram)
-    size = np.linalg.norm(exact)
-    raw, scaled = np.linalg.norm(gram - exact), np.linalg.norm(scalar * gram - exact)
-    return float(raw / size), float(scaled / size)
+    return frobenius(features.astype(np.float64) @ features.T.astype(np.float64), exact)
 
 
 def once(call: Callable[[], Any]) -> float:

@@ -132,10 +132,8 @@ Fit = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 def mixture(rho: np.ndarray, values: np.ndarray, degree: int, waves: bool) -> Fit:
     """Weights >= 0 of rho^k, of the duals of cos(s u) and of sin(s u), nearest to the values."""
-    powers = rho[:, None] ** np.arange(degree + 1)
     squares = _SQUARES if waves else _SQUARES[:0]
-    up, down = (np.exp(squares * (sign * rho[:, None] - 1)) / 2 for sign in (1, -1))
-    basis = np.concatenate([powers, up + down, up - down], axis=1)
+    basis = np.concatenate(_duals(rho, degree, squares), axis=1)
     scale = np.max(np.abs(values))
     weights = np.asarray(nnls(basis, values / scale, maxiter=100 * basis.shape[1])[0])
     parts = np.split(weights, [degree + 1, degree + 1 + len(squares)])
@@ -158,10 +156,14 @@ def _best(rho: np.ndarray, values: np.ndarray, first: int, count: int) -> Fit:
 
 
 def _dual(fit: Fit, rho: np.ndarray) -> np.ndarray:
-    a, even, odd = fit
-    up, down = (np.exp(_SQUARES * (sign * rho[:, None] - 1)) / 2 for sign in (1, -1))
-    powers = rho[:, None] ** np.arange(len(a))
-    return np.asarray(powers @ a + (up + down) @ even + (up - down) @ odd)
+    parts = zip(_duals(rho, len(fit[0]) - 1, _SQUARES), fit, strict=True)
+    return np.asarray(sum(basis @ weights for basis, weights in parts))
+
+
+def _duals(rho: np.ndarray, degree: int, squares: np.ndarray) -> list[np.ndarray]:
+    """At every rho, the duals of h_0, .., h_degree, of the cosines and of the sines."""
+    up, down = (np.exp(squares * (sign * rho[:, None] - 1)) / 2 for sign in (1, -1))
+    return [rho[:, None] ** np.arange(degree + 1), up + down, up - down]
 
 
 def _variance(fit: Fit, first: int) -> float:
@@ -237,10 +239,9 @@ def features(weights: Collapsed, x: Float[Array, "n d"]) -> tuple[Float[Array, "
     size = jnp.sqrt(jnp.mean(x * x, axis=-1, keepdims=True))
     d = jnp.array(x.shape[-1], x.dtype)
     unit = x / jnp.where(size > 0, size, 1) / jnp.sqrt(d)
-    q = weights.q
     scale = jnp.ones_like(size)
     if weights.degree is not None:
-        scale = (size / jnp.sqrt(q)) ** jnp.asarray(weights.degree, x.dtype)
+        scale = (size / jnp.sqrt(weights.q)) ** jnp.asarray(weights.degree, x.dtype)
     u = gaussian(weights.rows, unit)
     root = jnp.sqrt(jnp.array(u.shape[-1], x.dtype))
     found = []

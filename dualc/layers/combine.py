@@ -16,7 +16,8 @@ from dualc.layers.covariance import Covariance, Covariances, Sides, Walk
 from dualc.layers.dense import Dense
 from dualc.layers.layer import Layer, Weights, pytree
 from dualc.layers.signal import Signal, Signals, branches, one
-from dualc.layers.sketch import Plan, Sketch, Sketches, added, joined, shapes
+from dualc.layers.sketch import Plan, Sketch, Sketches, joined, shapes
+from dualc.runtime.mixing import added
 
 
 @pytree("layers")

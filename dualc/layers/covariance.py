@@ -133,12 +133,8 @@ def _same_position(k: Covariance) -> Array:
 def of_pairs(x1: Array, x2: Array, is_full: bool, ntk: bool) -> Covariance:
     """Products of inputs (n, *space, c) with others (m, *space, c), divided by c."""
     signal = Signal.of(x1.shape[1:])
-    letters = "abdefg"[: len(signal.shape)]
-    if is_full:
-        space = "".join(letter + letter.upper() for letter in letters)
-        formula = f"n{letters}c,m{letters.upper()}c->nm{space}"
-    else:
-        formula = f"n{letters}c,m{letters}c->nm{letters}"
+    rows, columns, pairs = _positions(len(signal.shape), is_full)
+    formula = f"n{rows}c,m{columns}c->nm{pairs}"
     nngp = jnp.einsum(formula, x1, x2, precision="highest") / x1.shape[-1]
     return Covariance(
         nngp, jnp.zeros_like(nngp) if ntk else None, relation(x1, x2), signal, is_full
@@ -148,14 +144,22 @@ def of_pairs(x1: Array, x2: Array, is_full: bool, ntk: bool) -> Covariance:
 def of_samples(x: Array, is_full: bool) -> Covariance:
     """Products of every input with itself."""
     signal = Signal.of(x.shape[1:])
-    letters = "abdefg"[: len(signal.shape)]
     if is_full:
-        space = "".join(letter + letter.upper() for letter in letters)
-        formula = f"n{letters}c,n{letters.upper()}c->n{space}"
-        nngp = jnp.einsum(formula, x, x, precision="highest") / x.shape[-1]
+        rows, columns, pairs = _positions(len(signal.shape), is_full)
+        nngp = (
+            jnp.einsum(f"n{rows}c,n{columns}c->n{pairs}", x, x, precision="highest") / x.shape[-1]
+        )
     else:
         nngp = jnp.sum(x * x, axis=-1) / x.shape[-1]
     return Covariance(nngp, None, jnp.ones(x.shape[0], jnp.int8), signal, is_full)
+
+
+def _positions(count: int, is_full: bool) -> tuple[str, str, str]:
+    """The letters of einsum for the positions of one side, of the other, and of their pairs."""
+    letters = "abdefg"[:count]
+    if not is_full:
+        return letters, letters, letters
+    return letters, letters.upper(), "".join(letter + letter.upper() for letter in letters)
 
 
 def relation(x1: Array, x2: Array) -> Int[Array, "n m"]:

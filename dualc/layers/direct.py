@@ -15,8 +15,8 @@ from dualc.layers.sketch import (
     Block,
     Plan,
     Sketch,
-    added,
     columns,
+    positive,
     sizes,
     width,
 )
@@ -24,6 +24,7 @@ from dualc.runtime.kernel import Kernel
 from dualc.runtime.mixing import (
     GaussianRows,
     Mixing,
+    added,
     draw_gaussian_rows,
     draw_mixing,
     gaussian,
@@ -105,15 +106,10 @@ def _ratio(a: Array, b: Array) -> Array:
 
 def _means(kernel: Kernel, parameters: dict[str, Any], q: Array) -> tuple[Array, Array]:
     """E phi and E phi' at variance q, with an axis for columns."""
-    positive = jnp.maximum(q, _least(q.dtype))
-    coefficients = kernel.hermite(positive, **parameters)
+    safe = positive(q)
+    coefficients = kernel.hermite(safe, **parameters)
     a_0 = jnp.where(q > 0, coefficients[..., 0], kernel.hermite(q, **parameters)[..., 0])
-    return a_0[..., None], (coefficients[..., 1] / jnp.sqrt(positive))[..., None]
-
-
-def _least(dtype: Any) -> Array:
-    """A variance at which a_1(q)/sqrt(q) is phi'(0) or the mean of its two sides."""
-    return jnp.asarray(1e-12, dtype)
+    return a_0[..., None], (coefficients[..., 1] / jnp.sqrt(safe))[..., None]
 
 
 def _both(
@@ -122,7 +118,7 @@ def _both(
     """phi(u) and phi'(u); of a kernel given by its dual, a function with that dual."""
     if kernel.phi is not None and kernel.phi_dot is not None:
         return kernel.phi(u, **parameters), kernel.phi_dot(u, **parameters)
-    scale = jnp.sqrt(jnp.maximum(q, _least(q.dtype)))[..., None]
+    scale = jnp.sqrt(positive(q))[..., None]
     coefficients = kernel.hermite(q, **parameters)
     value, slope = hermite_sum(coefficients * _signs(coefficients), u / scale)
     return value, slope / scale

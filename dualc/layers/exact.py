@@ -63,7 +63,7 @@ def kernel(
     wanted = wanted_kernels(get)
     x1, x2 = _inputs(x1, x2)
     task = Task(serial(net), x1, x2, "ntk" in wanted)
-    task.check()
+    check_network(task.net, x1.shape[1:])
     budget = MEMORY if memory is None else memory
     is_empty = 0 in (len(x1), len(task.others))
     if is_empty or any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves((net, x1, x2))):
@@ -114,6 +114,13 @@ def floating(inputs: Any) -> Array:
     if array.ndim < 2:
         raise NetworkError(f"inputs have shape (n, *space, channels), not {array.shape}")
     return array
+
+
+def check_network(net: Layer, shape: tuple[int, ...]) -> None:
+    """NetworkError unless the layers fit each other and samples of that shape."""
+    after = net.signal(Signal.of(shape))
+    if isinstance(after, tuple):
+        raise NetworkError(f"the network ends in {len(after)} branches.  Join them with FanInSum()")
 
 
 # ---- samples with themselves, and with others ----
@@ -222,18 +229,13 @@ class Task:
     def others(self) -> Array:
         return self.x1 if self.x2 is None else self.x2
 
-    def check(self) -> None:
-        """NetworkError unless the layers fit each other and the inputs."""
-        after = self.net.signal(Signal.of(self.x1.shape[1:]))
-        if isinstance(after, tuple):
-            raise NetworkError(
-                f"the network ends in {len(after)} branches.  Join them with FanInSum()"
-            )
-
     def whole(self) -> Parts:
         """All at once: what JAX transforms."""
         q1 = self.variances(self.x1)
         q2 = q1 if self.x2 is None else self.variances(self.x2)
+        return self._all_pairs(q1, q2)
+
+    def _all_pairs(self, q1: tuple[Array, ...], q2: tuple[Array, ...]) -> Parts:
         found = self.pairs(self.x1, self.others, q1, q2)
         return found if self.x2 is not None else jax.tree.map(_mirrored, found)
 
@@ -252,15 +254,15 @@ class Task:
 
     def in_blocks(self, budget: int, progress: bool | None) -> Parts:
         """Block by block, written into the result where it stands."""
-        q1 = self._in_batches(self.x1, budget)
-        q2 = q1 if self.x2 is None else self._in_batches(self.x2, budget)
+        q1 = q2 = self._in_batches(self.x1, budget)
         self._check_domain(q1, "x1")
-        self._check_domain(q2, "x1" if self.x2 is None else "x2")
+        if self.x2 is not None:
+            q2 = self._in_batches(self.x2, budget)
+            self._check_domain(q2, "x2")
         rows, columns = self._block(budget, q1, q2)
         n, m = len(self.x1), len(self.others)
         if rows == n and columns == m:
-            found = self.pairs(self.x1, self.others, q1, q2)
-            return found if self.x2 is not None else jax.tree.map(_mirrored, found)
+            return self._all_pairs(q1, q2)
         out: Parts | None = None
         places = list(_places(n, m, (rows, columns), self.x2 is None))
         for i, j in _shown(places, progress):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 from math import prod
-from typing import Any
+from typing import Any, Literal, NamedTuple, TypeGuard
 
 import jax
 import jax.numpy as jnp
@@ -16,11 +16,9 @@ from jax.experimental.sparse import BCOO
 
 from dualc.errors import NetworkError
 from dualc.layers import collapse
-from dualc.layers.collapse import homogeneity
 from dualc.layers.combine import Serial, serial
-from dualc.layers.exact import floating, wanted_kernels
+from dualc.layers.exact import check_network, floating, wanted_kernels
 from dualc.layers.layer import Layer, Weights
-from dualc.layers.signal import Signal
 from dualc.layers.sketch import Blocks, Features, Plan, Sketch, shapes, unspread, width
 from dualc.runtime.mixing import Mixing, draw_mixing, mix
 
@@ -28,6 +26,13 @@ METHODS = ("auto", "direct", "collapse", "polysketch")
 _MEMORY = 2**31  # bytes for what lies between two layers
 _COPIES = 8  # of the features of one layer
 _EQUAL = 1e-5  # norms that differ by less, relatively, count as equal
+
+
+class Collapse(NamedTuple):
+    """One layer for the network, on inputs of variance q; on any if it is homogeneous."""
+
+    q: float
+    degree: float | None  # see collapse.homogeneity
 
 
 class FeatureMap:
@@ -55,47 +60,48 @@ class FeatureMap:
         self.net, self.key, self.p = serial(net), key, int(p)
         self.method, self.degree, self.get = method, int(degree), wanted_kernels(get)
         self._weights: dict[tuple[Any, ...], Any] = {}
-        self._collapsed: float | None = None  # the one size of inputs, 0 for any
+        self._choice: Collapse | Literal["undecided"] | None = "undecided"
 
     def __call__(self, x: Array | BCOO) -> Features:
         """The features of inputs (n, *space, c)."""
         x = x if isinstance(x, BCOO) else floating(x)
-        after = self.net.signal(Signal.of(x.shape[1:]))
-        if isinstance(after, tuple):
-            raise NetworkError(f"the network ends in {len(after)} branches.  Join them: FanInSum()")
-        if self._is_collapsed(x) and not isinstance(x, BCOO):
-            return self._of_collapsed(x)
+        check_network(self.net, x.shape[1:])
+        if self._may_collapse(x) and (choice := self._chosen(x)) is not None:
+            return self._of_collapsed(x, choice)
         plan = Plan(self.p, "polysketch" if self.method == "polysketch" else "direct", self.degree)
         drawn = self._drawn(x, plan)
-        parts = [
-            _features(self.net, *drawn, part, plan, "ntk" in self.get)
-            for part in _batches(x, self.p)
+        parts: list[Features] = [
+            _features(self.net, *drawn, part, plan, self.get) for part in _batches(x, self.p)
         ]
-        h, z = (
-            None if found[0] is None else found[0] if len(found) == 1 else jnp.concatenate(found)
-            for found in zip(*parts, strict=True)
+        if len(parts) == 1:
+            return parts[0]
+        return Features(
+            *(None if f[0] is None else jnp.concatenate(f) for f in zip(*parts, strict=True))
         )
-        return Features(h if "nngp" in self.get else None, z)
 
     # ---- which method ----
 
-    def _is_collapsed(self, x: Array | BCOO) -> bool:
-        """Whether one layer stands for all: decided by the first inputs, and kept."""
+    def _may_collapse(self, x: Array | BCOO) -> TypeGuard[Array]:
+        """Whether one layer may stand for the network on inputs of this kind."""
         if self.method in ("direct", "polysketch"):
             return False
         if x.ndim != 2 or isinstance(x, BCOO):
             if self.method == "collapse":
                 raise NetworkError('method="collapse" is for dense networks on arrays (n, d)')
             return False
-        if self._collapsed is None:
-            self._collapsed = self._decided(x)
-        return self._collapsed >= 0
+        return True
 
-    def _decided(self, x: Array) -> float:
-        """0 where any norms do, the variance of all inputs where one does, -1 for neither."""
+    def _chosen(self, x: Array) -> Collapse | None:
+        """How one layer stands for the network: decided by the first inputs, and kept."""
+        if self._choice == "undecided":
+            self._choice = self._decided(x)
+        return self._choice
+
+    def _decided(self, x: Array) -> Collapse | None:
         with jax.ensure_compile_time_eval():
-            if homogeneity(self.net, x.shape[1], "ntk" in self.get) is not None:
-                return 0.0
+            degree = collapse.homogeneity(self.net, x.shape[1], "ntk" in self.get)
+        if degree is not None:
+            return Collapse(1.0, degree)
         if isinstance(x, Tracer):
             raise NetworkError(
                 f'method="{self.method}" looks at the norms of the first inputs, which are being '
@@ -104,20 +110,19 @@ class FeatureMap:
         q = np.mean(np.square(np.asarray(x, np.float64)), axis=1)
         equal = bool(np.ptp(q) <= 2 * _EQUAL * np.max(q, initial=0)) and np.min(q, initial=1) > 0
         if equal and (len(q) > 1 or self.method == "collapse"):
-            return float(np.mean(q))
+            return Collapse(float(np.mean(q)), None)
         if self.method == "collapse":
             raise NetworkError(
                 'method="collapse": the inputs have different norms, and the network is not '
                 'homogeneous.  Divide rows by their norms, or say method="direct"'
             )
-        return -1.0
+        return None
 
     # ---- what is drawn, once ----
 
-    def _of_collapsed(self, x: Array) -> Features:
-        q = self._collapsed
-        assert q is not None
-        if q > 0 and not isinstance(x, Tracer):
+    def _of_collapsed(self, x: Array, choice: Collapse) -> Features:
+        q = choice.q
+        if choice.degree is None and not isinstance(x, Tracer):
             sizes = np.mean(np.square(np.asarray(x, np.float64)), axis=1)
             if np.any(np.abs(sizes - q) > 4 * _EQUAL * q):
                 raise NetworkError(
@@ -128,9 +133,8 @@ class FeatureMap:
         place: tuple[Any, ...] = ("collapse", x.shape[1], x.dtype)
         if place not in self._weights:
             with jax.ensure_compile_time_eval():
-                degree = homogeneity(self.net, x.shape[1], "ntk" in self.get) if q == 0 else None
                 self._weights[place] = collapse.draw(
-                    self.net, self.key, x[:1], self.p, q or 1.0, degree, wanted
+                    self.net, self.key, x[:1], self.p, q, choice.degree, wanted
                 )
         found = iter(collapse.features(self._weights[place], x))
         return Features(*(next(found) if is_wanted else None for is_wanted in wanted))
@@ -186,14 +190,16 @@ def _kept(blocks: Blocks, p: int) -> tuple[Blocks, Blocks]:
     return kept, tuple(block for block in blocks if not block.exact)
 
 
-@partial(jax.jit, static_argnames=("plan", "ntk"))
+@partial(jax.jit, static_argnames=("plan", "get"))
 def _features(
-    net: Serial, weights: Weights, final: Final, x: Array | BCOO, plan: Plan, ntk: bool
-) -> tuple[Array, Array | None]:
-    s = net.sketch(weights, Sketch.of(x, ntk))
+    net: Serial, weights: Weights, final: Final, x: Array | BCOO, plan: Plan, get: tuple[str, ...]
+) -> Features:
+    s = net.sketch(weights, Sketch.of(x, "ntk" in get))
     assert isinstance(s, Sketch)
-    h = _exactly(final[0], s.h, plan.p)
-    return h, _exactly(final[1], s.tangents(), plan.p) if ntk else None
+    return Features(
+        _exactly(final[0], s.h, plan.p) if "nngp" in get else None,
+        _exactly(final[1], s.tangents(), plan.p) if "ntk" in get else None,
+    )
 
 
 def _exactly(mixing: Mixing | None, blocks: Blocks, p: int) -> Array:

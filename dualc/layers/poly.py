@@ -12,7 +12,7 @@ from jax.experimental.sparse import BCOO
 
 from dualc.errors import NetworkError
 from dualc.layers.signal import Signal
-from dualc.layers.sketch import Block, Plan, Sketch, side_by_side, width
+from dualc.layers.sketch import Block, Plan, Sketch, positive, side_by_side, width
 from dualc.runtime.kernel import Kernel
 from dualc.runtime.polysketch import (
     PolyWeights,
@@ -99,7 +99,7 @@ def _slope(
     powers: tuple[Array, ...],
 ) -> Array:
     assert weights.slope is not None
-    q = jnp.maximum(s.q, jnp.asarray(1e-12, s.q.dtype))
+    q = positive(s.q)
     degree = weights.value.degree
     a = kernel.hermite(q, **parameters)[..., 1 : degree + 1]
     roots = jnp.sqrt(jnp.arange(1, degree + 1, dtype=q.dtype))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import reduce
 from math import prod
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -17,7 +16,7 @@ from jaxtyping import Float
 
 from dualc.errors import NetworkError
 from dualc.layers.signal import Signal, standard_needs_width
-from dualc.runtime.mixing import Columns, Mixing, draw_mixing, mix
+from dualc.runtime.mixing import Columns, Mixing, added, draw_mixing, mix
 from dualc.runtime.polysketch import unit_rows
 
 if TYPE_CHECKING:
@@ -148,13 +147,18 @@ def sizes(blocks: Blocks) -> Float[Array, "*batch"]:
     return added([jnp.sum(block.array**2, axis=-1) for block in blocks])
 
 
+def positive(q: Array) -> Array:
+    """Variances at least so large that a_1(q)/sqrt(q) is phi'(0), or the mean of its two sides."""
+    return jnp.maximum(q, jnp.asarray(1e-12, q.dtype))
+
+
 def width(blocks: Blocks) -> int:
     """The number of columns."""
     return sum(block.width for block in blocks)
 
 
 def exact_first(blocks: Blocks) -> Blocks:
-    """The blocks in another order."""
+    """The same blocks, exact ones before the others."""
     return tuple(sorted(blocks, key=lambda block: not block.exact))
 
 
@@ -170,11 +174,6 @@ def side_by_side(blocks: Blocks) -> Array | BCOO:
 
 def _sparse(values: Array | BCOO) -> BCOO:
     return values if isinstance(values, BCOO) else BCOO.fromdense(values, nse=values.size)
-
-
-def added(parts: list[Array]) -> Array:
-    """The sum, without the integer 0 that the builtin begins with."""
-    return reduce(lambda a, b: a + b, parts)
 
 
 # ---- linear layers ----

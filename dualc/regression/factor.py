@@ -12,9 +12,8 @@ from jaxtyping import Bool, Float
 from dualc.errors import FactorisationError
 from dualc.regression.kernels import eps_of, is_traced
 
-_STEPS = (
-    4  # jitters between 8 eps, what rounding K may take, and sqrt(eps), beyond which K is wrong
-)
+# Jitters between 8 eps, what rounding K may take, and sqrt(eps), beyond which K is wrong.
+_STEPS = 4
 
 
 def factored(

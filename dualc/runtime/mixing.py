@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import reduce
 from typing import Any
 
 import jax
@@ -116,17 +117,15 @@ def mix(mixing: Mixing, groups: tuple[Columns, ...]) -> Float[Array, "*batch p"]
         else:
             folded += [_padded(x[..., i : i + width], width) for i in range(0, x.shape[-1], width)]
     if folded:
-        mixed = hadamard(_sum(folded), ordered=False)
+        mixed = hadamard(added(folded), ordered=False)
         rows = mixing.rows
         ready.append(mixed if rows is None else jnp.take(mixed, rows, axis=-1) * (width / p) ** 0.5)
-    return _sum(ready)
+    return added(ready)
 
 
-def _sum(parts: list[Array]) -> Array:
-    total = parts[0]
-    for part in parts[1:]:
-        total = total + part
-    return total
+def added(parts: list[Array]) -> Array:
+    """The sum, without the integer 0 that the builtin begins with."""
+    return reduce(lambda a, b: a + b, parts)
 
 
 def _signed(x: Array, signs: Array) -> Array:
