@@ -90,10 +90,11 @@ class Activation(Layer):
         return direct.draw(key, s, plan)
 
     def sketch(self, weights: Weights, s: Sketch) -> Sketch:
-        after = self.signal(s.signal)
         if isinstance(weights, poly.PolySketchWeights):
-            return poly.activate(self.activation, self.parameters, weights, s, after)
-        return direct.activate(self.activation, self.parameters, weights, s, after)
+            active = poly.activate(self.activation, self.parameters, weights, s)
+        else:
+            active = direct.activate(self.activation, self.parameters, weights, s)
+        return replace(active, steps=2, depth=s.depth + 1).after(self)
 
     # finite
 

@@ -12,7 +12,14 @@ import jax.numpy as jnp
 from jax import Array
 
 from dualc.errors import NetworkError
-from dualc.layers.covariance import Covariance, Covariances, Sides, Walk
+from dualc.layers.covariance import (
+    Covariance,
+    Covariances,
+    Recording,
+    Sides,
+    Walk,
+    at_equal_positions,
+)
 from dualc.layers.dense import Dense
 from dualc.layers.layer import Layer, Weights, pytree
 from dualc.layers.signal import Signal, Signals, branches, one
@@ -47,11 +54,8 @@ class Serial(Layer):
 
     def covariance(self, k: Covariances, sides: Walk, wanted: bool = True) -> Covariances:
         """`wanted`: whether what comes after needs all pairs of positions."""
-        needed = [wanted]  # after every layer
-        for layer in reversed(self.layers):
-            needed.append(layer.needs_pairs_of_positions(needed[-1]))
         run: tuple[Layer, ...] = ()
-        for layer, later in zip(self.layers, needed[-2::-1], strict=True):
+        for layer, later in zip(self.layers, self._needed(wanted), strict=True):
             if isinstance(layer, Parallel):
                 k = layer.covariance(k, sides)
                 continue
@@ -63,6 +67,13 @@ class Serial(Layer):
                 k = sides.narrowed(k)
         return sides.through(run, k) if run else k
 
+    def _needed(self, wanted: bool) -> list[bool]:
+        """For every layer, whether those after it need all pairs of positions."""
+        needed = [wanted]
+        for layer in reversed(self.layers[1:]):
+            needed.append(layer.needs_pairs_of_positions(needed[-1]))
+        return needed[::-1]
+
     def draw(self, key: Array, s: Sketches, plan: Plan) -> Weights:
         drawn = []
         for i, layer in enumerate(self.layers):
@@ -70,9 +81,11 @@ class Serial(Layer):
             s = shapes(layer, drawn[-1], s)
         return tuple(drawn)
 
-    def sketch(self, weights: Weights, s: Sketches) -> Sketches:
-        for layer, own in zip(self.layers, weights, strict=True):
+    def sketch(self, weights: Weights, s: Sketches, wanted: bool = True) -> Sketches:
+        for layer, own, later in zip(self.layers, weights, self._needed(wanted), strict=True):
             s = layer.sketch(own, s)
+            if isinstance(s, Sketch) and s.own.is_full and not later:
+                s = replace(s, own=at_equal_positions(s.own))
         return s
 
     def weights(self, key: Array, signal: Signals, width: int) -> Weights:
@@ -167,7 +180,7 @@ class FanOut(Layer):
         return tuple(replace(k, signal=s) for s in self.signal(k.signal))
 
     def sketch(self, weights: Weights, s: Sketch) -> tuple[Sketch, ...]:
-        return tuple(replace(s, signal=after) for after in self.signal(s.signal))
+        return tuple(replace(s, own=own) for own in self.covariance(s.own, Recording([])))
 
     def apply(self, params: Weights, x: Array) -> tuple[Array, ...]:
         return (x,) * self.count
@@ -213,7 +226,7 @@ class FanInSum(Layer):
         )
 
     def sketch(self, weights: Weights, s: tuple[Sketch, ...]) -> Sketch:
-        return joined(s, self.signal(tuple(one.signal for one in s)))
+        return joined(s, self.covariance(tuple(one.own for one in s), Recording([])))
 
     def apply(self, params: Weights, x: tuple[Array, ...]) -> Array:
         return added(list(x))

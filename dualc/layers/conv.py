@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import prod
 from typing import Any
 
@@ -68,17 +68,12 @@ class Conv(Layer):
 
     def sketch(self, weights: Weights, s: Sketch) -> Sketch:
         if weights[0] is None:
-            patched = s.over_space(self._patches, s.signal)
+            patched = s.over_space(self._patches)
         else:
             patched = over_patches(weights, s, self._slide, prod(self.filter_shape))
         channels = s.signal.channels
         fan_in = None if channels is None else channels * prod(self.filter_shape)
-        out = affine_sketch(self, replace(patched, q=self._at(s, s.q), t=self._at(s, s.t)), fan_in)
-        return replace(out, signal=self.signal(s.signal))
-
-    def _at(self, s: Sketch, q: Array) -> Array:
-        relation = jnp.ones(q.shape[0], jnp.int8)
-        return self._mean(q, Covariance(q, None, relation, s.signal))
+        return affine_sketch(self, patched, fan_in).after(self)
 
     def _slide(self, x: Array, signs: Array) -> Array:
         """The depthwise convolution with signs (*filter, p)."""

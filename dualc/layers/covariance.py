@@ -36,6 +36,13 @@ class Covariance:
         ntk = None if self.ntk is None else function(self.ntk)
         return replace(self, nngp=function(self.nngp), ntk=ntk, signal=signal)
 
+    def of_equal_positions(self, values: Array) -> Array:
+        """The entries (*pairs, h, w) of values (*pairs, h, h', w, w'), or the values themselves."""
+        if self.is_full:
+            for axis in range(self.relation.ndim, self.relation.ndim + len(self.signal.shape)):
+                values = jnp.moveaxis(jnp.diagonal(values, axis1=axis, axis2=axis + 1), -1, axis)
+        return values
+
 
 Covariances = Covariance | tuple[Covariance, ...]
 
@@ -64,7 +71,7 @@ class Recording:
     seen: list[Array]
 
     def __call__(self, k: Covariance) -> tuple[Array, Array]:
-        q = equal_positions(k.nngp, k) if k.is_full else k.nngp
+        q = k.of_equal_positions(k.nngp)
         self.seen.append(q)
         return _facing(q, q, k)
 
@@ -90,16 +97,9 @@ def _facing(q11: Array, q22: Array, k: Covariance) -> tuple[Array, Array]:
     return jnp.expand_dims(q11, first), jnp.expand_dims(q22, second)
 
 
-def equal_positions(values: Array, k: Covariance) -> Array:
-    """The entries (*pairs, h, w) of full positions (*pairs, h, h', w, w')."""
-    for axis in range(k.relation.ndim, k.relation.ndim + len(k.signal.shape)):
-        values = jnp.moveaxis(jnp.diagonal(values, axis1=axis, axis2=axis + 1), -1, axis)
-    return values
-
-
 def at_equal_positions(k: Covariance) -> Covariance:
     """The covariances of equal positions, where a later layer needs no others."""
-    return replace(k.over_space(lambda a: equal_positions(a, k), k.signal), is_full=False)
+    return replace(k.over_space(k.of_equal_positions, k.signal), is_full=False)
 
 
 def settled(k: Covariance, q11: Array, q22: Array) -> Array:

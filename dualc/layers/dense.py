@@ -44,7 +44,7 @@ class Dense(Layer):
     # sketched: columns scaled, one more for the bias
 
     def sketch(self, weights: Weights, s: Sketch) -> Sketch:
-        return affine_sketch(self, s, s.signal.channels)
+        return affine_sketch(self, s, s.signal.channels).after(self)
 
     # finite
 

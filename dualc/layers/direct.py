@@ -10,13 +10,13 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Float
 
-from dualc.layers.signal import Signal
 from dualc.layers.sketch import (
     Block,
     Plan,
     Sketch,
     columns,
     positive,
+    ratio,
     sizes,
     width,
 )
@@ -57,7 +57,7 @@ def draw(key: Array, s: Sketch, plan: Plan) -> DirectWeights:
 
 
 def activate(
-    kernel: Kernel, parameters: dict[str, Any], weights: DirectWeights, s: Sketch, signal: Signal
+    kernel: Kernel, parameters: dict[str, Any], weights: DirectWeights, s: Sketch
 ) -> Sketch:
     """The features after phi(u), u = W h.
 
@@ -65,9 +65,9 @@ def activate(
 
     a_0 = E phi and m = E phi' at the variance q of each sample; <h', h'> and <z', z'> have the
     kernel and the NTK times dual_dot for their means. h is given the size sqrt(q) beforehand:
-    that is known, and h has it only in the mean.
+    that is known, and h has it only in the mean. `s.own` stays what it was.
     """
-    size = jnp.sqrt(_ratio(s.q, sizes(s.h)))[..., None]
+    size = jnp.sqrt(ratio(s.q, sizes(s.h)))[..., None]
     h = tuple(block.times(size) for block in s.h)
     u = gaussian(weights.rows, jnp.concatenate([block.array for block in h], axis=-1))
     a_0, m = _means(kernel, parameters, s.q)
@@ -79,15 +79,7 @@ def activate(
     if weights.mixing is not None:
         tangents = mix(weights.mixing, columns(s.tangents()))
         z = (*z, Block((phi_dot - m) * tangents, none, spread=True))
-    return replace(
-        s,
-        h=(Block(a_0, none, exact=True), *(block.times(m) for block in h), rest),
-        z=z,
-        q=kernel.dual_diag(s.q, **parameters),
-        t=s.t * kernel.dual_dot_diag(s.q, **parameters) if s.ntk else s.t,
-        signal=signal,
-        steps=2,
-    )
+    return replace(s, h=(Block(a_0, none, exact=True), *(block.times(m) for block in h), rest), z=z)
 
 
 def _settled(s: Sketch) -> Sketch:
@@ -95,13 +87,8 @@ def _settled(s: Sketch) -> Sketch:
     if not s.z:
         return s
     rest = s.t - added([block.share * jnp.sum(block.array**2, axis=-1) for block in s.h])
-    factor = jnp.sqrt(jnp.clip(_ratio(rest, sizes(s.z)), 1 / 4, 4))[..., None]
+    factor = jnp.sqrt(jnp.clip(ratio(rest, sizes(s.z)), 1 / 4, 4))[..., None]
     return replace(s, z=tuple(block.times(factor) for block in s.z))
-
-
-def _ratio(a: Array, b: Array) -> Array:
-    """a/b, and 1 where b = 0."""
-    return jnp.where(b > 0, a / jnp.where(b > 0, b, 1), 1)
 
 
 def _means(kernel: Kernel, parameters: dict[str, Any], q: Array) -> tuple[Array, Array]:

@@ -19,7 +19,7 @@ from dualc.layers import collapse
 from dualc.layers.combine import Serial, serial
 from dualc.layers.exact import check_network, floating, wanted_kernels
 from dualc.layers.layer import Layer, Weights
-from dualc.layers.sketch import Blocks, Features, Plan, Sketch, shapes, unspread, width
+from dualc.layers.sketch import Blocks, Features, Plan, Sketch, ratio, shapes, unspread, width
 from dualc.runtime.mixing import Mixing, draw_mixing, mix
 
 METHODS = ("auto", "direct", "collapse", "polysketch")
@@ -156,7 +156,7 @@ def _draw(net: Serial, key: Array, x: Array | BCOO, plan: Plan, ntk: bool) -> tu
     keys = jax.random.split(key)
     zeros = jnp.zeros((1, *x.shape[1:]), x.dtype)
     one = BCOO.fromdense(zeros, nse=1) if isinstance(x, BCOO) else zeros
-    s = jax.eval_shape(lambda x: Sketch.of(x, ntk), one)
+    s = jax.eval_shape(lambda x: _start(net, x, plan, ntk), one)
     weights = net.draw(keys[0], s, plan)
     s = shapes(net, weights, s)
     tangents = jax.eval_shape(Sketch.tangents, s)
@@ -194,12 +194,29 @@ def _kept(blocks: Blocks, p: int) -> tuple[Blocks, Blocks]:
 def _features(
     net: Serial, weights: Weights, final: Final, x: Array | BCOO, plan: Plan, get: tuple[str, ...]
 ) -> Features:
-    s = net.sketch(weights, Sketch.of(x, "ntk" in get))
+    s = net.sketch(weights, _start(net, x, plan, "ntk" in get), wanted=False)
     assert isinstance(s, Sketch)
     return Features(
-        _exactly(final[0], s.h, plan.p) if "nngp" in get else None,
-        _exactly(final[1], s.tangents(), plan.p) if "ntk" in get else None,
+        _settled(_exactly(final[0], s.h, plan.p), s.q, s) if "nngp" in get else None,
+        _settled(_exactly(final[1], s.tangents(), plan.p), s.t, s) if "ntk" in get else None,
     )
+
+
+def _start(net: Serial, x: Array | BCOO, plan: Plan, ntk: bool) -> Sketch:
+    """The sketch of the inputs; with all pairs of positions, if the kernels need them and pay."""
+    is_full = prod(x.shape[1:-1]) <= plan.p and net.needs_pairs_of_positions(False)
+    return Sketch.of(x, ntk, is_full)
+
+
+def _settled(features: Array, q: Array, s: Sketch) -> Array:
+    """Features of the norms that the kernels of samples with themselves have.
+
+    Not after a single activation, where inner products are unbiased.
+    """
+    if s.depth < 2:
+        return features
+    sizes = jnp.sum(features**2, axis=-1)
+    return features * jnp.sqrt(ratio(q, sizes))[..., None]
 
 
 def _exactly(mixing: Mixing | None, blocks: Blocks, p: int) -> Array:

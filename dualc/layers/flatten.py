@@ -8,7 +8,7 @@ from math import prod
 import jax.numpy as jnp
 from jax import Array
 
-from dualc.layers.covariance import Covariance, Sides, equal_positions
+from dualc.layers.covariance import Covariance, Sides
 from dualc.layers.layer import Layer, Weights, pytree
 from dualc.layers.signal import Signal, Signals, one
 from dualc.layers.sketch import Plan, Sketch, draw_patches, over_patches
@@ -34,8 +34,7 @@ class Flatten(Layer):
         axes = tuple(range(k.relation.ndim, k.relation.ndim + len(k.signal.shape)))
 
         def mean(values: Array) -> Array:
-            values = equal_positions(values, k) if k.is_full else values
-            return jnp.mean(values, axis=axes)
+            return jnp.mean(k.of_equal_positions(values), axis=axes)
 
         return replace(k.over_space(mean, self.signal(k.signal)), is_full=False)
 
@@ -45,14 +44,12 @@ class Flatten(Layer):
     def sketch(self, weights: Weights, s: Sketch) -> Sketch:
         if not s.signal.shape:
             return s
-        axes, positions = tuple(range(1, s.q.ndim)), prod(s.signal.shape)
-        after = self.signal(s.signal)
+        axes, positions = tuple(range(1, 1 + len(s.signal.shape))), prod(s.signal.shape)
         if weights[0] is None:
-            flat = s.over_space(lambda a: self.apply((), a) / positions**0.5, after)
+            flat = s.over_space(lambda a: self.apply((), a) / positions**0.5)
         else:
             flat = over_patches(weights, s, lambda x, e: jnp.sum(x * e[None], axes), positions)
-        means = jnp.mean(s.q, axis=axes), jnp.mean(s.t, axis=axes)
-        return replace(flat, q=means[0], t=means[1], signal=after)
+        return flat.after(self)
 
     def apply(self, params: Weights, x: Array) -> Array:
         return x.reshape(x.shape[0], -1)

@@ -42,7 +42,8 @@ class LayerNorm(Layer):
         return replace(k, nngp=settled(k, q11, q22) * scale, ntk=ntk, signal=self.signal(k.signal))
 
     def sketch(self, weights: Weights, s: Sketch) -> Sketch:
-        return s.scaled(self._scale(s.q), self.signal(s.signal))
+        scale = self._scale(s.q)[..., None]
+        return s.each(lambda block: block.times(scale)).after(self)
 
     def apply(self, params: Weights, x: Array) -> Array:
         x = x - jnp.mean(x, axis=-1, keepdims=True)

@@ -11,7 +11,6 @@ from jax import Array
 from jax.experimental.sparse import BCOO
 
 from dualc.errors import NetworkError
-from dualc.layers.signal import Signal
 from dualc.layers.sketch import Block, Plan, Sketch, positive, side_by_side, width
 from dualc.runtime.kernel import Kernel
 from dualc.runtime.polysketch import (
@@ -66,12 +65,11 @@ def activate(
     parameters: dict[str, Any],
     weights: PolySketchWeights,
     s: Sketch,
-    signal: Signal,
 ) -> Sketch:
     """The series of dual in the cosine, and z (x) the series of dual_dot; p columns each.
 
     After a single Dense the NTK is a multiple of the kernel of the inputs, and its product with
-    dual_dot is one more series in the same powers: no product is sketched.
+    dual_dot is one more series in the same powers: no product is sketched. `s.own` stays.
     """
     unit, _ = unit_rows(side_by_side(s.h))
     powers = poly_sketch(weights.powers, unit)
@@ -79,15 +77,7 @@ def activate(
     h = combine(weights.value, unit, powers, kernel.hermite(s.q, **parameters)[..., : degree + 1])
     exact = weights.value.p - sketched_columns(weights.value.d, weights.value.p)
     z = (Block(_slope(kernel, parameters, weights, s, unit, powers), none),) if s.ntk else ()
-    return replace(
-        s,
-        h=(Block(h[..., :exact], none, exact=True), Block(h[..., exact:], none)),
-        z=z,
-        q=kernel.dual_diag(s.q, **parameters),
-        t=s.t * kernel.dual_dot_diag(s.q, **parameters) if s.ntk else s.t,
-        signal=signal,
-        steps=2,
-    )
+    return replace(s, h=(Block(h[..., :exact], none, exact=True), Block(h[..., exact:], none)), z=z)
 
 
 def _slope(

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax import Array
+from jax import Array, lax
 from jax.experimental import sparse
 from jax.experimental.sparse import BCOO
 from jaxtyping import Float
 
 from dualc.errors import NetworkError
+from dualc.layers.covariance import Covariance, Recording, of_samples
 from dualc.layers.signal import Signal, standard_needs_width
 from dualc.runtime.mixing import Columns, Mixing, added, draw_mixing, mix
 from dualc.runtime.polysketch import unit_rows
@@ -80,33 +81,61 @@ Blocks = tuple[Block, ...]
 class Sketch:
     """Features of the values between two layers, columns last.
 
-    `h`: inner products approximate the NNGP kernel. `q`: the variances, which |h|^2 estimates, and
-    `t`, the NTK of every sample with itself: exact where no pool came before. The NTK's features
-    are sqrt(share) h and z together: a layer's NTK holds its NNGP kernel, so that columns occur in
-    both and are kept once. `ntk`: whether there is an NTK at all. `steps`: Dense layers since the
-    inputs, 2 where there was anything else.
+    `h`: inner products approximate the NNGP kernel. The NTK's features are sqrt(share) h and z
+    together: a layer's NTK holds its NNGP kernel, so that columns occur in both and are kept once.
+    `own`: the kernels of every sample with itself, by the exact reading; estimates after a pool if
+    there are more positions than it pays to pair. `steps`: Dense layers since the inputs, 2 where
+    there was anything else. `depth`: activations since the inputs.
     """
 
     h: Blocks
     z: Blocks
-    q: Float[Array, "*batch"]
-    t: Float[Array, "*batch"]
-    signal: Signal = field(metadata={"static": True})
-    ntk: bool = field(metadata={"static": True})
-    steps: int = field(metadata={"static": True})
+    own: Covariance
+    steps: int = field(default=0, metadata={"static": True})
+    depth: int = field(default=0, metadata={"static": True})
 
     @classmethod
-    def of(cls, x: Array | BCOO, ntk: bool) -> Sketch:
-        """The inputs themselves, divided by the root of their number of channels."""
-        h = x * (1 / jnp.sqrt(jnp.array(x.shape[-1], x.dtype)))
-        block = Block(h, jnp.zeros((), x.dtype), exact=True)
-        q = sizes((block,))
-        return cls((block,), (), q, jnp.zeros_like(q), Signal.of(x.shape[1:]), ntk, 0)
+    def of(cls, x: Array | BCOO, ntk: bool, is_full: bool = False) -> Sketch:
+        """The inputs themselves, divided by the root of their number of channels.
+
+        `is_full`: a later layer pools, and the kernels of all positions of a sample are wanted.
+        """
+        block = Block(
+            x * (1 / jnp.sqrt(jnp.array(x.shape[-1], x.dtype))), jnp.zeros((), x.dtype), exact=True
+        )
+        if is_full:
+            assert not isinstance(x, BCOO)
+            own = of_samples(x, is_full)
+        else:
+            same = jnp.ones(x.shape[0], jnp.int8)
+            own = Covariance(sizes((block,)), None, same, Signal.of(x.shape[1:]))
+        return cls((block,), (), replace(own, ntk=jnp.zeros_like(own.nngp) if ntk else None))
+
+    @property
+    def signal(self) -> Signal:
+        """What is known of the values."""
+        return self.own.signal
+
+    @property
+    def ntk(self) -> bool:
+        """Whether there is an NTK at all."""
+        return self.own.ntk is not None
 
     @property
     def dtype(self) -> Any:
         """The dtype of everything."""
-        return self.q.dtype
+        return self.own.nngp.dtype
+
+    @property
+    def q(self) -> Float[Array, "*batch"]:
+        """The variances, which |h|^2 estimates."""
+        return self.own.of_equal_positions(self.own.nngp)
+
+    @property
+    def t(self) -> Float[Array, "*batch"]:
+        """The NTK of every sample with itself."""
+        assert self.own.ntk is not None
+        return self.own.of_equal_positions(self.own.ntk)
 
     def tangents(self) -> Blocks:
         """The NTK's features, exact blocks first."""
@@ -114,22 +143,26 @@ class Sketch:
             return ()
         return (*(block.times(jnp.sqrt(block.share)) for block in self.h), *self.z)
 
-    def over_space(self, function: Callable[[Array], Array], signal: Signal) -> Sketch:
-        """A linear function over positions applied to all columns; variances are estimates then."""
-        h, z = (
-            tuple(replace(block, values=function(block.array)) for block in blocks)
-            for blocks in (self.h, self.z)
-        )
-        after = replace(self, h=h, z=z, q=sizes(h), signal=signal)
-        return replace(after, t=sizes(after.tangents()) if self.ntk else after.q)
+    def each(self, function: Callable[[Block], Block]) -> Sketch:
+        """The same function of every block."""
+        return replace(self, h=tuple(map(function, self.h)), z=tuple(map(function, self.z)))
 
-    def scaled(self, factor: Array, signal: Signal) -> Sketch:
-        """Every sample and position times a factor (n, *space)."""
-        h, z = (
-            tuple(block.times(factor[..., None]) for block in blocks) for blocks in (self.h, self.z)
+    def over_space(self, function: Callable[[Array], Array]) -> Sketch:
+        """A linear function over positions applied to all columns."""
+        return self.each(lambda block: replace(block, values=function(block.array)))
+
+    def after(self, layer: Layer) -> Sketch:
+        """The same with the kernels of samples with themselves after the layer."""
+        # A barrier: XLA would compute a kernel again in every later one that it fuses it into.
+        own = layer.covariance(self.own, Recording([]))
+        return replace(self, own=lax.optimization_barrier(own))  # type: ignore[no-untyped-call]
+
+    def estimated(self, signal: Signal) -> Sketch:
+        """The same with the kernels of samples with themselves that its columns estimate."""
+        ntk = sizes(self.tangents()) if self.ntk else None
+        return replace(
+            self, own=replace(self.own, nngp=sizes(self.h), ntk=ntk, signal=signal, is_full=False)
         )
-        square = factor**2
-        return replace(self, h=h, z=z, q=self.q * square, t=self.t * square, signal=signal)
 
 
 Sketches = Sketch | tuple[Sketch, ...]
@@ -150,6 +183,11 @@ def sizes(blocks: Blocks) -> Float[Array, "*batch"]:
 def positive(q: Array) -> Array:
     """Variances at least so large that a_1(q)/sqrt(q) is phi'(0), or the mean of its two sides."""
     return jnp.maximum(q, jnp.asarray(1e-12, q.dtype))
+
+
+def ratio(a: Array, b: Array) -> Array:
+    """a/b, and 1 where b = 0."""
+    return jnp.where(b > 0, a / jnp.where(b > 0, b, 1), 1)
 
 
 def width(blocks: Blocks) -> int:
@@ -183,6 +221,7 @@ def affine(layer: Any, s: Sketch, fan_in: int | None) -> Sketch:
     """Weights and bias: columns scaled, and one more, exact column for the bias.
 
     The NTK gains the new NNGP kernel (fan_in times it in the standard parametrisation, and 1).
+    `s.own` stays what it was.
     """
     is_ntk, one = layer.parameterization == "ntk", jnp.ones((), s.dtype)
     if not is_ntk and fan_in is None and s.ntk:
@@ -190,26 +229,20 @@ def affine(layer: Any, s: Sketch, fan_in: int | None) -> Sketch:
     W_std = jnp.asarray(layer.W_std, s.dtype)
     gain = one if is_ntk else (fan_in or 1) / W_std**2
     h = tuple(replace(block.times(W_std), share=block.share + gain) for block in s.h)
-    q = W_std**2 * s.q
     if layer.b_std is not None:
         b_std = jnp.asarray(layer.b_std, s.dtype)
-        column = jnp.broadcast_to(b_std, (*s.q.shape, 1))
+        column = jnp.broadcast_to(b_std, (*h[0].values.shape[:-1], 1))
         h = (Block(column, one if is_ntk else b_std**-2, exact=True), *h)
-        q = q + b_std**2
     z = tuple(block.times(W_std) for block in s.z)
-    t = W_std**2 * s.t + q
-    if not is_ntk:  # as the gains of the columns
-        t = W_std**2 * s.t + (fan_in or 1) * s.q + (0 if layer.b_std is None else 1)
-    steps = min(s.steps + 1, 2)
-    return replace(s, h=h, z=z, q=q, t=t, signal=layer.signal(s.signal), steps=steps)
+    is_even = is_ntk or layer.b_std is None  # all columns have one share after the first layer
+    return replace(s, h=h, z=z, steps=min(s.steps + 1, 2) if is_even else 2)
 
 
-def joined(parts: tuple[Sketch, ...], signal: Signal) -> Sketch:
+def joined(parts: tuple[Sketch, ...], own: Covariance) -> Sketch:
     """The sum of independent branches: all their columns side by side."""
     h = exact_first(tuple(block for part in parts for block in part.h))
     z = tuple(block for part in parts for block in part.z)
-    q, t = added([part.q for part in parts]), added([part.t for part in parts])
-    return Sketch(h, z, q, t, signal, parts[0].ntk, 2)
+    return Sketch(h, z, own, 2, max(part.depth for part in parts))
 
 
 # ---- positions: convolutions and Flatten ----
