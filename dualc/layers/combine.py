@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import reduce
+from functools import partial, reduce
 from math import inf
 from typing import Any
 
@@ -54,25 +54,33 @@ class Serial(Layer):
 
     def covariance(self, k: Covariances, sides: Walk, wanted: bool = True) -> Covariances:
         """`wanted`: whether what comes after needs all pairs of positions."""
-        run: tuple[Layer, ...] = ()
-        for layer, later in zip(self.layers, self._needed(wanted), strict=True):
+        for start, stop, later in self._steps(wanted):
+            layer = self.layers[start]
             if isinstance(layer, Parallel):
                 k = layer.covariance(k, sides)
                 continue
-            run = (*run, layer)
-            if isinstance(layer, Dense) and later:
-                continue  # a scaling: one pass with what follows
-            k, run = sides.through(run, k), ()
+            k = sides.through(self.layers[start:stop], k)
             if isinstance(k, Covariance) and k.is_full and not later:
                 k = sides.narrowed(k)
-        return sides.through(run, k) if run else k
+        return k
 
-    def _needed(self, wanted: bool) -> list[bool]:
-        """For every layer, whether those after it need all pairs of positions."""
+    def _steps(self, wanted: bool) -> list[tuple[int, int, bool]]:
+        """Ranges of layers that are compiled together, and whether later ones need all positions.
+
+        Layer by layer: XLA fuses what a layer computes into every use in the next ones, and
+        computes it again for each, so that one program for all takes several times as long.
+        """
         needed = [wanted]
         for layer in reversed(self.layers[1:]):
             needed.append(layer.needs_pairs_of_positions(needed[-1]))
-        return needed[::-1]
+        steps, start = [], 0
+        for stop, (layer, later) in enumerate(zip(self.layers, needed[::-1], strict=True), 1):
+            follows = stop < len(self.layers) and not isinstance(self.layers[stop], Parallel)
+            if isinstance(layer, Dense) and later and follows:
+                continue  # a scaling: one pass with what follows
+            steps.append((start, stop, later))
+            start = stop
+        return steps
 
     def draw(self, key: Array, s: Sketches, plan: Plan) -> Weights:
         drawn = []
@@ -82,10 +90,13 @@ class Serial(Layer):
         return tuple(drawn)
 
     def sketch(self, weights: Weights, s: Sketches, wanted: bool = True) -> Sketches:
-        for layer, own, later in zip(self.layers, weights, self._needed(wanted), strict=True):
-            s = layer.sketch(own, s)
-            if isinstance(s, Sketch) and s.own.is_full and not later:
-                s = replace(s, own=at_equal_positions(s.own))
+        for start, stop, later in self._steps(wanted):
+            layer = self.layers[start]
+            if isinstance(layer, Parallel):
+                assert isinstance(s, tuple)
+                s = layer.sketch(weights[start], s)
+            else:
+                s = _sketched(self.layers[start:stop], weights[start:stop], s, later)
         return s
 
     def weights(self, key: Array, signal: Signals, width: int) -> Weights:
@@ -99,6 +110,17 @@ class Serial(Layer):
         for layer, own in zip(self.layers, params, strict=True):
             x = layer.apply(own, x)
         return x
+
+
+@partial(jax.jit, static_argnums=3)
+def _sketched(
+    layers: tuple[Layer, ...], weights: tuple[Weights, ...], s: Sketches, later: bool
+) -> Sketches:
+    for layer, own in zip(layers, weights, strict=True):
+        s = layer.sketch(own, s)
+    if isinstance(s, Sketch) and s.own.is_full and not later:
+        s = replace(s, own=at_equal_positions(s.own))
+    return s
 
 
 def serial(*layers: Layer) -> Serial:

@@ -67,10 +67,7 @@ class Conv(Layer):
         return draw_patches(key, s, self.filter_shape, plan)
 
     def sketch(self, weights: Weights, s: Sketch) -> Sketch:
-        if weights[0] is None:
-            patched = s.over_space(self._patches)
-        else:
-            patched = over_patches(weights, s, self._slide, prod(self.filter_shape))
+        patched = over_patches(weights, s, self._patches, self._slide)
         channels = s.signal.channels
         fan_in = None if channels is None else channels * prod(self.filter_shape)
         return affine_sketch(self, patched, fan_in).after(self)

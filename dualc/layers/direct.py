@@ -12,6 +12,7 @@ from jaxtyping import Float
 
 from dualc.layers.sketch import (
     Block,
+    Blocks,
     Plan,
     Sketch,
     columns,
@@ -22,6 +23,7 @@ from dualc.layers.sketch import (
 )
 from dualc.runtime.kernel import Kernel
 from dualc.runtime.mixing import (
+    DENSE,
     GaussianRows,
     Mixing,
     added,
@@ -37,7 +39,7 @@ from dualc.runtime.mixing import (
 class DirectWeights:
     """The rows W of phi(W h), and the mixing R of phi'(W h) * (R z)."""
 
-    rows: GaussianRows
+    rows: tuple[GaussianRows, ...]  # for every group of columns
     mixing: Mixing | None
 
 
@@ -47,13 +49,30 @@ def draw(key: Array, s: Sketch, plan: Plan) -> DirectWeights:
     c = width(s.h)
     left = plan.p - c - 1
     p = left if 2 * left >= plan.p and not s.signal.shape else plan.p
-    is_spread = all(block.spread or block.width == 1 for block in s.h)
-    rows = draw_gaussian_rows(keys[0], c, p, s.dtype, rounds=1 if is_spread else 2)
+    rows = tuple(
+        draw_gaussian_rows(
+            jax.random.fold_in(keys[0], i), width(group), p, s.dtype, rounds=1 if is_spread else 2
+        )
+        for i, (group, is_spread) in enumerate(_groups(s.h))
+    )
     mixing = None
     if s.ntk:
         tangents = jax.eval_shape(Sketch.tangents, s)
         mixing = draw_mixing(keys[1], columns(tangents), p, s.dtype)
     return DirectWeights(rows, mixing)
+
+
+def _groups(blocks: Blocks) -> list[tuple[Blocks, bool]]:
+    """Columns that get rows together, and whether they are spread.
+
+    One round makes normal values of columns that are spread, and two of any: cheaper for few that
+    are not is a dense product of their own.
+    """
+    spread = tuple(block for block in blocks if block.spread)
+    others = tuple(block for block in blocks if not block.spread)
+    if not spread or not others or width(blocks) <= DENSE or width(others) > DENSE:
+        return [(blocks, all(block.spread for block in blocks))]
+    return [(others, False), (spread, True)]
 
 
 def activate(
@@ -69,7 +88,12 @@ def activate(
     """
     size = jnp.sqrt(ratio(s.q, sizes(s.h)))[..., None]
     h = tuple(block.times(size) for block in s.h)
-    u = gaussian(weights.rows, jnp.concatenate([block.array for block in h], axis=-1))
+    u = added(
+        [
+            gaussian(rows, jnp.concatenate([block.array for block in group], axis=-1))
+            for rows, (group, _) in zip(weights.rows, _groups(h), strict=True)
+        ]
+    )
     a_0, m = _means(kernel, parameters, s.q)
     phi, phi_dot = _both(kernel, parameters, u, s.q)
     root, none = jnp.sqrt(jnp.array(u.shape[-1], u.dtype)), jnp.zeros((), u.dtype)

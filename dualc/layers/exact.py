@@ -183,10 +183,6 @@ class Measured(Paired):
         return after
 
 
-# Layer by layer: XLA fuses a kernel into the next one that uses it, and computes it again for
-# every use, so that one program for all layers grows with the square of their number.
-
-
 @jax.jit
 def _recorded(layers: tuple[Layer, ...], k: Covariances) -> tuple[Covariances, tuple[Array, ...]]:
     sides = Recording([])

@@ -190,18 +190,24 @@ def _kept(blocks: Blocks, p: int) -> tuple[Blocks, Blocks]:
     return kept, tuple(block for block in blocks if not block.exact)
 
 
-@partial(jax.jit, static_argnames=("plan", "get"))
 def _features(
     net: Serial, weights: Weights, final: Final, x: Array | BCOO, plan: Plan, get: tuple[str, ...]
 ) -> Features:
     s = net.sketch(weights, _start(net, x, plan, "ntk" in get), wanted=False)
     assert isinstance(s, Sketch)
+    found: Features = _finished(final, s, plan, get)
+    return found
+
+
+@partial(jax.jit, static_argnames=("plan", "get"))
+def _finished(final: Final, s: Sketch, plan: Plan, get: tuple[str, ...]) -> Features:
     return Features(
         _settled(_exactly(final[0], s.h, plan.p), s.q, s) if "nngp" in get else None,
         _settled(_exactly(final[1], s.tangents(), plan.p), s.t, s) if "ntk" in get else None,
     )
 
 
+@partial(jax.jit, static_argnames=("plan", "ntk"))
 def _start(net: Serial, x: Array | BCOO, plan: Plan, ntk: bool) -> Sketch:
     """The sketch of the inputs; with all pairs of positions, if the kernels need them and pay."""
     is_full = prod(x.shape[1:-1]) <= plan.p and net.needs_pairs_of_positions(False)

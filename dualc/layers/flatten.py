@@ -44,11 +44,13 @@ class Flatten(Layer):
     def sketch(self, weights: Weights, s: Sketch) -> Sketch:
         if not s.signal.shape:
             return s
-        axes, positions = tuple(range(1, 1 + len(s.signal.shape))), prod(s.signal.shape)
-        if weights[0] is None:
-            flat = s.over_space(lambda a: self.apply((), a) / positions**0.5)
-        else:
-            flat = over_patches(weights, s, lambda x, e: jnp.sum(x * e[None], axes), positions)
+        axes, root = tuple(range(1, 1 + len(s.signal.shape))), prod(s.signal.shape) ** 0.5
+        flat = over_patches(
+            weights,
+            s,
+            lambda x: self.apply((), x) / root,
+            lambda x, signs: jnp.sum(x * signs[None], axes),
+        )
         return flat.after(self)
 
     def apply(self, params: Weights, x: Array) -> Array:

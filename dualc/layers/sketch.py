@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax import Array, lax
+from jax import Array
 from jax.experimental import sparse
 from jax.experimental.sparse import BCOO
 from jaxtyping import Float
@@ -19,6 +19,8 @@ from dualc.layers.covariance import Covariance, Recording, of_samples
 from dualc.layers.signal import Signal, standard_needs_width
 from dualc.runtime.mixing import Columns, Mixing, added, draw_mixing, mix
 from dualc.runtime.polysketch import unit_rows
+
+_SHARE = 8  # what exact columns cost beyond this part of p, and hardly better is seen
 
 if TYPE_CHECKING:
     from dualc.layers.layer import Layer, Weights
@@ -155,7 +157,8 @@ class Sketch:
         """The same with the kernels of samples with themselves after the layer."""
         # A barrier: XLA would compute a kernel again in every later one that it fuses it into.
         own = layer.covariance(self.own, Recording([]))
-        return replace(self, own=lax.optimization_barrier(own))  # type: ignore[no-untyped-call]
+        assert isinstance(own, Covariance)
+        return replace(self, own=own)
 
     def estimated(self, signal: Signal) -> Sketch:
         """The same with the kernels of samples with themselves that its columns estimate."""
@@ -250,58 +253,83 @@ def joined(parts: tuple[Sketch, ...], own: Covariance) -> Sketch:
 
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
-class Patches:
-    """Random choices of a convolution's sketch: a mixing of the columns, signs over the filter."""
+class MixedPatches:
+    """Random choices for patches: a mixing of the columns, signs over the filter."""
 
     mixing: Mixing
     signs: Float[Array, "*filter p"]
 
 
-def draw_patches(
-    key: Array, s: Sketch, filter_shape: tuple[int, ...], plan: Plan
-) -> tuple[Patches | None, Patches | None]:
-    """Choices for h and for the NTK's features; None where patches are taken as they are."""
-    if not s.z and 2 * width(s.h) * prod(filter_shape) <= plan.p:
-        return None, None
-    tangents = jax.eval_shape(Sketch.tangents, s)
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Patches:
+    """How patches are taken: which blocks of h as they are, and of the other columns mixed."""
+
+    h: MixedPatches | None
+    z: MixedPatches | None
+    kept: tuple[int, ...] = field(metadata={"static": True})
+
+    def split(self, s: Sketch) -> tuple[Blocks, Sketch]:
+        """The blocks that are taken as they are, and a sketch of the others."""
+        kept = tuple(s.h[i] for i in self.kept)
+        return kept, replace(s, h=tuple(b for i, b in enumerate(s.h) if i not in self.kept))
+
+
+def draw_patches(key: Array, s: Sketch, filter_shape: tuple[int, ...], plan: Plan) -> Patches:
+    """Exact blocks are kept while their patches are few beside p: at most half, an eighth later."""
+    left = plan.p // (_SHARE if s.depth else 2)
+    kept = []
+    for i in sorted(range(len(s.h)), key=lambda i: s.h[i].width):
+        columns = s.h[i].width * prod(filter_shape)
+        if s.h[i].exact and columns <= left:
+            left -= columns
+            kept.append(i)
+    patches = Patches(None, None, tuple(sorted(kept)))
+    _, rest = patches.split(s)
     h, z = (
         _draw(jax.random.fold_in(key, i), blocks, filter_shape, plan.p, s.dtype)
-        for i, blocks in enumerate((s.h, tangents))
+        for i, blocks in enumerate((rest.h, jax.eval_shape(Sketch.tangents, rest)))
     )
-    return h, z if s.ntk else None
+    return replace(patches, h=h, z=z)
 
 
-def _draw(key: Array, blocks: Blocks, filter_shape: tuple[int, ...], p: int, dtype: Any) -> Patches:
+def _draw(
+    key: Array, blocks: Blocks, filter_shape: tuple[int, ...], p: int, dtype: Any
+) -> MixedPatches | None:
+    if not blocks:
+        return None
     keys = jax.random.split(key)
     signs = jax.random.rademacher(keys[1], (*filter_shape, p), dtype)
-    return Patches(draw_mixing(keys[0], unspread(blocks), p, dtype), signs)
+    return MixedPatches(draw_mixing(keys[0], unspread(blocks), p, dtype), signs)
 
 
 def over_patches(
-    weights: tuple[Patches | None, Patches | None],
+    weights: Patches,
     s: Sketch,
+    patches: Callable[[Array], Array],
     slide: Callable[[Array, Array], Array],
-    positions: int,
 ) -> Sketch:
-    """Features of the mean over patches of `positions` values, without the patches themselves.
+    """Features of the mean over patches: exact ones of few columns, of the others without patches.
 
     E |sum over t of e_t * M h_t|^2 = sum of |h_t|^2 for signs e and a mixing M: products of
     different positions cancel. M is a transform even of columns that are spread: what neighbours
-    have in common would stay in the same column. `slide(x, signs)` is the depthwise convolution.
+    have in common would stay in the same column. `patches` gives the values under the filter side
+    by side, over the root of their number; `slide(x, signs)` is the depthwise convolution.
     """
-    found = [
-        ()
-        if own is None
-        else (
-            Block(
-                slide(mix(own.mixing, unspread(blocks)), own.signs) / positions**0.5,
-                jnp.zeros((), s.dtype),
-                spread=True,
-            ),
-        )
-        for own, blocks in zip(weights, (s.h, s.tangents()), strict=True)
-    ]
-    return replace(s, h=found[0], z=found[1], steps=2)
+    kept, rest = weights.split(s)
+
+    def mixed(own: MixedPatches | None, blocks: Blocks) -> Blocks:
+        if own is None:
+            return ()
+        positions = jnp.array(prod(own.signs.shape[:-1]), s.dtype)
+        values = slide(mix(own.mixing, unspread(blocks)), own.signs) / jnp.sqrt(positions)
+        return (Block(values, jnp.zeros((), s.dtype), spread=True),)
+
+    h = (
+        *(replace(block, values=patches(block.array)) for block in kept),
+        *mixed(weights.h, rest.h),
+    )
+    return replace(s, h=h, z=mixed(weights.z, rest.tangents()), steps=2)
 
 
 def unspread(blocks: Blocks) -> tuple[Columns, ...]:

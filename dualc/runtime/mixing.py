@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 
 from dualc.runtime.transform import hadamard, next_power_of_two
 
-_DENSE = 1024  # columns up to which a dense product is faster than two Hadamard transforms
+DENSE = 1024  # columns up to which a dense product is faster than two Hadamard transforms
 
 
 @jax.tree_util.register_dataclass
@@ -27,7 +27,7 @@ class GaussianRows:
 
 
 def draw_gaussian_rows(
-    key: Array, c: int, p: int, dtype: Any, *, rounds: int = 2, dense: int = _DENSE
+    key: Array, c: int, p: int, dtype: Any, *, rounds: int = 2, dense: int = DENSE
 ) -> GaussianRows:
     """Draws p rows of length c. Every row is N(0, I) by itself: a direction times a chi radius.
 
