@@ -21,13 +21,18 @@ from dualc.runtime.mixing import (
 KEYS = 4000
 
 
-def over_keys(function: Any, count: int = KEYS) -> np.ndarray:
-    return np.asarray(jax.vmap(function)(jax.random.split(jax.random.key(0), count)))
+def over_keys(draw: Any, function: Any) -> np.ndarray:
+    """function(draw(key)) for many keys."""
+    drawn = [draw(key) for key in jax.random.split(jax.random.key(0), KEYS)]
+    return np.asarray(jax.vmap(function)(jax.tree.map(lambda *a: jnp.asarray(np.stack(a)), *drawn)))
 
 
-def as_matrix(c: int, p: int, dense: int, key: Any, rounds: int = 2) -> Any:
+def rows_of(c: int, p: int, dense: int, key: Any) -> Any:
+    return draw_gaussian_rows(key, c, p, jnp.float64, dense=dense)
+
+
+def as_matrix(c: int, rows: Any) -> Any:
     """The rows themselves, (c, p): what the identity is sent to."""
-    rows = draw_gaussian_rows(key, c, p, jnp.float64, rounds=rounds, dense=dense)
     return gaussian(rows, jnp.eye(c))
 
 
@@ -42,7 +47,7 @@ def close_in_the_mean(samples: np.ndarray, expected: Any, errors: float = 4.5) -
 
 @pytest.mark.parametrize("c", [1, 3, 8])
 def test_dense_rows_have_the_moments_of_the_normal_law(c: int) -> None:
-    rows = over_keys(partial(as_matrix, c, 5, 1024))  # (keys, c, 5)
+    rows = over_keys(partial(rows_of, c, 5, 1024), partial(as_matrix, c))  # (keys, c, 5)
     assert rows.shape == (KEYS, c, 5)
     close_in_the_mean(rows, 0)
     close_in_the_mean(rows**2, 1)
@@ -53,7 +58,7 @@ def test_dense_rows_have_the_moments_of_the_normal_law(c: int) -> None:
 
 
 def test_fast_rows_have_the_moments_of_the_normal_law() -> None:
-    rows = over_keys(partial(as_matrix, 13, 20, 4))
+    rows = over_keys(partial(rows_of, 13, 20, 4), partial(as_matrix, 13))
     assert rows.shape == (KEYS, 13, 20)
     close_in_the_mean(rows, 0)
     close_in_the_mean(rows**2, 1)
@@ -65,7 +70,7 @@ def test_fast_rows_have_the_moments_of_the_normal_law() -> None:
 @pytest.mark.parametrize(("c", "dense", "width"), [(8, 1024, 8), (16, 4, 16)])
 def test_rows_are_orthogonal_within_blocks_and_not_between(c: int, dense: int, width: int) -> None:
     p = 2 * width
-    rows = np.asarray(as_matrix(c, p, dense, jax.random.key(3)))
+    rows = np.asarray(as_matrix(c, rows_of(c, p, dense, jax.random.key(3))))
     gram = rows.T @ rows
     for block in (gram[:width, :width], gram[width:, width:]):
         np.testing.assert_allclose(block, np.diag(np.diag(block)), atol=1e-12)
@@ -107,12 +112,13 @@ def test_mixings_have_p_columns_and_keep_inner_products_in_the_mean(case: str) -
     x = np.random.RandomState(0).standard_normal((3, sum(widths)))
     groups = groups_of(widths, spread, x)
 
-    def gram(key: Any) -> Any:
-        mixed = mix(draw_mixing(key, groups, p, jnp.float64), groups)
+    def gram(mixing: Any) -> Any:
+        mixed = mix(mixing, groups)
         assert mixed.shape == (3, p)
         return mixed @ mixed.T
 
-    close_in_the_mean(over_keys(gram), x @ x.T)
+    found = over_keys(lambda key: draw_mixing(key, groups, p, jnp.float64), gram)
+    close_in_the_mean(found, x @ x.T)
 
 
 def test_a_transform_to_its_own_width_keeps_inner_products_for_every_key() -> None:

@@ -26,7 +26,13 @@ from dualc.layers.covariance import Covariance
 from dualc.layers.direct import hermite_sum
 from dualc.layers.exact import Own, Paired
 from dualc.layers.signal import Signal
-from dualc.runtime.mixing import GaussianRows, draw_gaussian_rows, gaussian
+from dualc.runtime.mixing import (
+    GaussianRows,
+    draw_gaussian_rows,
+    gaussian,
+    generator,
+    random_signs,
+)
 
 _DEGREES = (8, 12, 16)  # tried of polynomials alone
 _BESIDE = (6, 9, 12)  # and beside waves
@@ -114,7 +120,7 @@ def draw(
         draw_gaussian_rows(keys[0], d, count, dtype),
         tuple(jnp.asarray(a, dtype) for a, _, _ in fitted),
         tuple(_waves(even, odd, dtype) for _, even, odd in fitted),
-        jax.random.rademacher(keys[1], (2, len(_SQUARES), count), dtype),
+        random_signs(generator(keys[1]), (2, len(_SQUARES), count), dtype),
         jnp.asarray(q, dtype),
         degree,
         exact,

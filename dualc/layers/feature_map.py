@@ -57,6 +57,8 @@ class FeatureMap:
         for name, value, least in (("p", p, 2), ("degree", degree, 1)):
             if not isinstance(value, int | np.integer) or value < least:
                 raise NetworkError(f"{name} is an integer of at least {least}, not {value!r}")
+        if isinstance(key, Tracer):
+            raise NetworkError("features are drawn outside of jit, vmap and grad: the key is traced")
         self.net, self.key, self.p = serial(net), key, int(p)
         self.method, self.degree, self.get = method, int(degree), wanted_kernels(get)
         self._weights: dict[tuple[Any, ...], Any] = {}

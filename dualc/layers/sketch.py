@@ -17,7 +17,15 @@ from jaxtyping import Float
 from dualc.errors import NetworkError
 from dualc.layers.covariance import Covariance, Recording, of_samples
 from dualc.layers.signal import Signal, standard_needs_width
-from dualc.runtime.mixing import Columns, Mixing, added, draw_mixing, mix
+from dualc.runtime.mixing import (
+    Columns,
+    Mixing,
+    added,
+    draw_mixing,
+    generator,
+    mix,
+    random_signs,
+)
 from dualc.runtime.polysketch import unit_rows
 
 _SHARE = 8  # what exact columns cost beyond this part of p, and hardly better is seen
@@ -299,7 +307,7 @@ def _draw(
     if not blocks:
         return None
     keys = jax.random.split(key)
-    signs = jax.random.rademacher(keys[1], (*filter_shape, p), dtype)
+    signs = random_signs(generator(keys[1]), (*filter_shape, p), dtype)
     return MixedPatches(draw_mixing(keys[0], unspread(blocks), p, dtype), signs)
 
 

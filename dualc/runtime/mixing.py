@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 from jaxtyping import Float, Int
 
@@ -26,6 +27,16 @@ class GaussianRows:
     radii: Float[Array, " p"]
 
 
+def generator(key: Array) -> np.random.Generator:
+    """NumPy's generator of that key: there drawing compiles nothing, whatever the shapes."""
+    return np.random.default_rng(np.asarray(jax.random.key_data(key)).ravel())
+
+
+def random_signs(random: np.random.Generator, shape: tuple[int, ...], dtype: Any) -> Array:
+    """+1 and -1 with equal probabilities."""
+    return jnp.asarray(2 * random.integers(0, 2, shape) - 1, dtype)
+
+
 def draw_gaussian_rows(
     key: Array, c: int, p: int, dtype: Any, *, rounds: int = 2, dense: int = DENSE
 ) -> GaussianRows:
@@ -34,22 +45,17 @@ def draw_gaussian_rows(
     Beyond c = `dense` directions are those of (H D)(H D) with random signs D: nearly uniform. One
     of these rounds is enough for columns that are spread already.
     """
-    keys = jax.random.split(key)
+    random = generator(key)
     if c <= dense:
-        blocks = -(-p // c)
-        square = jax.random.normal(keys[0], (blocks, c, c), dtype)
-        orthogonal, triangular = jnp.linalg.qr(square)
+        orthogonal, triangular = np.linalg.qr(random.standard_normal((-(-p // c), c, c)))
         # With the signs of the diagonal Q is uniform, whatever LAPACK's convention.
-        signs = jnp.sign(jnp.diagonal(triangular, axis1=1, axis2=2))
-        rows = jnp.swapaxes(orthogonal * signs[:, None], 0, 1).reshape(c, -1)[:, :p]
-        return GaussianRows(rows * _chi(keys[1], c, p, dtype)[None], None, jnp.ones(p, dtype))
+        signs = np.sign(np.diagonal(triangular, axis1=1, axis2=2))
+        rows = np.swapaxes(orthogonal * signs[:, None], 0, 1).reshape(c, -1)[:, :p]
+        matrix = rows * np.sqrt(random.chisquare(c, p))
+        return GaussianRows(jnp.asarray(matrix, dtype), None, jnp.asarray(np.ones(p), dtype))
     width = next_power_of_two(c)
-    signs = jax.random.rademacher(keys[0], (-(-p // width), rounds, width), dtype)
-    return GaussianRows(None, signs, _chi(keys[1], width, p, dtype))
-
-
-def _chi(key: Array, c: int, p: int, dtype: Any) -> Array:
-    return jnp.sqrt(2 * jax.random.gamma(key, c / 2, (p,), dtype))
+    signs = random_signs(random, (-(-p // width), rounds, width), dtype)
+    return GaussianRows(None, signs, jnp.asarray(np.sqrt(random.chisquare(width, p)), dtype))
 
 
 def gaussian(rows: GaussianRows, h: Float[Array, "*batch c"]) -> Float[Array, "*batch p"]:
@@ -89,13 +95,12 @@ class Mixing:
 
 def draw_mixing(key: Array, groups: tuple[Columns, ...], p: int, dtype: Any) -> Mixing:
     """A random map of all these columns to p that keeps inner products in the mean."""
-    width = next_power_of_two(p)
-    first, second = jax.random.split(key)
-    signs = tuple(
-        jax.random.rademacher(jax.random.fold_in(first, i), (p if c == 1 else c,), dtype)
-        for i, c in enumerate(group.values.shape[-1] for group in groups)
-    )
-    rows = None if width == p else jnp.sort(jax.random.permutation(second, width)[:p])
+    random, width = generator(key), next_power_of_two(p)
+    widths = [group.values.shape[-1] for group in groups]
+    signs = tuple(random_signs(random, (p if c == 1 else c,), dtype) for c in widths)
+    rows = None
+    if width > p:
+        rows = jnp.asarray(np.sort(random.permutation(width)[:p]), jnp.int32)
     return Mixing(signs, rows, p)
 
 
