@@ -193,6 +193,34 @@ def test_a_convolutional_network_converges_to_its_exact_kernels() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("net", "shape", "p"), [(DEEP, (5,), 20), (PICTURES, (4, 4, 3), 20)], ids=["dense", "pictures"]
+)
+def test_deep_features_have_the_norms_of_the_exact_kernels(
+    net: nn.Layer, shape: tuple[int, ...], p: int
+) -> None:
+    x = gaussians(4, *shape)
+    x[1] = 0
+    for found, exact in zip(grams(net.features(key(0), p)(x)), net.kernel(x), strict=True):
+        np.testing.assert_allclose(np.diag(found), np.diag(exact), rtol=1e-12)
+
+
+def test_more_positions_than_columns_leave_norms_to_estimates() -> None:
+    x = gaussians(3, 6, 6, 3)
+    exact = PICTURES.kernel(x)
+    for found, k in zip(grams(PICTURES.features(key(0), 30)(x)), exact, strict=True):
+        assert 1e-3 < np.abs(np.diag(found) / np.diag(k) - 1).max() < 0.7
+
+
+def test_weights_of_the_standard_parametrisation_have_their_own_tangents() -> None:
+    x = gaussians(6, 5)
+    dense = {"W_std": 1.2, "b_std": 0.8, "width": 7, "parameterization": "standard"}
+    net = nn.serial(nn.Dense(**dense), PHI, nn.Dense(**dense))
+    exact = net.kernel(x)
+    for method in ("direct", "polysketch"):
+        assert errors(net, x, exact, 2048, 1, method=method, degree=12).max() < 0.05
+
+
 def test_a_kernel_without_phi_has_features_too() -> None:
     phi = nn.Activation("normalised_gaussian")
     net = nn.serial(nn.Dense(), phi, nn.Dense())

@@ -58,7 +58,7 @@ class FeatureMap:
             if not isinstance(value, int | np.integer) or value < least:
                 raise NetworkError(f"{name} is an integer of at least {least}, not {value!r}")
         if isinstance(key, Tracer):
-            raise NetworkError("features are drawn outside of jit, vmap and grad: the key is traced")
+            raise NetworkError("the key is traced: features are drawn outside of jit, vmap, grad")
         self.net, self.key, self.p = serial(net), key, int(p)
         self.method, self.degree, self.get = method, int(degree), wanted_kernels(get)
         self._weights: dict[tuple[Any, ...], Any] = {}

@@ -71,13 +71,15 @@ class Layer(ABC):
     ) -> FeatureMap:
         """A function x -> Features(nngp, ntk) of random features, exactly p real columns each.
 
-        Their inner products are unbiased or nearly so for the exact kernels, with an error that
-        falls as p^(-1/2). `method`: "direct" (orthogonal features of phi with Hermite degrees 0
-        and 1 split off), "collapse" (a dense network as one layer: unit-norm inputs, or any norm
-        for homogeneous activations without bias), "polysketch" (the published sketch, of that
-        degree; x may be a jax.experimental.sparse.BCOO matrix), "auto" (collapse where it holds for
-        the network and the first batch, else direct). Same key, same features, whatever the batch
-        size and the number of devices. `get` as for kernel: without "ntk" phi may jump.
+        Their inner products approximate the exact kernels with an error that falls as p^(-1/2):
+        unbiased after one activation; after more, off by order 1/p in the mean, and of the norms of
+        the exact kernels (unless pools act on more than p positions). `method`: "direct"
+        (orthogonal features of phi with Hermite degrees 0 and 1 split off), "collapse" (a dense
+        network as one layer: unit-norm inputs, or any norm for homogeneous activations without
+        bias), "polysketch" (the published sketch, of that degree; x may be a
+        jax.experimental.sparse.BCOO matrix), "auto" (collapse where it holds for the network and
+        the first batch, else direct). Same key, same features, whatever the batch size and the
+        number of devices. `get` as for kernel: without "ntk" phi may jump.
         Raises NetworkError if the method does not apply to this network or these inputs.
         """
         from dualc.layers.feature_map import FeatureMap
