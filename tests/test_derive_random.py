@@ -133,8 +133,8 @@ def check_emitted(record: Record, exactly: _Exact, sizes: _Sizes) -> None:
                 assert abs(mp.mpf(float(value)) - wanted) <= UNITS * scale, (name, point)
 
 
-_few = settings(max_examples=10, suppress_health_check=[HealthCheck.too_slow])
-_fewer = settings(_few, max_examples=5)  # these cost twice as much
+_few = settings(max_examples=6, suppress_health_check=[HealthCheck.too_slow])
+_fewer = settings(_few, max_examples=3)  # these cost twice as much
 
 
 @_few

@@ -256,7 +256,9 @@ def test_loading_needs_no_computer_algebra(tmp_path: Path) -> None:
     assert out.stdout == "line\n", out.stderr
 
 
-@pytest.mark.parametrize("name", ["squared_relu", "star_relu", "celu", "laplacian"])
+@pytest.mark.parametrize(
+    "name", ["squared_relu", "celu", pytest.param("laplacian", marks=pytest.mark.slow)]
+)
 def test_gradients_of_dual_dot_are_finite_where_one_variance_is_0(name: str) -> None:
     k = load(name)
     rates = jax.grad(k.dual_dot, (0, 1, 2))(0.0, 0.0, 1.0)

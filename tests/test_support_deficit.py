@@ -10,7 +10,8 @@ import pytest
 
 import dualc
 
-NAMES = ("relu", "gelu", "tanh", "sin", "hard_tanh", "mish", "step", "gaussian")
+HEAVY = pytest.param("hard_tanh", marks=pytest.mark.slow)  # half a minute to compile
+NAMES = ("relu", "gelu", "tanh", "sin", HEAVY, "mish", "step", "gaussian")
 
 
 def true_deficit(name: str, q11: float, q22: float, delta: float) -> float:

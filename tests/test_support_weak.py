@@ -11,7 +11,7 @@ import pytest
 
 import dualc
 
-NAMES = ("tanh", "silu", "hard_tanh", "softshrink", "elu")
+NAMES = ("tanh", "hard_tanh", "silu", "softshrink", "elu")
 
 
 def block(rows: int, columns: int, dtype: Any) -> tuple[jax.Array, ...]:
@@ -38,7 +38,9 @@ def parameters(name: str) -> tuple[float, ...]:
     return tuple(value for _, value in dualc.load(name).parameters)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "name", [*NAMES[:2], *(pytest.param(name, marks=pytest.mark.slow) for name in NAMES[2:])]
+)
 def test_the_series_stands_for_the_kernel_to_rounding(name: str) -> None:
     q12, q11, q22 = block(24, 40, "float32")
     k, eps = dualc.load(name), 2.0**-23
