@@ -219,7 +219,8 @@ def _start(net: Serial, x: Array | BCOO, plan: Plan, ntk: bool) -> Sketch:
 def _settled(features: Array, q: Array, s: Sketch) -> Array:
     """Features of the norms that the kernels of samples with themselves have.
 
-    Not after a single activation, where inner products are unbiased.
+    All columns alike: to keep the exact ones as they are leaves larger errors between samples. Not
+    after a single activation, where inner products are unbiased.
     """
     if s.depth < 2:
         return features

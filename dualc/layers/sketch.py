@@ -163,7 +163,6 @@ class Sketch:
 
     def after(self, layer: Layer) -> Sketch:
         """The same with the kernels of samples with themselves after the layer."""
-        # A barrier: XLA would compute a kernel again in every later one that it fuses it into.
         own = layer.covariance(self.own, Recording([]))
         assert isinstance(own, Covariance)
         return replace(self, own=own)
