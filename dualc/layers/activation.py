@@ -61,13 +61,16 @@ class Activation(Layer):
     variances = 1
 
     def covariance(self, k: Covariance, sides: Sides) -> Covariance:
-        q11, q22 = sides(k)
-        q12 = settled(k, q11, q22)
-        nngp = self.activation.dual(q12, q11, q22, **self.parameters)
-        ntk = None
         if k.ntk is not None:
             self._refuse_jumps()
-            ntk = k.ntk * self.activation.dual_dot(q12, q11, q22, **self.parameters)
+        q11, q22 = sides(k)
+        phi = self.activation
+        q: tuple[Array, ...] = (q11,)
+        dual, dual_dot = phi.dual_diag, phi.dual_dot_diag
+        if not k.is_diagonal:
+            q, dual, dual_dot = (settled(k, q11, q22), q11, q22), phi.dual, phi.dual_dot
+        nngp = dual(*q, **self.parameters)
+        ntk = None if k.ntk is None else k.ntk * dual_dot(*q, **self.parameters)
         # The images of opposite samples are opposite only if phi is odd.
         relation = jnp.maximum(k.relation, 0)
         after = self.signal(k.signal)

@@ -31,6 +31,11 @@ class Covariance:
     signal: Signal = field(metadata={"static": True})
     is_full: bool = field(default=False, metadata={"static": True})
 
+    @property
+    def is_diagonal(self) -> bool:
+        """Whether all that is there are the variances of samples, at every position."""
+        return self.relation.ndim == 1 and not self.is_full
+
     def over_space(self, function: Callable[[Array], Array], signal: Signal) -> Covariance:
         """The same with a linear function applied to both kernels, and the signal that follows."""
         ntk = None if self.ntk is None else function(self.ntk)
