@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
@@ -11,17 +11,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array, lax
+from jax import Array
 from jax.core import Tracer
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 
 from dualc.errors import NetworkError
 from dualc.layers.combine import FanOut, Serial, serial
@@ -36,10 +27,9 @@ from dualc.layers.covariance import (
 )
 from dualc.layers.layer import Layer
 from dualc.layers.signal import Signal
+from dualc.runtime.blocks import STRIPS, WORTH, bytes_of, mirrored, places, shown, write
 
 MEMORY = 2**30  # bytes beyond the result, unless something else is said
-_STRIPS = 8  # a symmetric problem in this many strips costs 9/16 of the whole
-_WORTH = 2**23  # bytes below which strips are not worth their dispatch
 _COPIES = 24  # more than this many times its first covariances no network was seen to take
 
 
@@ -174,7 +164,7 @@ class Measured(Paired):
         after: Covariances = jax.eval_shape(_replayed, *arguments)
         analysis = _replayed.lower(*arguments).compile().memory_analysis()
         assert analysis is not None
-        taken = analysis.temp_size_in_bytes + _bytes(after) + _bytes(k)
+        taken = analysis.temp_size_in_bytes + bytes_of(after) + bytes_of(k)
         self.most = max(self.most, taken)
         return after
 
@@ -233,7 +223,7 @@ class Task:
 
     def _all_pairs(self, q1: tuple[Array, ...], q2: tuple[Array, ...]) -> Parts:
         found = self.pairs(self.x1, self.others, q1, q2)
-        return found if self.x2 is not None else jax.tree.map(_mirrored, found)
+        return found if self.x2 is not None else jax.tree.map(mirrored, found)
 
     def variances(self, x: Array) -> tuple[Array, ...]:
         """The variances of every sample where the network needs them, (n, *positions) each."""
@@ -260,21 +250,21 @@ class Task:
         if rows == n and columns == m:
             return self._all_pairs(q1, q2)
         out: Parts | None = None
-        places = list(_places(n, m, (rows, columns), self.x2 is None))
-        for i, j in _shown(places, progress):
+        squares = list(places(n, m, (rows, columns), self.x2 is None))
+        for i, j in shown(squares, progress):
             left, right = slice(i, i + rows), slice(j, j + columns)
             some = tuple(q[left] for q in q1), tuple(q[right] for q in q2)
             part = self.pairs(self.x1[left], self.others[right], *some)
             if out is None:
                 out = jax.tree.map(lambda p: jnp.zeros((n, m, *p.shape[2:]), p.dtype), part)
-            out = _write(out, part, i, j, symmetric=self.x2 is None)
+            out = write(out, part, i, j, symmetric=self.x2 is None)
             out[0].block_until_ready()
         assert out is not None
         return out
 
     def _in_batches(self, x: Array, budget: int) -> tuple[Array, ...]:
         """The variances in batches: all positions of one sample may be megabytes."""
-        one = _bytes(jax.eval_shape(partial(of_samples, is_full=self.is_full), x[:1]).nngp)
+        one = bytes_of(jax.eval_shape(partial(of_samples, is_full=self.is_full), x[:1]).nngp)
         batch = max(1, budget // (8 * one))
         if batch >= len(x):
             return self.variances(x)
@@ -295,9 +285,9 @@ class Task:
     def _block(self, budget: int, q1: tuple[Array, ...], q2: tuple[Array, ...]) -> tuple[int, int]:
         """The largest block whose steps, as XLA plans them, fit the budget."""
         rows, columns = len(self.x1), len(self.others)
-        pair = _bytes(jax.eval_shape(self._first, self.x1[:1], self.others[:1]))
-        if self.x2 is None and rows**2 * pair > _WORTH:
-            rows = columns = -(-rows // _STRIPS)
+        pair = bytes_of(jax.eval_shape(self._first, self.x1[:1], self.others[:1]))
+        if self.x2 is None and rows**2 * pair > WORTH:
+            rows = columns = -(-rows // STRIPS)
         scale = math.sqrt(budget / (rows * columns * pair * _COPIES))
         if scale >= 1:  # far below: no need to know more
             return rows, columns
@@ -327,60 +317,9 @@ class Task:
         )
         self.net.covariance(k, walk, wanted=False)
         held = sum(
-            layer.count * _bytes(k) for layer in self.net.layers if isinstance(layer, FanOut)
+            layer.count * bytes_of(k) for layer in self.net.layers if isinstance(layer, FanOut)
         )
         return walk.most + held
 
 
 Parts = tuple[Array, Array | None]
-
-
-def _bytes(tree: Any) -> int:
-    return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
-
-
-@jax.jit
-def _mirrored(values: Array) -> Array:
-    """The upper triangle and its mirror image: products are symmetric to rounding only."""
-    i = jnp.arange(len(values)).reshape(-1, *(1,) * (values.ndim - 1))
-    return jnp.where(i <= jnp.swapaxes(i, 0, 1), values, jnp.swapaxes(values, 0, 1))
-
-
-@partial(jax.jit, static_argnames="symmetric", donate_argnames="out")
-def _write(out: Parts, parts: Parts, i: Array, j: Array, *, symmetric: bool) -> Parts:
-    """The result with the block at rows i, columns j written; with its transpose if symmetric."""
-
-    def written(whole: Array, part: Array) -> Array:
-        rest = (0,) * (whole.ndim - 2)
-        if symmetric:
-            part = jnp.where(i == j, _mirrored(part), part)
-            whole = lax.dynamic_update_slice(whole, jnp.swapaxes(part, 0, 1), (j, i, *rest))
-        return lax.dynamic_update_slice(whole, part, (i, j, *rest))
-
-    return jax.tree.map(written, out, parts)  # type: ignore[no-any-return]
-
-
-def _places(n: int, m: int, block: tuple[int, int], symmetric: bool) -> Iterator[tuple[int, int]]:
-    """The first row and column of every block; the last ones overlap rather than stick out."""
-    for i in range(0, n, block[0]):
-        for j in range(0, m, block[1]):
-            if not symmetric or i <= j:
-                yield min(i, n - block[0]), min(j, m - block[1])
-
-
-def _shown(places: list[Any], progress: bool | None) -> Iterator[Any]:
-    """The places one by one, with a bar on stderr."""
-    console = Console(stderr=True)
-    shown = console.is_terminal if progress is None else progress
-    columns = (
-        TextColumn("kernel"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("blocks"),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(
-        *columns, console=console, disable=not shown, transient=console.is_terminal
-    ) as bar:
-        yield from bar.track(places)

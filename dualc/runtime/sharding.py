@@ -71,7 +71,7 @@ def split_rows(rows: np.ndarray[Any, Any], mesh: Mesh) -> Array:
     missing = padded(len(rows), mesh) - len(rows)
     if missing:
         rows = np.concatenate([rows, np.zeros((missing, *rows.shape[1:]), rows.dtype)])
-    sharding = NamedSharding(mesh, _spec(AXIS))
+    sharding = by_rows(mesh)
     if process_count(mesh) == 1:
         split: Array = jax.device_put(rows, sharding)
         return split
@@ -79,14 +79,19 @@ def split_rows(rows: np.ndarray[Any, Any], mesh: Mesh) -> Array:
     return from_own(sharding, rows)
 
 
-def rowwise(function: Callable[..., T], mesh: Mesh) -> Callable[..., T]:
+def rowwise(
+    function: Callable[..., T], mesh: Mesh, *, first_whole: bool = False
+) -> Callable[..., T]:
     """The jitted `function` of rows, each device working on its own rows only.
+
+    `first_whole`: of two arguments, the first on every device in full (parameters, say).
 
     By shard_map and not by the partitioner, which gathers all rows for what it cannot split (an
     FFT, say): what maps rows to rows needs no communication at all.
     """
     rows = _spec(AXIS)
-    return jax.jit(_shard_map(function, mesh, rows, rows))
+    rows_in = (_spec(), rows) if first_whole else rows
+    return jax.jit(_shard_map(function, mesh, rows_in, rows))
 
 
 def row_sum(function: Callable[..., Array], mesh: Mesh) -> Callable[..., Array]:
@@ -115,13 +120,18 @@ def whole(mesh: Mesh) -> NamedSharding:
     return NamedSharding(mesh, _spec())
 
 
+def by_rows(mesh: Mesh) -> NamedSharding:
+    """The sharding of an array whose rows are split over the mesh."""
+    return NamedSharding(mesh, _spec(AXIS))
+
+
 def _spec(*axes: str) -> PartitionSpec:
     spec: Callable[..., PartitionSpec] = PartitionSpec  # JAX leaves it without types
     return spec(*axes)
 
 
 def _shard_map(
-    function: Callable[..., Any], mesh: Mesh, rows_in: PartitionSpec, rows_out: PartitionSpec
+    function: Callable[..., Any], mesh: Mesh, rows_in: Any, rows_out: PartitionSpec
 ) -> Callable[..., Any]:
     # Unchecked: the check refuses loops whose carry starts as a constant, which features may have.
     # (Before JAX 0.6 it lives elsewhere, and the switch has another name.)
