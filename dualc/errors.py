@@ -61,3 +61,7 @@ class UncertifiedBackend(UserWarning):
 
 class NetworkError(DualcError):
     """Layers that do not fit each other, or inputs that do not fit the network."""
+
+
+class EmpiricalError(DualcError):
+    """A function, parameters or inputs that no empirical kernel can be made of; names which."""
