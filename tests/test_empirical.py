@@ -176,8 +176,8 @@ def odd() -> Example:
 def of_dualc() -> Example:
     phi = nn.Activation("relu")
     net = nn.serial(
-        nn.Conv((3, 3), b_std=0.1), phi, nn.AvgPool((2, 2), (2, 2)),
-        nn.Conv((2, 2), None, "CIRCULAR"), phi, nn.Flatten(), nn.Dense(1.2, 0.1, width=3),
+        nn.Conv((2, 2), None, "CIRCULAR"), phi, nn.AvgPool((2, 2), (2, 2)),
+        nn.Flatten(), nn.Dense(1.2, 0.1, width=3),
     )  # fmt: skip
     params = net.init(jax.random.key(0), (4, 4, 2), 5)
     return Example(net.apply, params, normal(4, 4, 4, 2))
@@ -252,7 +252,7 @@ def test_kernels_are_products_of_jacobians(name: str) -> None:
     cases = [("full", "layers"), ("pseudo", "layers")]
     if name in ("cnn", "recurrent", "odd"):
         cases += [("full", "products")]
-    if name in ("mlp", "embedding"):  # what is left differs in no more than shapes
+    if name == "mlp":  # what is left differs in no more than shapes
         cases = [(kind, method) for kind in KINDS for method in METHODS]
 
     @jax.jit
@@ -290,7 +290,7 @@ def test_factors_and_gradients_of_a_leaf_give_the_same(name: str, kind: str) -> 
     ("name", "factored", "plain"),
     [("mlp", 3, 2), ("cnn", 5, 1), ("residual", 6, 1), ("shared", 0, 1), ("moved", 3, 1),
      ("positions", 5, 0), ("embedding", 1, 2), ("recurrent", 1, 2), ("odd", 0, 4),
-     ("of_dualc", 3, 2)],
+     ("of_dualc", 2, 1)],
 )  # fmt: skip
 def test_leaves_that_enter_by_one_product_are_found(name: str, factored: int, plain: int) -> None:
     example = EXAMPLES[name]()
@@ -400,7 +400,7 @@ def flattened(kernel: np.ndarray) -> np.ndarray:
     return kernel.transpose(0, 2, 1, 3).reshape(n * c, m * c)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ["full", "trace"])
 def test_operators_are_products_with_the_kernel(kind: str) -> None:
     example = mlp()
     others = normal(7, 5)
