@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,6 +35,21 @@ def _elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(ROOT), path)))  # subprocesses
     yield
     os.chdir(before)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _out_of_sight_of_the_collector() -> Iterator[None]:
+    """What a module's tests leave in JAX's caches is not searched for garbage by all later ones."""
+    yield
+    gc.freeze()
+
+
+@pytest.fixture(scope="module")
+def compiled_in_a_hurry() -> Iterator[None]:
+    """For modules of many programs that run once: optimising them would take most of the time."""
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,14 +23,7 @@ from dualc.empirical.steps import Steps
 from dualc.errors import EmpiricalError
 from dualc.runtime.sharding import batch_mesh
 
-
-@pytest.fixture(autouse=True, scope="module")
-def _compiled_in_a_hurry() -> Iterator[None]:
-    """Small programs that run once: optimising them would take most of the time."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
-
+pytestmark = pytest.mark.usefixtures("compiled_in_a_hurry")
 
 KINDS = ("full", "pseudo", "trace", "logit")
 METHODS = ("layers", "jacobian", "products")

@@ -13,6 +13,8 @@ import pytest
 from dualc import layers as nn
 from dualc.errors import NetworkError
 
+pytestmark = pytest.mark.usefixtures("compiled_in_a_hurry")
+
 PHI = nn.Activation("erf")
 DENSE = nn.serial(nn.Dense(1.3, 0.3), PHI, nn.Dense(1.2, 0.2), PHI, nn.Dense(1.1, 0.1, width=1))
 PICTURES = nn.serial(

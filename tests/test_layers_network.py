@@ -16,6 +16,8 @@ from dualc import load
 from dualc.errors import DualcError, NetworkError
 from dualc.layers.signal import Signal
 
+pytestmark = pytest.mark.usefixtures("compiled_in_a_hurry")
+
 PHI = nn.Activation("relu")
 CONV = nn.Conv((3, 3))
 IMAGES = (8, 8, 3)

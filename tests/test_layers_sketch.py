@@ -15,6 +15,8 @@ from jax.experimental.sparse import BCOO
 from dualc import layers as nn
 from dualc.errors import NetworkError
 
+pytestmark = pytest.mark.usefixtures("compiled_in_a_hurry")
+
 PHI = nn.Activation("erf")
 SHALLOW = nn.serial(nn.Dense(1.2, 0.3), PHI, nn.Dense(1.1, 0.2))
 DEEP = nn.serial(nn.Dense(1.2, 0.3), PHI, nn.Dense(1.1), PHI, nn.Dense(1.1, 0.2))

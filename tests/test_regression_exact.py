@@ -19,6 +19,8 @@ from dualc import layers as nn
 from dualc.errors import DataError, DualcError, FactorisationError
 from dualc.regression import Posterior, fit, gradient_flow, kernels
 
+pytestmark = pytest.mark.usefixtures("compiled_in_a_hurry")
+
 
 class Kernels(NamedTuple):
     nngp: Any

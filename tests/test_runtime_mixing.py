@@ -18,6 +18,8 @@ from dualc.runtime.mixing import (
     mix,
 )
 
+pytestmark = pytest.mark.usefixtures("compiled_in_a_hurry")
+
 KEYS = 4000
 
 

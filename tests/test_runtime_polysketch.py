@@ -24,6 +24,8 @@ from dualc.runtime.polysketch import (
     unit_rows,
 )
 
+pytestmark = pytest.mark.usefixtures("compiled_in_a_hurry")
+
 
 def unit_data(n: int, d: int, seed: int = 0) -> np.ndarray:
     """Rows of norm 1 with cosines well away from 0, so that no power vanishes."""

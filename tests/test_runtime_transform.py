@@ -10,6 +10,8 @@ import pytest
 from dualc.errors import DualcError
 from dualc.runtime.transform import hadamard, next_power_of_two
 
+pytestmark = pytest.mark.usefixtures("compiled_in_a_hurry")
+
 LENGTHS = [1, 2, 64, 128, 256, 512, 8192]
 
 
