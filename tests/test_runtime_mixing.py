@@ -47,7 +47,7 @@ def close_in_the_mean(samples: np.ndarray, expected: Any, errors: float = 4.5) -
 # ---- Gaussian rows ----
 
 
-@pytest.mark.parametrize("c", [1, 3, 8])
+@pytest.mark.parametrize("c", [1, 3, pytest.param(8, marks=pytest.mark.slow)])
 def test_dense_rows_have_the_moments_of_the_normal_law(c: int) -> None:
     rows = over_keys(partial(rows_of, c, 5, 1024), partial(as_matrix, c))  # (keys, c, 5)
     assert rows.shape == (KEYS, c, 5)

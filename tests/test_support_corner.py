@@ -434,7 +434,9 @@ def test_ray_and_tail_mean_are_right(name: str) -> None:
         assert abs(mp.mpf(float(mean)) / ray_truth(0, g, *point) - 1) <= 3e-15 * tail
 
 
-@pytest.mark.parametrize("name", ["S", "E0", "IN", "XG", "T"])
+@pytest.mark.parametrize(
+    "name", ["S", "E0", *(pytest.param(n, marks=pytest.mark.slow) for n in ("IN", "XG", "T"))]
+)
 def test_mass_tail_is_the_density_times_the_conditional_moment(name: str) -> None:
     g = TAILS[name]
     side, place, rows = g

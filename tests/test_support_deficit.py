@@ -53,7 +53,9 @@ def test_deficits_agree_with_the_integral_of_the_squared_difference(
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("q", [1e-2, pytest.param(1.0, marks=pytest.mark.slow), 100.0])
+@pytest.mark.parametrize(
+    "q", [1e-2, *(pytest.param(q, marks=pytest.mark.slow) for q in (1.0, 100.0))]
+)
 def test_three_layers_keep_what_a_distance_of_1e_4_says_in_float32(name: str, q: float) -> None:
     delta = 5e-9  # |x - y|^2/2 of unit vectors
     k = dualc.load(name)
