@@ -18,8 +18,9 @@ from dualc.empirical.model import Model, checked_model
 from dualc.empirical.operator import Operator
 from dualc.empirical.params import Trainable, split
 from dualc.empirical.rule import Rule, Shared, rule_of
-from dualc.empirical.shapes import shape_of, temporary_bytes
+from dualc.empirical.shapes import shape_of
 from dualc.errors import EmpiricalError
+from dualc.runtime.blocks import temporary_bytes
 from dualc.runtime.sharding import check_mesh, padded, process_count
 
 Function = Callable[[Any, Array], Array]

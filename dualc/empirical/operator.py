@@ -12,8 +12,9 @@ from jax import Array
 
 from dualc.empirical.params import Arrays
 from dualc.empirical.rule import Rule, Shared
-from dualc.empirical.shapes import shape_of, temporary_bytes
+from dualc.empirical.shapes import shape_of
 from dualc.errors import EmpiricalError
+from dualc.runtime.blocks import temporary_bytes
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,8 +12,8 @@ from jax import Array
 from jax.sharding import Mesh
 
 from dualc.empirical.rule import Rule, Shared
-from dualc.empirical.shapes import shape_of, temporary_bytes
-from dualc.runtime.blocks import bytes_of
+from dualc.empirical.shapes import shape_of
+from dualc.runtime.blocks import bytes_of, temporary_bytes
 from dualc.runtime.sharding import by_rows, rowwise, whole
 
 

@@ -27,7 +27,16 @@ from dualc.layers.covariance import (
 )
 from dualc.layers.layer import Layer
 from dualc.layers.signal import Signal
-from dualc.runtime.blocks import STRIPS, WORTH, bytes_of, mirrored, places, shown, write
+from dualc.runtime.blocks import (
+    STRIPS,
+    WORTH,
+    bytes_of,
+    mirrored,
+    places,
+    shown,
+    temporary_bytes,
+    write,
+)
 
 MEMORY = 2**30  # bytes beyond the result, unless something else is said
 _COPIES = 24  # more than this many times its first covariances no network was seen to take
@@ -162,9 +171,7 @@ class Measured(Paired):
     def through(self, layers: tuple[Layer, ...], k: Covariances) -> Covariances:
         arguments = (layers, k, *self.taken(layers))
         after: Covariances = jax.eval_shape(_replayed, *arguments)
-        analysis = _replayed.lower(*arguments).compile().memory_analysis()
-        assert analysis is not None
-        taken = analysis.temp_size_in_bytes + bytes_of(after) + bytes_of(k)
+        taken = temporary_bytes(_replayed, *arguments) + bytes_of(after) + bytes_of(k)
         self.most = max(self.most, taken)
         return after
 

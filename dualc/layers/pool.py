@@ -54,8 +54,7 @@ class _Pool(Layer):
         return values * self._scale()
 
     def sketch(self, weights: Weights, s: Sketch) -> Sketch:
-        pooled = s.over_space(lambda a: self._pool(a, 1, 1))
-        return pooled.after(self) if s.own.is_full else pooled.estimated(self.signal(s.signal))
+        return s.pooled(self, lambda a: self._pool(a, 1, 1))
 
     def apply(self, params: Weights, x: Array) -> Array:
         return self._pool(x, 1, 1)
@@ -107,8 +106,7 @@ class GlobalAvgPool(Layer):
         return replace(pooled, is_full=False)
 
     def sketch(self, weights: Weights, s: Sketch) -> Sketch:
-        pooled = s.over_space(lambda a: self.apply((), a))
-        return pooled.after(self) if s.own.is_full else pooled.estimated(self.signal(s.signal))
+        return s.pooled(self, lambda a: self.apply((), a))
 
     def apply(self, params: Weights, x: Array) -> Array:
         return jnp.mean(x, axis=tuple(range(1, x.ndim - 1)))

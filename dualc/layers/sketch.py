@@ -28,7 +28,7 @@ from dualc.runtime.mixing import (
 )
 from dualc.runtime.polysketch import unit_rows
 
-_SHARE = 8  # what exact columns cost beyond this part of p, and hardly better is seen
+_SHARE = 8  # exact patches beyond this part of p take time, and were not seen to help
 
 if TYPE_CHECKING:
     from dualc.layers.layer import Layer, Weights
@@ -157,22 +157,24 @@ class Sketch:
         """The same function of every block."""
         return replace(self, h=tuple(map(function, self.h)), z=tuple(map(function, self.z)))
 
-    def over_space(self, function: Callable[[Array], Array]) -> Sketch:
-        """A linear function over positions applied to all columns."""
-        return self.each(lambda block: replace(block, values=function(block.array)))
-
     def after(self, layer: Layer) -> Sketch:
         """The same with the kernels of samples with themselves after the layer."""
         own = layer.covariance(self.own, Recording([]))
         assert isinstance(own, Covariance)
         return replace(self, own=own)
 
-    def estimated(self, signal: Signal) -> Sketch:
-        """The same with the kernels of samples with themselves that its columns estimate."""
-        ntk = sizes(self.tangents()) if self.ntk else None
-        return replace(
-            self, own=replace(self.own, nngp=sizes(self.h), ntk=ntk, signal=signal, is_full=False)
-        )
+    def pooled(self, layer: Layer, function: Callable[[Array], Array]) -> Sketch:
+        """After a layer that is a linear function over the positions of all columns.
+
+        Without all pairs of positions the columns estimate the kernels of samples with themselves.
+        """
+        after = self.each(lambda block: replace(block, values=function(block.array)))
+        if self.own.is_full:
+            return after.after(layer)
+        signal = layer.signal(self.signal)
+        assert isinstance(signal, Signal)
+        ntk = sizes(after.tangents()) if self.ntk else None
+        return replace(after, own=replace(self.own, nngp=sizes(after.h), ntk=ntk, signal=signal))
 
 
 Sketches = Sketch | tuple[Sketch, ...]

@@ -29,6 +29,13 @@ def bytes_of(tree: Any) -> int:
     return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
 
 
+def temporary_bytes(function: Any, *arguments: Any) -> int:
+    """Bytes that a jitted function takes beyond arguments and result, as XLA plans it."""
+    analysis = function.lower(*arguments).compile().memory_analysis()
+    assert analysis is not None
+    return int(analysis.temp_size_in_bytes)
+
+
 @partial(jax.jit, static_argnames="outputs")
 def mirrored(values: Array, *, outputs: bool = False) -> Array:
     """The upper triangle and its mirror image: products are symmetric to rounding only.
