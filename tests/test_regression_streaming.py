@@ -634,6 +634,23 @@ def test_the_features_of_a_network_are_those_of_the_ridge(method: str) -> None:
     assert np.std(y) > 2 * np.std(y - expected)
 
 
+@pytest.mark.slow
+def test_features_of_images_over_two_devices_are_those_of_one() -> None:
+    x = np.random.default_rng(0).standard_normal((21, 4, 4, 3))
+    y = x[:, 0, 0, 0]
+    net = nn.serial(
+        nn.Conv((3, 3), b_std=0.1), nn.Activation("relu"), nn.AvgPool((2, 2), (2, 2)),
+        nn.Conv((3, 3)), nn.Activation("relu"), nn.GlobalAvgPool(), nn.Dense(),
+    )  # fmt: skip
+    with jax.numpy_rank_promotion("allow"):
+        features = net.features(jax.random.key(0), 128)
+        one, two = (
+            accumulate(features, (x, y), block=8, held_out=0.0, mesh=mesh)
+            for mesh in (None, batch_mesh())
+        )
+    np.testing.assert_allclose(two.train, one.train, atol=1e-12 * np.abs(one.train).max())
+
+
 def test_jitted_features_of_a_network_may_be_named_tuples_or_arrays() -> None:
     x, y = data(200)
     one = accumulate(jax.jit(sketch), (x, y))
