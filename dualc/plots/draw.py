@@ -1,4 +1,4 @@
-"""Figures of sampled activations by matplotlib: `figure` for all, `panel` for one, `thumbnail`.
+"""Figures of sampled activations by matplotlib: `figure` of all panels, `panel` of one.
 
 No window, no global state, no JAX: figures are values, `image` their bytes. SVG text stays text,
 backgrounds are transparent, and every colour is readable on white and on black: ink is
@@ -267,23 +267,6 @@ def panel(kind: str, samples: Sequence[Samples], size: tuple[float, float] = (4.
             _colour_bar([axes], draw_error(axes, samples[0]))
         else:
             PANELS[kind](axes, samples)
-    return made
-
-
-def thumbnail(kind: str, one: Samples, size: tuple[float, float] = (1.2, 0.8)) -> Figure:
-    """The bare line of "phi", or of the "dual" at the variance nearest to 1, with the axes."""
-    if kind == "dual":
-        x, y = one.rho, one.dual[_nearest_to_one(one)]
-    else:
-        seen = np.abs(one.x) <= one.x[-1:] / 2
-        x, y = one.x[seen], one.x[:0] if one.phi is None else one.phi[seen]
-    with _style():
-        made = Figure(figsize=size)
-        axes = made.add_axes((0.02, 0.02, 0.96, 0.96))
-        axes.set_axis_off()
-        axes.axhline(0, color=INK, linewidth=0.5)
-        axes.axvline(0, color=INK, linewidth=0.5)
-        axes.plot(x, y, color=COLOURS[0], linewidth=1.4)
     return made
 
 
