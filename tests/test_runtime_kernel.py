@@ -257,7 +257,8 @@ def test_loading_needs_no_computer_algebra(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["squared_relu", "celu", pytest.param("laplacian", marks=pytest.mark.slow)]
+    "name",
+    ["squared_relu", *(pytest.param(n, marks=pytest.mark.slow) for n in ("celu", "laplacian"))],
 )
 def test_gradients_of_dual_dot_are_finite_where_one_variance_is_0(name: str) -> None:
     k = load(name)

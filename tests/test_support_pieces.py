@@ -627,6 +627,7 @@ def test_tiles_put_together_are_the_whole(shape: tuple[int, ...]) -> None:
     np.testing.assert_array_equal(tiled, value(whole, row, column))
 
 
+@pytest.mark.slow
 def test_gradients_are_finite_everywhere_and_follow_price() -> None:
     f, rate = function("hard_tanh"), function("hard_tanh'")
 
@@ -681,7 +682,7 @@ def test_two_masses_have_the_joint_density_infinite_where_they_meet() -> None:
     np.testing.assert_array_equal(np.asarray(other[1:]), [0.0, 0.0, np.inf, 0.0])
 
 
-@both_dtypes
+@pytest.mark.parametrize("dtype", [pytest.param(np.float32, marks=pytest.mark.slow), np.float64])
 def test_two_masses_that_meet_are_infinite_however_rare_they_are(dtype: Any) -> None:
     small = 1e-6  # the density at 1/2 is exp(-125000)
     q12 = [small, -small, small / 2, 3 * small, 0.0, 0.0]

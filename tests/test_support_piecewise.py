@@ -159,6 +159,7 @@ def test_coefficients_by_fixed_nodes_are_those_by_graded_panels(q: float) -> Non
     np.testing.assert_allclose(found, wanted, atol=1e-14 * size)
 
 
+@pytest.mark.slow
 def test_rates_at_zero_variance_add_up_to_the_derivative_of_the_diagonal() -> None:
     zero = jnp.asarray(0.0)
     orders = ((0, 1), (0, 1))
@@ -171,7 +172,8 @@ def test_rates_at_zero_variance_add_up_to_the_derivative_of_the_diagonal() -> No
     assert float(one + 2 * two) == pytest.approx(1 / 9, rel=1e-14)
 
 
-@pytest.mark.parametrize("dtype", [pytest.param(np.float32, marks=pytest.mark.slow), np.float64])
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_an_even_function_meets_only_what_is_even(dtype: type) -> None:
     # hard_swish is x/2 + x^2/6 near 0: the first part is a thousand times the second, and has no
     # moment with the curvature, 1/6 between -3 and 3 and 0 beyond.
@@ -188,7 +190,8 @@ def test_an_even_function_meets_only_what_is_even(dtype: type) -> None:
     np.testing.assert_allclose(swapped, far, rtol=8 * np.finfo(dtype).eps)
 
 
-@pytest.mark.parametrize("dtype", [np.float32, pytest.param(np.float64, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_where_masses_meet_a_gradient_is_no_nan(dtype: type) -> None:
     def moment(q12: jax.Array, q11: jax.Array, q22: jax.Array, cut: jax.Array) -> jax.Array:
         masses = ((-cut, cut), (cut, cut))  # hardshrink's slope
