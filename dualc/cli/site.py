@@ -1,0 +1,128 @@
+"""`dualc site`: the catalog as static pages that open from disk."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from dualc.cli.catalog import record_paths
+from dualc.errors import DualcError, EntryError, OutputError, StaleModule
+from dualc.ir import Record, fingerprint
+from dualc.paths import PACKAGED, Place
+from dualc.record import data_of, read_record, write_files
+
+if TYPE_CHECKING:
+    from dualc.site import Entry
+
+_LIST = ".dualc-site"  # what a site consists of: a folder without it is somebody else's
+
+
+@click.command("site")
+@click.option("--out", metavar="DIR", type=click.Path(path_type=Path), required=True,
+              help="A new or empty folder, or an earlier site.")  # fmt: skip
+def site_command(out: Path) -> int:
+    """Write the catalog as static pages that open from disk."""
+    earlier = _earlier(out)
+    _require_packages()
+    from dualc.site import build
+
+    failures: list[str] = []
+    files = {out / path: text for path, text in build(_entries(failures)).items()}
+    listed = sorted(path.relative_to(out).as_posix() for path in files)
+    files[out / _LIST] = "".join(f"{path}\n" for path in listed)
+    changed = write_files(files)
+    for path in earlier - set(files):
+        path.unlink(missing_ok=True)
+    count = sum(path.startswith("activation/") for path in listed)
+    size = sum(len(text.encode()) for text in files.values()) / 1e6
+    print(f"{out / 'index.html'}: {count} activations, {len(files)} files of {size:.1f} MB, "
+          f"{len(changed)} changed")  # fmt: skip
+    for line in failures:
+        print(line, file=sys.stderr)
+    return 2 if failures else 0
+
+
+def _earlier(out: Path) -> set[Path]:
+    """The files of the site that is in a folder; none if it is new or empty.
+
+    Raises OutputError if anything but a site is there.
+    """
+    try:
+        if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+            return set()
+        names = (out / _LIST).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        message = f"{out}: holds other things than a site, and nothing was written."
+        raise OutputError(f"{message}  Give a new or an empty folder with --out DIR") from None
+    inside = out.resolve()
+    found = {out / name for name in names if (out / name).resolve().is_relative_to(inside)}
+    return {path for path in found if path.is_file()}
+
+
+def _require_packages() -> None:
+    try:
+        import jinja2  # noqa: F401
+        import latex2mathml  # noqa: F401
+        import pygments  # noqa: F401
+    except ModuleNotFoundError as error:
+        message = f"dualc site needs {error.name}.  Run: pip install 'dualc[site]'"
+        raise DualcError(message) from None
+
+
+def _entries(failures: list[str]) -> Iterator[Entry]:
+    """The activations of the catalog, sorted by name; what keeps one out goes to `failures`."""
+    from dualc.site import Entry, picture
+
+    for place, path in _watched(sorted(record_paths().values(), key=lambda item: item[1].stem)):
+        try:
+            record = read_record(path)
+            source = _source(record, place)
+            try:
+                drawn = picture(record)
+            except (ArithmeticError, ValueError) as error:
+                message = (
+                    f"{path}: holds no such numbers ({error}).  Run: dualc compile {path.stem}"
+                )
+                raise EntryError(message) from None
+        except DualcError as error:
+            failures.append(str(error))
+        else:
+            yield Entry(record, source, drawn, own=place != PACKAGED)
+
+
+def _watched(items: list[tuple[Place, Path]]) -> Iterable[tuple[Place, Path]]:
+    """The items, with a bar on stderr where that is a terminal."""
+    from rich.console import Console
+    from rich.progress import track
+
+    err = Console(stderr=True)
+    return track(items, "drawing", console=err, disable=not err.is_terminal)
+
+
+def _source(record: Record, place: Place) -> str:
+    """The text of the module, which must be of this record, and the record of its entry.
+
+    Raises StaleModule or EntryError, naming the command that mends it.
+    """
+    from dualc.parse import read_entry
+
+    name, mend = record.name, f"Run: dualc compile {record.name}"
+    entry, module = place.entry(name), place.module(name)
+    if entry.is_file() and read_entry(entry) != record.activation:
+        raise EntryError(f"{place.record(name)} is not of {entry} as it stands.  {mend}")
+    try:
+        source = module.read_text(encoding="utf-8")
+        support = place.support.read_text(encoding="utf-8") if "_support" in source else None
+    except (OSError, UnicodeDecodeError) as error:
+        raise StaleModule(
+            f"{module} or its support file cannot be read ({error}).  {mend}"
+        ) from None
+    found = re.search(r'^FINGERPRINT = "(\w+)"$', source, re.MULTILINE)
+    if support is not None and (not found or found[1] != fingerprint(data_of(record), support)):
+        raise StaleModule(f"{module} is not what dualc emits from {place.record(name)}.  {mend}")
+    return source
