@@ -129,7 +129,7 @@ def _of_record(record: Record) -> Enclosure:
 
 
 def _phi(activation: Activation) -> tuple[tuple[Point, ...], ...]:
-    """The activation on [-5, 5]: the limits at both sides of a kink are the ends of two polylines."""
+    """Polylines of phi on [-5, 5]; its limits at both sides of a kink are the ends of two."""
     with ctx.workdps(30):
         cut = pieces(activation)
         inner = [k for k in cut.kinks if abs(k) < _REACH]

@@ -75,9 +75,11 @@ class Worst:
 def row(entry: Entry) -> Row:
     """An activation's line in the index."""
     record = entry.record
-    text = record.activation.expression or record.activation.dual or ""
-    words = " ".join((*record.activation.sources, *(f for _, f in record.form.readable)))
-    return Row(record, symbol(text), *thumbnails(entry.picture), _units(record), words)
+    activation = record.activation
+    shown = symbol(activation.typed) if "." in activation.typed else None
+    shown = shown or symbol(activation.expression or activation.dual or "")
+    words = " ".join((*activation.sources, *(f for _, f in record.form.readable)))
+    return Row(record, shown, *thumbnails(entry.picture), _units(record), words)
 
 
 def activation_page(entry: Entry, before: str | None, after: str | None) -> str:
@@ -161,16 +163,20 @@ _LEFT_OF_PAIR = {  # a mixture: f_i is f at slope_i
 }
 
 
-def _formulas(record: Record) -> Iterator[tuple[str, str, Markup | None]]:
-    """(what it is, its text, MathML where it is a formula) of phi and its duals."""
+def _formulas(record: Record) -> Iterator[tuple[str, str, Markup | None, str]]:
+    """(what it is, its text, MathML where it is a formula, the pieces it speaks of)."""
     activation, form = record.activation, record.form
     if activation.expression is not None:
-        yield "phi", activation.typed, formula(activation.expression, r"\phi(x)")
+        # Decimals are easier to read than the quotients that are exact.
+        typed = formula(activation.typed, r"\phi(x)") if "." in activation.typed else None
+        shown = typed or formula(activation.expression, r"\phi(x)")
+        yield "phi", activation.expression, shown, ""
     if form.mixed is not None:
-        yield "f", form.mixed, formula(form.mixed, r"f(x)")
+        yield "f", form.mixed, formula(form.mixed, r"f(x)"), ""
     left = _LEFT_OF_PAIR if form.mixed is not None else _LEFT
     for name, text in form.readable:
-        yield name, text, formula(text, left.get(name, ""))
+        head, _, pieces = text.partition(", f(x) = ")
+        yield name, head, formula(head, left.get(name, "")), pieces
 
 
 def _pivot(

@@ -19,6 +19,7 @@ const radius = ([a, b]) => (b - a) / 2;
 const size = ([a, b]) => Math.max(Math.abs(a), Math.abs(b));
 
 function power([a, b], n) {
+  if (n === 0) return [1, 1];
   if (n % 2 || a >= 0) return [a ** n, b ** n];
   return b <= 0 ? [b ** n, a ** n] : [0, Math.max(a ** n, b ** n)];
 }
