@@ -81,18 +81,11 @@ def _entries(failures: list[str]) -> Iterator[Entry]:
     for place, path in _watched(sorted(record_paths().values(), key=lambda item: item[1].stem)):
         try:
             record = read_record(path)
-            source = _source(record, place)
-            try:
-                drawn = picture(record)
-            except (ArithmeticError, ValueError) as error:
-                message = (
-                    f"{path}: holds no such numbers ({error}).  Run: dualc compile {path.stem}"
-                )
-                raise EntryError(message) from None
+            entry = Entry(record, _source(record, place), picture(record), own=place != PACKAGED)
         except DualcError as error:
             failures.append(str(error))
         else:
-            yield Entry(record, source, drawn, own=place != PACKAGED)
+            yield entry
 
 
 def _watched(items: list[tuple[Place, Path]]) -> Iterable[tuple[Place, Path]]:

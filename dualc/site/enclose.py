@@ -15,11 +15,11 @@ from typing import Any
 
 from flint import arb, ctx
 
-from dualc.errors import DualcError
+from dualc.errors import DualcError, EntryError
 from dualc.expand.grid import expansions
 from dualc.expand.hermite import Expansion
 from dualc.expand.panels import pieces
-from dualc.ir import Activation, Record
+from dualc.ir import Activation, HermiteSeries, Record
 
 ORDER = 48  # degrees kept: smooth phi need fewer, and with kinks the rest falls off slowly anyway
 VARIANCES = tuple(2.0 ** (k / 2) for k in range(-8, 9))  # 1/16..16; floats, taken as exact
@@ -49,11 +49,24 @@ class Enclosure:
 
 
 @dataclass(frozen=True)
+class Recorded:
+    """A coefficient of a record, as doubles."""
+
+    value: float
+    radius: float
+
+
+@dataclass(frozen=True)
 class Picture:
-    """phi as one polyline between every two kinks, and its enclosures by ascending variance."""
+    """phi as one polyline between every two kinks, and its enclosures by ascending variance.
+
+    `recorded` holds the record's own coefficients at variance 1, `tail` what they lack of E[phi^2].
+    """
 
     phi: tuple[tuple[Point, ...], ...]
     enclosures: tuple[Enclosure, ...]
+    recorded: tuple[Recorded, ...]
+    tail: float
 
     def at(self, q: float) -> Enclosure | None:
         """The enclosure at that variance, if there is one."""
@@ -65,14 +78,31 @@ def picture(record: Record) -> Picture:
 
     A variance at which the engine gives no narrow enclosure is left out. An entry given by its dual
     has no phi and one variance, 1: what its record says.
+    Raises EntryError if what should be numbers and a formula in the record is none.
     """
-    activation = record.activation
-    if activation.expression is None:
-        return Picture((), (_of_record(record),))
-    high = float(Decimal(record.plan.domain_high))
-    entries = _expansions(activation, [q for q in VARIANCES if q <= high])
+    try:
+        recorded, tail = _recorded(record.hermite)
+        if record.activation.expression is None:
+            return Picture((), (_of_record(recorded, tail),), recorded, tail)
+        high = float(Decimal(record.plan.domain_high))
+        entries = _expansions(record.activation, [q for q in VARIANCES if q <= high])
+        phi = _phi(record.activation)
+    except (ArithmeticError, LookupError, SyntaxError, TypeError, ValueError) as error:
+        message = f"the record of {record.name} is damaged ({error})."
+        raise EntryError(f"{message}  Run: dualc compile {record.name}") from None
     found = [_enclosure(e, q, bool(record.form.jumps)) for q, e in entries]
-    return Picture(_phi(activation), tuple(e for e in found if e is not None))
+    return Picture(phi, tuple(e for e in found if e is not None), recorded, tail)
+
+
+def _recorded(series: HermiteSeries) -> tuple[tuple[Recorded, ...], float]:
+    """The coefficients, and an upper bound of the tail; ValueError if one is no finite number."""
+    numbers = [
+        (float(ball.midpoint), float(ball.radius)) for ball in (*series.coefficients, series.tail)
+    ]
+    if not all(math.isfinite(number) for pair in numbers for number in pair):
+        raise ValueError("a coefficient is not finite")
+    *kept, (middle, radius) = numbers
+    return tuple(Recorded(*pair) for pair in kept), max(0.0, middle + radius)
 
 
 def _expansions(
@@ -120,11 +150,9 @@ def _upper(ball: Any) -> float:
     return max(0.0, math.nextafter(float(ball.upper()), math.inf))
 
 
-def _of_record(record: Record) -> Enclosure:
+def _of_record(recorded: Sequence[Recorded], tail: float) -> Enclosure:
     """At variance 1, from the record: E[phi^2] is the sum of squares and the tail."""
-    series = record.hermite
-    kept = tuple(float(ball.midpoint) for ball in series.coefficients)
-    tail = float(series.tail.midpoint) + float(series.tail.radius)
+    kept = tuple(ball.value for ball in recorded)
     return Enclosure(1.0, kept, math.fsum([*(a * a for a in kept), tail]), tail)
 
 

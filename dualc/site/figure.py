@@ -9,13 +9,13 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from dualc.ir import Record
 from dualc.site.enclose import Enclosure, Picture, Point, dual, slope_dual
 
 WIDTH, HEIGHT = 360, 230
 _LEFT, _RIGHT, _TOP, _BOTTOM = 44, 10, 10, 34
 SHOWN = (0.25, 1.0, 4.0)  # the variances a page draws
 _RHOS = tuple(-math.cos(math.pi * k / 120) for k in range(121))  # dense where kernels bend
+_DEGREES = 65  # coefficients drawn
 _SEEN = 0.004  # of the height: narrower bands are no wider than their line
 
 Interval = tuple[float, float]
@@ -91,10 +91,10 @@ class Frame:
         return "M" + "L".join("{:.1f} {:.1f}".format(*self.place(x, y)) for x, y in points)
 
 
-def charts(record: Record, picture: Picture) -> tuple[Chart, ...]:
+def charts(picture: Picture) -> tuple[Chart, ...]:
     """The figures of an activation's page; what cannot be drawn is left out."""
     shown = [e for q in SHOWN if (e := picture.at(q))]
-    found = [_phi(picture), _dual(shown), _slope(shown), _decay(record)]
+    found = [_phi(picture), _dual(shown), _slope(shown), _decay(picture)]
     return tuple(chart for chart in found if chart)
 
 
@@ -192,14 +192,12 @@ def _banded(frame: Frame, series: int, rows: Sequence[tuple[float, float, float]
     return Line(series, middle, frame.path(outline) + "Z")
 
 
-def _decay(record: Record) -> Chart | None:
+def _decay(picture: Picture) -> Chart | None:
     """|a_n| at variance 1 on a logarithmic scale, and the root of what all later ones amount to."""
-    kept = [float(ball.midpoint) for ball in record.hermite.coefficients[:65]]
-    radii = [float(ball.radius) for ball in record.hermite.coefficients[:65]]
-    later = [float(ball.midpoint) ** 2 for ball in record.hermite.coefficients]
-    tail = max(0.0, float(record.hermite.tail.midpoint) + float(record.hermite.tail.radius))
-    rests = [math.sqrt(math.fsum([*later[n + 1 :], tail])) for n in range(len(kept))]
-    seen = [(n, a) for n, a in enumerate(kept) if abs(a) > max(radii[n], 1e-17)]
+    kept = picture.recorded[:_DEGREES]
+    squares = [ball.value**2 for ball in picture.recorded]
+    rests = [math.sqrt(math.fsum([*squares[n + 1 :], picture.tail])) for n in range(len(kept))]
+    seen = [(n, b.value) for n, b in enumerate(kept) if abs(b.value) > max(b.radius, 1e-17)]
     if not seen:
         return None
     sizes = [math.log10(abs(a)) for _, a in seen]

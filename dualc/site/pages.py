@@ -93,7 +93,7 @@ def activation_page(entry: Entry, before: str | None, after: str | None) -> str:
         own=entry.own,
         formulas=list(_formulas(record)),
         known=[(k, formula(k.claim, _LEFT.get(k.function, ""))) for k in record.activation.known],
-        charts=charts(record, entry.picture),
+        charts=charts(entry.picture),
         explorer=_explorer(entry) if one else None,
         allowance=ALLOWANCE,
         first=_FIRST,
