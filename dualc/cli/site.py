@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from dualc.site import Entry
 
 _LIST = ".dualc-site"  # what a site consists of: a folder without it is somebody else's
+_SUPPORTED = "from . import _support"  # a standalone module has its support code inside
 
 
 @click.command("site")
@@ -36,8 +37,7 @@ def site_command(out: Path) -> int:
     listed = sorted(path.relative_to(out).as_posix() for path in files)
     files[out / _LIST] = "".join(f"{path}\n" for path in listed)
     changed = write_files(files)
-    for path in earlier - set(files):
-        path.unlink(missing_ok=True)
+    _remove(earlier - set(files))
     count = sum(path.startswith("activation/") for path in listed)
     size = sum(len(text.encode()) for text in files.values()) / 1e6
     print(f"{out / 'index.html'}: {count} activations, {len(files)} files of {size:.1f} MB, "
@@ -62,6 +62,18 @@ def _earlier(out: Path) -> set[Path]:
     inside = out.resolve()
     found = {out / name for name in names if (out / name).resolve().is_relative_to(inside)}
     return {path for path in found if path.is_file()}
+
+
+def _remove(paths: set[Path]) -> None:
+    """Removes the pages of what the catalog no longer holds."""
+    for path in sorted(paths):
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            message = f"{path}: is of an earlier site and cannot be removed ({error.strerror})"
+            raise OutputError(
+                f"{message}.  Remove it, or give another folder with --out DIR"
+            ) from None
 
 
 def _require_packages() -> None:
@@ -110,7 +122,7 @@ def _source(record: Record, place: Place) -> str:
         raise EntryError(f"{place.record(name)} is not of {entry} as it stands.  {mend}")
     try:
         source = module.read_text(encoding="utf-8")
-        support = place.support.read_text(encoding="utf-8") if "_support" in source else None
+        support = place.support.read_text(encoding="utf-8") if _SUPPORTED in source else None
     except (OSError, UnicodeDecodeError) as error:
         raise StaleModule(
             f"{module} or its support file cannot be read ({error}).  {mend}"

@@ -95,12 +95,12 @@ def picture(record: Record) -> Picture:
 
 
 def _recorded(series: HermiteSeries) -> tuple[tuple[Recorded, ...], float]:
-    """The coefficients, and an upper bound of the tail; ValueError if one is no finite number."""
+    """The coefficients, and an upper bound of the tail; ValueError if one is no number to square."""
     numbers = [
         (float(ball.midpoint), float(ball.radius)) for ball in (*series.coefficients, series.tail)
     ]
-    if not all(math.isfinite(number) for pair in numbers for number in pair):
-        raise ValueError("a coefficient is not finite")
+    if not all(abs(number) < 1e150 for pair in numbers for number in pair):
+        raise ValueError("a coefficient is not finite, or too large to be squared")
     *kept, (middle, radius) = numbers
     return tuple(Recorded(*pair) for pair in kept), max(0.0, middle + radius)
 

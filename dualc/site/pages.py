@@ -31,8 +31,8 @@ TIERS = {
 }
 REGIONS = {
     "generic": "Points well inside the domain: unequal variances and correlations of any size.",
-    "edge": "Next to rho = 1 and rho = -1, where subtractions that look harmless lose all digits.",
-    "boundary": "Exactly rho = 1 or -1, or a variance of 0: where limits are taken.",
+    "edge": "Next to ρ = 1 and ρ = −1, where subtractions that look harmless lose all digits.",
+    "boundary": "Exactly ρ = 1 or −1, or a variance of 0: where limits are taken.",
 }
 DTYPES = ("float32", "float64")
 _FIRST = 13  # coefficients shown at once
@@ -137,8 +137,8 @@ def assets() -> Iterator[tuple[str, str]]:
 
 
 def _units(record: Record) -> dict[str, float | None]:
-    """The worst error of any function on the first backend, in eps."""
-    found = record.certificates[0].worst if record.certificates else ()
+    """The worst error of any function on any backend, in eps."""
+    found = [m for certificate in record.certificates for m in certificate.worst]
     sizes = {dtype: [m.units for m in found if m.dtype == dtype] for dtype in DTYPES}
     return {dtype: max(units, default=None) for dtype, units in sizes.items()}
 
