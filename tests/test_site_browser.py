@@ -220,7 +220,7 @@ def test_pictures_and_tables_have_names_for_screen_readers(browser: Browser, sit
         for name in ("q₁₁", "q₂₂", "ρ", "depth"):
             assert page.get_by_role("slider", name=name).count() == 1
         visit(page, site)
-        assert page.get_by_role("img", name="phi runs from 0 to 5").count() >= 1
+        assert page.get_by_role("img", name="φ runs from 0 to 5").count() >= 1
         assert page.get_by_role("row").count() == len(NAMES) + 1
 
 
@@ -243,13 +243,12 @@ def explored(page: Page, **settings: float) -> dict[str, tuple[float, float]]:
             "depth": "[data-depth]",
         }
         page.locator(index[name]).fill(str(value))
-    rows = page.locator(".values tbody tr").all()
     return {
         row.locator("th").inner_text(): (
-            float(row.locator("td").first.get_attribute("data-low") or "nan"),
-            float(row.locator("td").first.get_attribute("data-high") or "nan"),
+            float(row.get_attribute("data-low") or "nan"),
+            float(row.get_attribute("data-high") or "nan"),
         )
-        for row in rows
+        for row in page.locator(".values tbody tr").all()
     }
 
 
@@ -278,7 +277,13 @@ def test_the_explorer_encloses_the_networks_it_speaks_of(
                 low, high = found[label]
                 assert low - 1e-10 <= float(true[0, 0]) <= high + 1e-10
                 assert high - low < (0.2 if rho < 1 else 2)
-            assert "nothing" not in page.locator(".values").inner_text()
+            for row in page.locator(".values tbody tr").all():
+                value, bound = (
+                    float(c.replace("−", "-")) for c in row.locator("td").all_inner_texts()
+                )
+                low, high = found[row.locator("th").inner_text()]
+                assert value - bound <= low <= high <= value + bound
+                assert bound <= 2 * (high - low)
 
 
 def test_sliders_move_by_keyboard_and_redraw(browser: Browser, site: Path) -> None:

@@ -95,7 +95,7 @@ def picture(record: Record) -> Picture:
 
 
 def _recorded(series: HermiteSeries) -> tuple[tuple[Recorded, ...], float]:
-    """The coefficients, and an upper bound of the tail; ValueError if one is no number to square."""
+    """The coefficients and an upper bound of the tail; ValueError if one is no number to square."""
     numbers = [
         (float(ball.midpoint), float(ball.radius)) for ball in (*series.coefficients, series.tail)
     ]

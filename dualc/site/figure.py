@@ -11,14 +11,26 @@ from dataclasses import dataclass
 
 from dualc.site.enclose import Enclosure, Picture, Point, dual, slope_dual
 
-WIDTH, HEIGHT = 360, 230
-_LEFT, _RIGHT, _TOP, _BOTTOM = 44, 10, 10, 34
 SHOWN = (0.25, 1.0, 4.0)  # the variances a page draws
 _RHOS = tuple(-math.cos(math.pi * k / 120) for k in range(121))  # dense where kernels bend
 _DEGREES = 65  # coefficients drawn
 _SEEN = 0.004  # of the height: narrower bands are no wider than their line
 
 Interval = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Box:
+    """Where a drawing's data lie."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+
+PLOT = Box(44, 10, 350, 196)  # of 360 by 230; explorer.js draws in the same one
+_THUMBNAIL = Box(2, 3, 70, 37)  # of 72 by 40
 
 
 @dataclass(frozen=True)
@@ -65,7 +77,7 @@ class Chart:
 
 @dataclass(frozen=True)
 class Thumbnail:
-    """A path without axes, 72 by 40."""
+    """A path without axes."""
 
     path: str
     says: str
@@ -73,18 +85,18 @@ class Thumbnail:
 
 @dataclass(frozen=True)
 class Frame:
-    """A linear map of data to the plotting area."""
+    """A linear map of data to a box."""
 
     x: Interval
     y: Interval
-    box: tuple[float, float, float, float] = (_LEFT, _TOP, WIDTH - _RIGHT, HEIGHT - _BOTTOM)
+    box: Box = PLOT
 
     def place(self, x: float, y: float) -> Point:
         """(horizontal, vertical) in the drawing."""
-        left, top, right, bottom = self.box
+        box = self.box
         across = (x - self.x[0]) / (self.x[1] - self.x[0])
         up = (y - self.y[0]) / (self.y[1] - self.y[0])
-        return left + across * (right - left), bottom - up * (bottom - top)
+        return box.left + across * (box.right - box.left), box.bottom - up * (box.bottom - box.top)
 
     def path(self, points: Iterable[Point]) -> str:
         """The polyline through the points, to a tenth of a unit."""
@@ -102,20 +114,19 @@ def thumbnails(picture: Picture) -> tuple[Thumbnail | None, Thumbnail | None]:
     """phi, and its dual at variance 1, as small as a line of text."""
     one = picture.at(1.0)
     curve = [[(rho, sum(dual(one, rho)) / 2) for rho in _RHOS]] if one else []
-    return _thumbnail(picture.phi, "phi"), _thumbnail(curve, "dual")
+    return _thumbnail(picture.phi, "φ"), _thumbnail(curve, "dual")
 
 
 def _thumbnail(lines: Sequence[Sequence[Point]], what: str) -> Thumbnail | None:
     if not lines:
         return None
-    frame = Frame(
-        (lines[0][0][0], lines[-1][-1][0]), _span(y for p in lines for _, y in p), (2, 3, 70, 37)
-    )
-    low, high = (min(y for p in lines for _, y in p), max(y for p in lines for _, y in p))
-    says = f"{what} runs from {lines[0][0][1]:.3g} to {lines[-1][-1][1]:.3g}"
-    if low < min(lines[0][0][1], lines[-1][-1][1]) or high > max(lines[0][0][1], lines[-1][-1][1]):
-        says += f", between {low:.3g} and {high:.3g}"
-    return Thumbnail("".join(frame.path(p[::3] + p[-1:]) for p in map(list, lines)), says)
+    (left, first), (right, last) = lines[0][0], lines[-1][-1]
+    heights = [y for line in lines for _, y in line]
+    frame = Frame((left, right), _span(heights), _THUMBNAIL)
+    says = f"{what} runs from {first:.3g} to {last:.3g}"
+    if min(heights) < min(first, last) or max(heights) > max(first, last):
+        says += f", between {min(heights):.3g} and {max(heights):.3g}"
+    return Thumbnail("".join(frame.path([*line[::3], line[-1]]) for line in lines), says)
 
 
 def _phi(picture: Picture) -> Chart | None:
@@ -127,7 +138,7 @@ def _phi(picture: Picture) -> Chart | None:
     return Chart(
         "phi",
         "The activation.",
-        f"phi is {first[1]:.4g} at x = {first[0]:g} and {last[1]:.4g} at x = {last[0]:g}.",
+        f"φ is {first[1]:.4g} at x = {first[0]:g} and {last[1]:.4g} at x = {last[0]:g}.",
         "x",
         _ticks(frame, 0),
         _ticks(frame, 1),
@@ -139,7 +150,7 @@ def _phi(picture: Picture) -> Chart | None:
 def _dual(shown: Sequence[Enclosure]) -> Chart | None:
     return _over_rho(
         "dual",
-        "The dual over E[phi(u)\N{SUPERSCRIPT TWO}], at equal variances q.",
+        "The dual over E[φ(u)²], at equal variances q.",
         shown,
         dual,
         lambda e: e.square,
@@ -149,7 +160,7 @@ def _dual(shown: Sequence[Enclosure]) -> Chart | None:
 def _slope(shown: Sequence[Enclosure]) -> Chart | None:
     return _over_rho(
         "dual-dot",
-        "dual_dot over E[phi'(u)\N{SUPERSCRIPT TWO}], at equal variances q.",
+        "dual_dot over E[φ′(u)²], at equal variances q.",
         [e for e in shown if e.slope_square],
         slope_dual,
         lambda e: e.slope_square or 1.0,
@@ -178,9 +189,9 @@ def _over_rho(
         f"{(row[60][1] + row[60][2]) / 2:.3g} (q = {e.q:g})"
         for row, e in zip(rows, shown, strict=True)
     )
-    says = f"At rho = 0 the ratio is {at_0}; at rho = 1 it is 1."
+    says = f"At ρ = 0 the ratio is {at_0}; at ρ = 1 it is 1."
     ticks = _ticks(frame, 0), _ticks(frame, 1)
-    return Chart(name, caption, says, "rho", *ticks, lines, legend, base=_base(frame))
+    return Chart(name, caption, says, "ρ", *ticks, lines, legend, base=_base(frame))
 
 
 def _banded(frame: Frame, series: int, rows: Sequence[tuple[float, float, float]]) -> Line:
@@ -212,10 +223,10 @@ def _decay(picture: Picture) -> Chart | None:
     )
     return Chart(
         "decay",
-        "Hermite coefficients |a_n| at variance 1 (hollow: negative), and what all later ones "
+        "Hermite coefficients |aₙ| at variance 1 (hollow: negative), and what all later ones "
         "amount to, the root of the sum of their squares.",
-        f"The largest is |a_{biggest[0]}| = {abs(biggest[1]):.3g}; after degree {len(kept) - 1} "
-        f"{rests[-1]:.2g} is left.",
+        f"The largest, {abs(biggest[1]):.3g}, is that of degree {biggest[0]}; after degree "
+        f"{len(kept) - 1} {rests[-1]:.2g} is left.",
         "n",
         _ticks(frame, 0),
         decades,
@@ -244,8 +255,7 @@ def _ticks(frame: Frame, axis: int) -> tuple[Tick, ...]:
 
 
 def _number(value: float) -> str:
-    text = f"{value:.4g}"
-    return text.replace("-", "\N{MINUS SIGN}")
+    return f"{value:.4g}".replace("-", "\N{MINUS SIGN}")
 
 
 def _base(frame: Frame) -> float | None:

@@ -19,7 +19,7 @@ from pygments.lexers import PythonLexer
 
 from dualc.ir import Certificate, Measurement, Record
 from dualc.site.enclose import ALLOWANCE, Picture
-from dualc.site.figure import Thumbnail, charts, thumbnails
+from dualc.site.figure import PLOT, Thumbnail, charts, thumbnails
 from dualc.site.formulas import formula, symbol
 
 TIERS = {
@@ -241,7 +241,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     found.filters["digits"] = digits
-    found.globals["symbol"] = symbol
+    found.globals |= {"symbol": symbol, "plot": PLOT}
     return found
 
 

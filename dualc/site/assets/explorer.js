@@ -70,7 +70,7 @@ function network(first, later, depth, rho) {
 // ---- drawing ----
 
 const SVG = "http://www.w3.org/2000/svg";
-const BOX = { left: 44, top: 10, right: 350, bottom: 196 };
+const BOX = { left: 44, top: 10, right: 350, bottom: 196 }; // PLOT of figure.py
 
 function element(name, attributes, ...children) {
   const made = document.createElementNS(SVG, name);
@@ -104,15 +104,16 @@ function axes(place, label) {
   const group = element("g", { class: "axes" });
   for (const v of ticks(place.y)) {
     const y = place.up(v).toFixed(1);
-    group.append(element("path", { d: `M44 ${y}H350` }),
-      element("text", { x: 38, y: Number(y) + 4, "text-anchor": "end" }, shown(v)));
+    group.append(element("path", { d: `M${BOX.left} ${y}H${BOX.right}` }),
+      element("text", { x: BOX.left - 6, y: Number(y) + 4, "text-anchor": "end" }, shown(v)));
   }
   for (const v of ticks(place.x)) {
     const x = place.across(v).toFixed(1);
-    group.append(element("path", { d: `M${x} 196v4` }),
-      element("text", { x, y: 213, "text-anchor": "middle" }, shown(v)));
+    group.append(element("path", { d: `M${x} ${BOX.bottom}v4` }),
+      element("text", { x, y: BOX.bottom + 17, "text-anchor": "middle" }, shown(v)));
   }
-  group.append(element("text", { class: "axis", x: 350, y: 227, "text-anchor": "end" }, label));
+  const corner = { class: "axis", x: BOX.right, y: BOX.bottom + 31, "text-anchor": "end" };
+  group.append(element("text", corner, label));
   return group;
 }
 
@@ -121,17 +122,19 @@ const path = (place, points) =>
 
 // A curve over rho with the band of its bound, and a mark at the slider's rho.
 function drawKernel(svg, title, rhos, values, at) {
-  const known = rhos.map((rho, i) => [rho, values[i]]).filter(([, v]) => v && v.every(Number.isFinite));
+  const known = rhos.map((rho, i) => [rho, values[i]]).filter(([, v]) => v?.every(Number.isFinite));
+  svg.replaceChildren();
+  if (!known.length) return;
   const middles = known.map(([, v]) => middle(v));
   const [low, high] = [Math.min(0, ...middles), Math.max(0, ...middles)];
   const place = frame([-1, 1], [low, high]);
   const limited = (v) => Math.max(place.y[0], Math.min(place.y[1], v));
-  const band = [...known.map(([x, v]) => [x, limited(v[1])]), ...known.reverse().map(([x, v]) => [x, limited(v[0])])];
-  known.reverse();
-  svg.replaceChildren(element("title", {}, title), axes(place, "rho"),
-    element("path", { class: "band s1", d: `${path(place, band)}Z` }),
+  const above = known.map(([x, v]) => [x, limited(v[1])]);
+  const below = known.map(([x, v]) => [x, limited(v[0])]);
+  svg.append(element("title", {}, title), axes(place, "ρ"),
+    element("path", { class: "band s1", d: `${path(place, [...above, ...below.reverse()])}Z` }),
     element("path", { class: "line s1", d: path(place, known.map(([x, v]) => [x, middle(v)])) }),
-    element("path", { class: "cursor", d: `M${place.across(at).toFixed(1)} 10V196` }));
+    element("path", { class: "cursor", d: `M${place.across(at).toFixed(1)} ${BOX.top}V${BOX.bottom}` }));
 }
 
 // phi, and how far the Gaussian values reach: one standard deviation to either side.
@@ -140,12 +143,12 @@ function drawPhi(svg, pieces, q11, q22) {
   const place = frame([-5, 5], [Math.min(...values), Math.max(...values)]);
   const reach = (q, s) => {
     const r = Math.min(5, Math.sqrt(q));
-    const y = s ? 184 : 190;
-    return element("path", { class: `line s${s ? 2 : 0}`, d: `M${place.across(-r).toFixed(1)} ${y}H${place.across(r).toFixed(1)}` });
+    const [left, right] = [-r, r].map((x) => place.across(x).toFixed(1));
+    return element("path", { class: `line s${s}`, d: `M${left} ${BOX.bottom - 6 - 3 * s}H${right}` });
   };
-  svg.replaceChildren(element("title", {}, "phi; one standard deviation of u (dashed) and of v (dotted)"),
+  svg.replaceChildren(element("title", {}, "φ; one standard deviation of u (dashed) and of v (dotted)"),
     axes(place, "x"), ...pieces.map((p) => element("path", { class: "line s1", d: path(place, p) })),
-    reach(q11, 0), reach(q22, 1));
+    reach(q11, 0), reach(q22, 2));
 }
 
 // ---- the page ----
@@ -160,7 +163,32 @@ function figure(parent, caption) {
   return svg;
 }
 
-const bound = (r) => (r > 0 && Number.isFinite(r) ? r.toExponential(1).replace("-", "−") : "nothing is known");
+// [value, bound]: about as many digits as the bound leaves; it covers their rounding and is rounded up.
+function certain(v) {
+  const kept = 2 - Math.ceil(Math.log10(radius(v) / Math.abs(middle(v))));
+  const value = Number(middle(v).toPrecision(Math.max(2, Math.min(15, kept || 2))));
+  const error = radius(v) + Math.abs(value - middle(v));
+  if (!Number.isFinite(error)) return [shown(value), "unknown"];
+  const unit = 10 ** (Math.floor(Math.log10(error)) - 1);
+  const above = (Math.ceil(error / unit) * unit).toExponential(1);
+  return [String(value), above].map((text) => text.replace("-", "−"));
+}
+
+function tableRow(name, v) {
+  const row = document.createElement("tr");
+  const head = document.createElement("th");
+  head.scope = "row";
+  head.textContent = name;
+  row.append(head);
+  for (const text of certain(v)) {
+    const cell = document.createElement("td");
+    cell.className = "number";
+    cell.textContent = text;
+    row.append(cell);
+  }
+  [row.dataset.low, row.dataset.high] = v;
+  return row;
+}
 
 function explore(section) {
   const data = JSON.parse(section.querySelector("script").textContent);
@@ -173,10 +201,11 @@ function explore(section) {
   const later = layer(found[one], found[one], data.allowance);
   const rhos = Array.from({ length: 101 }, (_, k) => -Math.cos((Math.PI * k) / 100));
   const charts = section.querySelector("[data-charts]");
-  const phi = data.phi.length && figure(charts, "φ; one standard deviation of u (dashed) and of v (dotted).");
+  const phi = data.phi.length && figure(charts, "φ; standard deviations of u (dashed) and of v (dotted).");
   const dual = figure(charts, "The dual after the first φ, over √(k11 k22).");
   const nngp = figure(charts, "NNGP kernel at this depth, as a correlation.");
-  const ntk = found[one].slope_tail === null ? null : figure(charts, "NTK at this depth, over the diagonals of the NNGP kernel.");
+  const ntk = found[one].slope_tail !== null
+    && figure(charts, "NTK at this depth, over the diagonals of the NNGP kernel.");
   const body = section.querySelector("tbody");
 
   function draw() {
@@ -189,28 +218,13 @@ function explore(section) {
     const first = layer(e, f, data.allowance);
     const values = rhos.map((r) => network(first, later, depth, r));
     if (phi) drawPhi(phi, data.phi, e.q, f.q);
-    drawKernel(dual, "the dual over rho", rhos, rhos.map((r) => first.dual(interval(r))), rho);
-    drawKernel(nngp, "the NNGP kernel over rho", rhos, values.map((v) => v.nngp), rho);
-    if (ntk) drawKernel(ntk, "the NTK over rho", rhos, values.map((v) => v.ntk), rho);
+    drawKernel(dual, "the dual over ρ", rhos, rhos.map((r) => first.dual(interval(r))), rho);
+    drawKernel(nngp, "the NNGP kernel over ρ", rhos, values.map((v) => v.nngp), rho);
+    if (ntk) drawKernel(ntk, "the NTK over ρ", rhos, values.map((v) => v.ntk), rho);
     const here = network(first, later, depth, rho);
-    const lines = [["dual", scaled(first.dual(interval(rho)), Math.sqrt(e.square * f.square))], ["NNGP", here.nngp]];
-    if (here.ntk) lines.push(["NTK", here.ntk]);
-    body.replaceChildren(...lines.map(([name, v]) => {
-      const row = document.createElement("tr");
-      const head = document.createElement("th");
-      head.scope = "row";
-      head.textContent = name;
-      const cells = [shown(middle(v), 12), bound(radius(v))].map((text) => {
-        const cell = document.createElement("td");
-        cell.className = "number";
-        cell.textContent = text;
-        return cell;
-      });
-      cells[0].dataset.low = v[0];
-      cells[0].dataset.high = v[1];
-      row.append(head, ...cells);
-      return row;
-    }));
+    const dualHere = scaled(first.dual(interval(rho)), Math.sqrt(e.square * f.square));
+    const rows = [tableRow("dual", dualHere), tableRow("NNGP", here.nngp)];
+    body.replaceChildren(...rows, ...(here.ntk ? [tableRow("NTK", here.ntk)] : []));
   }
   section.hidden = false;
   section.addEventListener("input", draw);
