@@ -371,6 +371,13 @@ def test_nothing_a_stranger_writes_becomes_markup() -> None:
 # ---- the command ----
 
 
+def test_a_kernel_without_phi_has_equations_of_its_own(pages: dict[str, str]) -> None:
+    words = Reader(pages["activation/normalised_gaussian.html"]).words
+    assert re.search(r"k\s*=\s*q\s*11", words)
+    assert "there is no φ" in words
+    assert "[ϕ(u)" not in re.sub(r"\s", "", words)
+
+
 def test_the_same_catalog_gives_the_same_bytes(place: Place, tmp_path: Path) -> None:
     assert cli.run(["site", "--out", str(tmp_path / "one")]) == 0
     code = (
@@ -496,9 +503,12 @@ def test_a_folder_that_is_no_site_is_left_alone(
 ) -> None:
     Path("thesis").mkdir()
     Path("thesis/index.html").write_text("mine")
-    assert cli.run(["site", "--out", "thesis"]) == 2
-    assert "thesis: holds other things than a site" in capsys.readouterr().err
-    assert site(Path("thesis")) == {"index.html": b"mine"}
+    for mine in ({"index.html": b"mine"}, {"index.html": b"mine", ".dualc-site": b"\xff\x00"}):
+        for name, data in mine.items():
+            (Path("thesis") / name).write_bytes(data)
+        assert cli.run(["site", "--out", "thesis"]) == 2
+        assert "thesis: holds other things than a site" in capsys.readouterr().err
+        assert site(Path("thesis")) == mine
 
 
 def test_a_file_in_the_place_of_the_folder_is_an_error(

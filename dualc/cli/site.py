@@ -55,13 +55,12 @@ def _earlier(out: Path) -> set[Path]:
     try:
         if not out.exists() or (out.is_dir() and not any(out.iterdir())):
             return set()
-        names = (out / _LIST).read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError):
+        paths = [out / line for line in (out / _LIST).read_text(encoding="utf-8").splitlines()]
+        inside = out.resolve()  # a list may be anybody's: nothing outside is ever removed
+        return {p for p in paths if p.is_file() and p.resolve().is_relative_to(inside)}
+    except (OSError, ValueError):
         message = f"{out}: holds other things than a site, and nothing was written."
         raise OutputError(f"{message}  Give a new or an empty folder with --out DIR") from None
-    inside = out.resolve()
-    found = {out / name for name in names if (out / name).resolve().is_relative_to(inside)}
-    return {path for path in found if path.is_file()}
 
 
 def _remove(paths: set[Path]) -> None:

@@ -150,7 +150,7 @@ def _phi(picture: Picture) -> Chart | None:
 def _dual(shown: Sequence[Enclosure]) -> Chart | None:
     return _over_rho(
         "dual",
-        "The dual over E[φ(u)²], at equal variances q.",
+        "The dual over its value at ρ = 1, at equal variances q.",
         shown,
         dual,
         lambda e: e.square,
@@ -160,7 +160,7 @@ def _dual(shown: Sequence[Enclosure]) -> Chart | None:
 def _slope(shown: Sequence[Enclosure]) -> Chart | None:
     return _over_rho(
         "dual-dot",
-        "dual_dot over E[φ′(u)²], at equal variances q.",
+        "dual_dot over its value at ρ = 1, at equal variances q.",
         [e for e in shown if e.slope_square],
         slope_dual,
         lambda e: e.slope_square or 1.0,

@@ -17,7 +17,7 @@ from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 
-from dualc.ir import Certificate, Measurement, Record
+from dualc.ir import Certificate, Known, Measurement, Record
 from dualc.site.enclose import ALLOWANCE, Picture
 from dualc.site.figure import PLOT, Thumbnail, charts, thumbnails
 from dualc.site.formulas import formula, symbol
@@ -92,7 +92,7 @@ def activation_page(entry: Entry, before: str | None, after: str | None) -> str:
         record=record,
         own=entry.own,
         formulas=list(_formulas(record)),
-        known=[(k, formula(k.claim, _LEFT.get(k.function, ""))) for k in record.activation.known],
+        known=[(k, _claim(record, k)) for k in record.activation.known],
         charts=charts(entry.picture),
         explorer=_explorer(entry) if one else None,
         allowance=ALLOWANCE,
@@ -157,6 +157,7 @@ _LEFT = {
     "dual": r"\mathbb{E}\left[\phi(u) \, \phi(v)\right]",
     "dual_dot": r"\mathbb{E}\left[\phi'(u) \, \phi'(v)\right]",
 }
+_LEFT_OF_GIVEN = {"dual": "k", "dual_dot": r"\frac{\partial k}{\partial q_{12}}"}  # there is no phi
 _LEFT_OF_PAIR = {  # a mixture: f_i is f at slope_i
     "dual": r"\mathbb{E}\left[f_1(u) \, f_2(v)\right]",
     "dual_dot": r"\mathbb{E}\left[f_1'(u) \, f_2'(v)\right]",
@@ -173,10 +174,22 @@ def _formulas(record: Record) -> Iterator[tuple[str, str, Markup | None, str]]:
         yield "phi", activation.expression, shown, ""
     if form.mixed is not None:
         yield "f", form.mixed, formula(form.mixed, r"f(x)"), ""
-    left = _LEFT_OF_PAIR if form.mixed is not None else _LEFT
     for name, text in form.readable:
         head, _, pieces = text.partition(", f(x) = ")
-        yield name, head, formula(head, left.get(name, "")), pieces
+        yield name, head, formula(head, _left(record, name)), pieces
+
+
+def _left(record: Record, function: str) -> str:
+    """The left side of an equation for a function of a record, in LaTeX."""
+    if record.activation.expression is None:
+        return _LEFT_OF_GIVEN.get(function, "")
+    return (_LEFT_OF_PAIR if record.form.mixed is not None else _LEFT).get(function, "")
+
+
+def _claim(record: Record, known: Known) -> Markup | None:
+    """A published formula is one of the whole function, of a mixture too."""
+    given = record.activation.expression is None
+    return formula(known.claim, (_LEFT_OF_GIVEN if given else _LEFT).get(known.function, ""))
 
 
 def _pivot(
