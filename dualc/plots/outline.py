@@ -7,11 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from dualc.ir import Activation, HermiteSeries, Record
-from dualc.parse.grammar import CONSTANTS, read
+from dualc.parse.grammar import read
 from dualc.parse.numeric import TROUBLE, floating
 from dualc.parse.tree import Node, X
 
 Curve = tuple[tuple[float, float], ...]  # (x, y), y may be NaN where there is nothing to draw
+RESOLUTION = 0.02  # of the span of the dual: a third of a row of dots in a chart of eight lines
 _REACH = 4.0  # standard deviations of a variance 1
 
 
@@ -20,33 +21,30 @@ class Outline:
     """What a small picture shows."""
 
     phi: Curve  # empty for an entry given by its dual
-    dual: Curve  # over rho, at variance 1; NaN where `resolution` is not reached
-    resolution: float  # the bound of the dual's error, as a share of its span
+    dual: Curve  # over rho, at variance 1; NaN where the coefficients do not settle it
 
 
-def outline(record: Record, points: int = 161, resolution: float = 0.01) -> Outline:
+def outline(record: Record, points: int = 161) -> Outline:
     """The curves of phi and of the dual, (x, y) at so many places.
 
-    Accuracy: phi to rounding; the dual within resolution times its span, by the record's bound.
+    Accuracy: phi to rounding; the dual within RESOLUTION times its span, by the certified tail.
     """
     phi = function_of(record.activation)
     reach = span_of(record.activation)
     xs = [reach * (2 * i / (points - 1) - 1) for i in range(points)]
     curve = tuple((x, phi(x)) for x in xs) if phi else ()
     rhos = [2 * i / (points - 1) - 1 for i in range(points)]
-    return Outline(curve, tuple(_mehler(record.hermite, rhos, resolution)), resolution)
+    return Outline(curve, tuple(_mehler(record.hermite, rhos)))
 
 
-def _mehler(
-    series: HermiteSeries, rhos: list[float], resolution: float
-) -> list[tuple[float, float]]:
-    """(rho, sum of a_n^2 rho^n); NaN where the tail may come to more than resolution * span.
+def _mehler(series: HermiteSeries, rhos: list[float]) -> list[tuple[float, float]]:
+    """(rho, sum of a_n^2 rho^n); NaN where the tail may come to more than RESOLUTION * span.
 
     The rest of the series is at most tail |rho|^(order + 1); at rho = 1 it is the tail itself.
     """
     squares = [float(ball.midpoint) ** 2 for ball in series.coefficients]
     tail = float(series.tail.midpoint) + float(series.tail.radius)
-    allowed = resolution * (sum(squares[1:]) + tail)
+    allowed = RESOLUTION * (sum(squares[1:]) + tail)
     found = []
     for rho in rhos:
         value = sum(square * rho**n for n, square in enumerate(squares))
@@ -73,11 +71,8 @@ def function_of(activation: Activation) -> Callable[[float], float] | None:
 
 
 def _defaults(activation: Activation) -> dict[str, Node]:
-    """What the names of an expression stand for."""
-    return {
-        **CONSTANTS,
-        **{p.name: read(p.default, CONSTANTS, p.name) for p in activation.parameters},
-    }
+    """What the names of the parameters stand for."""
+    return {p.name: read(p.default, {}, p.name) for p in activation.parameters}
 
 
 def places_of(activation: Activation, places: tuple[str, ...]) -> tuple[float, ...]:
