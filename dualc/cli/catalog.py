@@ -6,14 +6,14 @@ import contextlib
 import difflib
 import json
 import sys
-import tomllib
 from pathlib import Path
 
 import click
 
+from dualc.cli.stale import behind_entry, behind_record
 from dualc.describe import PROPERTIES, TIERS, formulas, made_of, properties
 from dualc.errors import DualcError, EntryError
-from dualc.ir import Record, fingerprint
+from dualc.ir import Record
 from dualc.paths import PACKAGED, Place, folder, project
 from dualc.record import data_of, read_record
 
@@ -133,28 +133,8 @@ def _all() -> tuple[list[Record], list[str]]:
             problems.append(str(error))
             continue
         records.append(record)
-        if _is_behind(record, place.entry(record.name)):
-            problems.append(_stale(path, place.entry(record.name), record.name))
+        problems += behind_entry(record, place)
     return records, problems
-
-
-def _stale(path: Path, source: Path, name: str) -> str:
-    return f"{path} is not of {source} as it stands.  Run: dualc compile {name}"
-
-
-def _is_behind(record: Record, entry: Path) -> bool:
-    """Whether what the list shows of an entry has changed since.
-
-    To parse all entries would take longer than the list; `dualc catalog NAME` compares everything.
-    """
-    try:
-        data = tomllib.loads(entry.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False  # no entry beside it, or one whose fault is named by compiling it
-    a = record.activation
-    typed = data.get("expression", data.get("dual"))
-    texts = [tuple(data.get(key, ())) for key in ("aliases", "sources")]
-    return (typed, data.get("summary", ""), *texts) != (a.typed, a.summary, a.aliases, a.sources)
 
 
 def _matches(record: Record, search: str | None, tier: str | None, wanted: tuple[str, ...]) -> bool:
@@ -225,7 +205,7 @@ def _one(name: str, latex: bool, as_json: bool) -> int:
         from dualc.cli.show import console, show_record
 
         show_record(console(), record, importing(record.name, place))
-    problems = _problems(record, place, path)
+    problems = (*behind_entry(record, place), *behind_record(record, place))
     for line in problems:
         print(line, file=sys.stderr)
     return 2 if problems else 0
@@ -236,25 +216,3 @@ def importing(name: str, place: Place) -> str:
     if place == PACKAGED:
         return f"from dualc.generated import {name}"
     return f"import dualc; {name} = dualc.load({str(place.module(name))!r})"
-
-
-def _problems(record: Record, place: Place, path: Path) -> list[str]:
-    """The entry and the module of a record, where they are other than it says."""
-    from dualc.parse import read_entry
-
-    entry, module = place.entry(record.name), place.module(record.name)
-    problems = []
-    with contextlib.suppress(DualcError):  # an entry at fault is named by compiling it
-        if entry.is_file() and read_entry(entry) != record.activation:
-            problems.append(_stale(path, entry, record.name))
-    try:
-        support = place.support.read_text(encoding="utf-8") if place.support.is_file() else None
-        text = module.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        mend = f"Run: dualc compile {record.name}"
-        return [*problems, f"{module} cannot be read ({error}).  {mend}"]
-    if support is not None and fingerprint(data_of(record), support) not in text:
-        problems.append(
-            f"{module} is not what dualc emits from {path}.  Run: dualc compile {record.name}"
-        )
-    return problems
