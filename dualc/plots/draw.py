@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 INK = "#767676"  # contrast 4.5 to white and 4.6 to black
 MOST = 6  # activations in one figure: as many as there are colours one can tell apart
 # Mid-tones that differ in hue, in lightness and, in a line, in dashes: no eye needs all three.
-_COLOURS = ("#3A78C9", "#D55E00", "#009E73", "#B5559D", "#A07800", "#5C6BC0")
+COLOURS = ("#3A78C9", "#D55E00", "#009E73", "#B5559D", "#A07800", "#5C6BC0")
 _DASHES = ((), (5, 1.5), (1.5, 1.2), (6, 1.5, 1.5, 1.5), (3, 1.2), (8, 1.5, 1.5, 1.5, 1.5, 1.5))
 _LEVELS = (0, 0.5, 1, 2, 4, 8, 16, 32)  # of errors, in eps: the steps certificates are rounded to
 
@@ -107,8 +107,7 @@ def draw_dual(axes: Axes, samples: Sequence[Samples]) -> None:
         if np.isfinite(top) and top > 0:
             axes.plot(one.rho, value / top, label=_label(samples, one, row), **_line(line))
     axes.set(title="dual  k(ρ) / k(1)", xlabel="ρ", xlim=(-1, 1))
-    if len(samples) == 1:
-        axes.legend(loc="upper left")
+    axes.legend(loc="upper left")
 
 
 def draw_dual_dot(axes: Axes, samples: Sequence[Samples]) -> None:
@@ -200,7 +199,7 @@ def _label(samples: Sequence[Samples], one: Samples, row: int) -> str:
 
 
 def _line(number: int) -> dict[str, Any]:
-    return {"color": _COLOURS[number % MOST], "dashes": _DASHES[number % MOST]}
+    return {"color": COLOURS[number % MOST], "dashes": _DASHES[number % MOST]}
 
 
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -228,8 +227,6 @@ def figure(samples: Sequence[Samples]) -> Figure:
         above, below = made.add_subfigure(halves[0]), made.add_subfigure(halves[1])
         for axes, draw in zip(above.subplots(1, 4), PANELS.values(), strict=True):
             draw(axes, samples)
-        if len(samples) > 1:
-            above.axes[0].legend(loc="upper left")
         maps = below.subplots(1, len(samples), sharey=True, squeeze=False)[0]
         shown = [draw_error(axes, one) for axes, one in zip(maps, samples, strict=True)]
         _colour_bar(maps, shown[0])
@@ -269,7 +266,7 @@ def thumbnail(kind: str, one: Samples, size: tuple[float, float] = (1.2, 0.8)) -
         axes.set_axis_off()
         axes.axhline(0, color=INK, linewidth=0.5)
         axes.axvline(0, color=INK, linewidth=0.5)
-        axes.plot(x, y, color=_COLOURS[0], linewidth=1.4)
+        axes.plot(x, y, color=COLOURS[0], linewidth=1.4)
     return made
 
 

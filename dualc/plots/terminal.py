@@ -26,14 +26,15 @@ def chart(title: str, curves: Sequence[Curve], *, width: int = 30, height: int =
         return [title, "(nothing to draw)"]
     left, right = min(xs), max(xs)
     low, high = _range([y for _, y in points])
-    # half a dot beyond, since a canvas leaves out what lies on its upper edges
-    beyond = right + (right - left) / (4 * width), high + (high - low) / (8 * height)
-    canvas = Canvas(width, height, left, low, *beyond)
+    # the upper ends of a canvas lie one dot beyond its last one
+    beyond_right = left + (right - left) * 2 * width / (2 * width - 1)
+    beyond_high = low + (high - low) * 4 * height / (4 * height - 1)
+    canvas = Canvas(width, height, left, low, beyond_right, beyond_high)
     for curve in curves:
         for (x0, y0), (x1, y1) in pairwise(curve):
             if math.isfinite(y0) and math.isfinite(y1):
                 canvas.line(x0, y0, x1, y1)
-    rows = [row.replace("⠀", " ") for row in canvas.plot().splitlines()]
+    rows = [row.replace("⠀", " ") for row in canvas.plot(linesep="\n").splitlines()]
     ends = {0: _label(high, high - low), height - 1: _label(low, high - low)}
     drawn = [f"{ends.get(i, ''):>{_LABEL}} │{row}" for i, row in enumerate(rows)]
     span = f"{left:<.3g}{f'{right:.3g}':>{width - len(f'{left:.3g}')}}"
