@@ -207,7 +207,7 @@ class _Scaling:
 
 
 def degree(activation: Activation) -> Fraction | None:
-    """The d of phi(c x) = c^d phi(x), c > 0, where the expression shows it; None elsewhere."""
+    """The d of phi(c x) = c^d phi(x), c > 0, whatever the parameters; None if nothing shows it."""
     names = {p.name: _Scaling(Fraction(0)) for p in activation.parameters}
     names |= {"pi": _Scaling(Fraction(0)), "x": _Scaling(Fraction(1))}
     names |= {"rho": _Scaling(Fraction(0))} | dict.fromkeys(("q11", "q22"), _Scaling(Fraction(2)))

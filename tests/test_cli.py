@@ -481,7 +481,9 @@ def test_a_reader_that_leaves_early_gets_no_traceback(root: Path) -> None:
          r"\sqrt{q_{11} \, q_{22}} \, e^{\gamma \, \left(\rho - 1\right)}"),
         ("where(x > 0, x, alpha*x)",
          r"\begin{cases} x & x > 0 \\ \alpha \, x & \text{otherwise} \end{cases}"),
+        ("E[max(u, 0)**2]", r"\mathbb{E}\left[{\max\left(u, 0\right)}^{2}\right]"),
         ("no formula", r"\text{no formula}"),
+        ("50% of {a_1^2}", r"\text{50\% of \{a\_1\textasciicircum{}2\}}"),
     ],
 )  # fmt: skip
 def test_latex_keeps_the_structure(text: str, wanted: str) -> None:
