@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dualc.cli.catalog import find_record
+from dualc.cli.stale import behind_entry
 from dualc.errors import DualcError
 from dualc.record import read_record, write_files
 
@@ -39,8 +40,8 @@ def plot_command(names: tuple[str, ...], out: Path | None, as_json: bool) -> int
 
     Without --out the terminal gets charts; with several NAMEs the figure compares them.
     """
-    kind = None if out is None else _kind(out)
     found = {path: place for place, path in map(find_record, names)}
+    kind = None if out is None else _kind(out, len(found))
     samples, problems = _sampled(found)
     if out is not None and kind is not None and samples:
         from dualc.plots.draw import figure, image
@@ -59,29 +60,32 @@ def plot_command(names: tuple[str, ...], out: Path | None, as_json: bool) -> int
     return 2 if problems else 0
 
 
-def _kind(out: Path) -> str:
-    """The format of a file; an unknown one and a missing library are said before any work."""
+def _kind(out: Path, count: int) -> str:
+    """The format of a file; what cannot become a figure is said before any work."""
     kind = out.suffix.removeprefix(".").lower()
     if kind not in _KINDS:
         raise click.UsageError(f"--out {out}: a figure is .svg, .png or .pdf.")
-    import dualc.plots.draw  # noqa: F401
+    from dualc.plots.draw import require_few
 
+    require_few(count)
     return kind
 
 
 def _sampled(found: dict[Path, Place]) -> tuple[list[Samples], list[str]]:
-    """The samples of every record that is whole and fits its module, and a line for each other."""
+    """The samples of every whole record, and a line for each that is damaged or stale."""
     from dualc.cli.show import progress
     from dualc.plots.sample import sample
     from dualc.runtime.kernel import load
 
-    samples, problems = [], []
+    samples: list[Samples] = []
+    problems: list[str] = []
     with progress("sampling") as notify:
         for path, place in found.items():
             notify(path.stem)
             try:
                 record = read_record(path)
                 samples.append(sample(load(place.module(record.name)), record))
+                problems += behind_entry(record, place)
             except DualcError as error:
                 problems.append(str(error))
     return samples, problems

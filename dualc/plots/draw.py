@@ -217,10 +217,9 @@ PANELS = {"phi": draw_phi, "dual": draw_dual, "dual_dot": draw_dual_dot, "decay"
 def figure(samples: Sequence[Samples]) -> Figure:
     """All panels of one activation, or of up to MOST in the same axes, with an error map for each.
 
-    Raises DualcError for more: nobody could tell the lines apart.
+    Raises DualcError for more.
     """
-    if len(samples) > MOST:
-        raise DualcError(f"{len(samples)} activations in one figure; give {MOST} at most")
+    require_few(len(samples))
     with _style():
         made = Figure(figsize=(12.5, 5.8), layout="constrained")
         halves = made.add_gridspec(2, 1)
@@ -232,6 +231,12 @@ def figure(samples: Sequence[Samples]) -> Figure:
         _colour_bar(maps, shown[0])
         made.suptitle(_heading(samples), x=0.01, ha="left", fontsize=11)
     return made
+
+
+def require_few(count: int) -> None:
+    """Raises DualcError for more lines than one can tell apart."""
+    if count > MOST:
+        raise DualcError(f"{count} activations in one figure; give {MOST} at most")
 
 
 def _heading(samples: Sequence[Samples]) -> str:
