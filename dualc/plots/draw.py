@@ -19,7 +19,7 @@ from dualc.errors import DualcError
 try:
     import matplotlib as mpl
     import matplotlib.style
-    from matplotlib.colors import BoundaryNorm
+    from matplotlib.colors import BoundaryNorm, to_rgb
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 except ModuleNotFoundError as error:
@@ -39,6 +39,7 @@ COLOURS = ("#3A78C9", "#D55E00", "#009E73", "#B5559D", "#A07800", "#5C6BC0")
 _DASHES = ((), (5, 1.5), (1.5, 1.2), (6, 1.5, 1.5, 1.5), (3, 1.2), (8, 1.5, 1.5, 1.5, 1.5, 1.5))
 _LEVELS = (0, 0.5, 1, 2, 4, 8, 16, 32)  # of errors, in eps: the steps certificates are rounded to
 
+_RHO = (-1, -0.5, 0, 0.5, 1)
 _SMALLEST = 1e-34  # of shares: what the enclosures of coefficients resolve
 
 _STYLE: dict[str, Any] = {
@@ -89,13 +90,14 @@ def _style() -> Iterator[None]:
 
 def draw_phi(axes: Axes, samples: Sequence[Samples]) -> None:
     """phi(x), one line for each activation."""
+    drawn = [one for one in samples if one.phi is not None]
+    reach = max((float(one.x[-1]) / 2 for one in drawn), default=1.0)
     for line, one in enumerate(samples):
         if one.phi is not None:
-            axes.plot(one.x, one.phi, label=one.name, **_line(line))
-    axes.set(title="φ(x)", xlabel="x")
-    reach = max((float(one.x[-1]) for one in samples if one.phi is not None), default=1.0)
-    axes.set_xlim(-reach, reach)
-    if all(one.phi is None for one in samples):
+            seen = np.abs(one.x) <= reach
+            axes.plot(one.x[seen], one.phi[seen], **_line(line))
+    axes.set(title="φ(x)", xlabel="x", xlim=(-reach, reach))
+    if not drawn:
         axes.text(0.5, 0.5, "no φ: given by its dual", ha="center", transform=axes.transAxes)
 
 
@@ -105,24 +107,35 @@ def draw_dual(axes: Axes, samples: Sequence[Samples]) -> None:
         value = one.dual[row]
         top = float(value[-1])
         if np.isfinite(top) and top > 0:
-            axes.plot(one.rho, value / top, label=_label(samples, one, row), **_line(line))
-    axes.set(title="dual  k(ρ) / k(1)", xlabel="ρ", xlim=(-1, 1))
-    axes.legend(loc="upper left")
+            axes.plot(one.rho, value / top, label=f"q = {one.variances[row]:g}", **_line(line))
+    axes.set(title="dual  k(ρ) / k(1)" + _at(samples), xlabel="ρ", xlim=(-1, 1), xticks=_RHO)
+    if len(samples) == 1:
+        axes.legend()
 
 
 def draw_dual_dot(axes: Axes, samples: Sequence[Samples]) -> None:
-    """E[phi'(u) phi'(v)] over rho; where it is infinite at the ends the line leaves the frame."""
+    """E[phi'(u) phi'(v)] over rho.
+
+    Lines leave the frame where they are infinite, or far above that of the variance 1.
+    """
     low, high = np.inf, -np.inf
     for line, (one, row) in enumerate(_rows(samples)):
         value = one.dual_dot[row]
-        axes.plot(one.rho, value, label=_label(samples, one, row), **_line(line))
+        axes.plot(one.rho, value, label=one.name, **_line(line))
         finite = value[np.isfinite(value)]
-        reach = 3 * np.median(np.abs(finite)) if len(finite) < len(value) else np.inf
+        usual = one.dual_dot[_nearest_to_one(one)]
+        usual = np.abs(usual[np.isfinite(usual)])
+        reach = 3 * np.median(np.abs(finite)) if len(finite) < len(value) else 20 * usual.max()
         low = min(low, max(finite.min(), -reach))
         high = max(high, min(finite.max(), reach))
-    axes.set(title="dual_dot  E[φ'(u) φ'(v)]", xlabel="ρ", xlim=(-1, 1))
+    axes.set(title="dual_dot  E[φ'(u) φ'(v)]" + _at(samples), xlabel="ρ", xlim=(-1, 1),
+             xticks=_RHO)  # fmt: skip
     margin = 0.05 * (high - low) or 0.5
     axes.set_ylim(low - margin, high + margin)
+
+
+def _at(samples: Sequence[Samples]) -> str:
+    return "" if len(samples) == 1 else ", q = 1"
 
 
 def draw_decay(axes: Axes, samples: Sequence[Samples]) -> None:
@@ -166,7 +179,9 @@ def draw_error(axes: Axes, one: Samples) -> AxesImage:
     low, high = np.log10(one.error_q[[0, -1]])
     powers = range(round(low), int(high + 0.01) + 1, 2)
     axes.set_yticks(list(powers), [_power_of_ten(power) for power in powers])
-    axes.set(title=f"{one.name}: float32 against float64", xlabel="ρ")
+    axes.set(title=one.name, xlabel="ρ")
+    if np.isnan(one.error).any():  # what float32 cannot hold
+        axes.patch.set(hatch="////", edgecolor=(*to_rgb(INK), 0.4))
     return shown
 
 
@@ -178,7 +193,7 @@ def _colour_bar(maps: Sequence[Axes], shown: AxesImage) -> None:
     bar = made.colorbar(shown, ax=list(maps), pad=0.01, aspect=18)
     bar.outline.set_visible(False)
     bar.set_ticks(_LEVELS[2:], labels=[f"{level:g}" for level in _LEVELS[2:]])
-    bar.set_label("float32 error / ε √(k₁₁ k₂₂)")
+    bar.set_label("float32 − float64, in ε √(k₁₁ k₂₂)")
 
 
 def _rows(samples: Sequence[Samples]) -> Iterator[tuple[Samples, int]]:
@@ -192,10 +207,6 @@ def _rows(samples: Sequence[Samples]) -> Iterator[tuple[Samples, int]]:
 
 def _nearest_to_one(one: Samples) -> int:
     return int(np.argmin(np.abs(np.log(one.variances))))
-
-
-def _label(samples: Sequence[Samples], one: Samples, row: int) -> str:
-    return f"q = {one.variances[row]:g}" if len(samples) == 1 else one.name
 
 
 def _line(number: int) -> dict[str, Any]:
@@ -229,7 +240,10 @@ def figure(samples: Sequence[Samples]) -> Figure:
         maps = below.subplots(1, len(samples), sharey=True, squeeze=False)[0]
         shown = [draw_error(axes, one) for axes, one in zip(maps, samples, strict=True)]
         _colour_bar(maps, shown[0])
-        made.suptitle(_heading(samples), x=0.01, ha="left", fontsize=11)
+        if len(samples) == 1:
+            made.suptitle(_heading(samples[0]), x=0.01, ha="left", fontsize=11)
+        else:
+            made.legend(handles=above.axes[2].lines, loc="outside upper left", ncols=MOST)
     return made
 
 
@@ -239,10 +253,7 @@ def require_few(count: int) -> None:
         raise DualcError(f"{count} activations in one figure; give {MOST} at most")
 
 
-def _heading(samples: Sequence[Samples]) -> str:
-    if len(samples) > 1:
-        return ", ".join(one.name for one in samples) + ":  dual and dual_dot at q = 1"
-    one = samples[0]
+def _heading(one: Samples) -> str:
     text = one.expression if len(one.expression) <= 90 else one.expression[:89] + "…"
     return f"{one.name}:  {'φ(x)' if one.phi is not None else 'dual'} = {text}"
 
@@ -261,10 +272,11 @@ def panel(kind: str, samples: Sequence[Samples], size: tuple[float, float] = (4.
 
 def thumbnail(kind: str, one: Samples, size: tuple[float, float] = (1.2, 0.8)) -> Figure:
     """The bare line of "phi", or of the "dual" at the variance nearest to 1, with the axes."""
-    if kind == "phi":
-        x, y = (one.x, one.phi) if one.phi is not None else (one.x[:0], one.x[:0])
-    else:
+    if kind == "dual":
         x, y = one.rho, one.dual[_nearest_to_one(one)]
+    else:
+        seen = np.abs(one.x) <= one.x[-1:] / 2
+        x, y = one.x[seen], one.x[:0] if one.phi is None else one.phi[seen]
     with _style():
         made = Figure(figsize=size)
         axes = made.add_axes((0.02, 0.02, 0.96, 0.96))

@@ -31,7 +31,7 @@ class Samples:
     name: str
     expression: str  # as typed
     tier: str
-    x: Values  # ascending; a jump is two equal x with NaN between them
+    x: Values  # ascending, twice as far as is drawn alone, for comparisons; a jump is a NaN in phi
     phi: Values | None  # None: the entry was given by its dual
     rho: Values  # -1..1, denser towards the ends
     variances: tuple[float, ...]  # those of 0.1, 1, 10 inside the kernel's domain
@@ -114,11 +114,11 @@ def _error_variances(high: float) -> Values:
 def _phi(kernel: Kernel, record: Record) -> tuple[Values, Values]:
     """Places and values of phi: every kink is a point, and every jump a gap."""
     assert kernel.phi is not None  # by the caller
-    reach, near = span_of(record.activation), 1e-9
+    reach, near = 2 * span_of(record.activation), 1e-9
     jumps = np.asarray(places_of(record.activation, record.form.jumps))
     kinks = np.asarray(places_of(record.activation, record.activation.kinks))
     sides = np.concatenate([jumps - near, jumps, jumps + near, kinks])
-    x = np.unique(np.concatenate([np.linspace(-reach, reach, 401), sides]))
+    x = np.unique(np.concatenate([np.linspace(-reach, reach, 801), sides]))
     values = np.asarray(kernel.phi(x))
     return x, np.where(np.isin(x, jumps), np.nan, values)
 
