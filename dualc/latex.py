@@ -30,15 +30,19 @@ _FUNCTIONS = {
     "normal_pdf": r"\varphi",
 }
 _COMPARE = {ast.Lt: "<", ast.LtE: r"\le", ast.Gt: ">", ast.GtE: r"\ge"}
+_PLAIN = str.maketrans(
+    {character: rf"\{character}" for character in "#$%&_{}"}
+    | {"\\": r"\textbackslash{}", "^": r"\textasciicircum{}", "~": r"\textasciitilde{}"}
+)
 _SUM, _PRODUCT, _POWER, _ATOM = range(4)  # how tightly a piece of text binds
 
 
 def latex(text: str) -> str:
-    """LaTeX of a formula; text that is no formula comes back in roman type, unchanged."""
+    """LaTeX of a formula; text that is no formula comes back in roman type, as it is."""
     try:
         return _walk(ast.parse(text, mode="eval").body)[0]
     except (KeyError, SyntaxError, TypeError, ValueError):
-        return rf"\text{{{text}}}"
+        return rf"\text{{{text.translate(_PLAIN)}}}"
 
 
 def _walk(node: ast.expr) -> tuple[str, int]:
@@ -57,6 +61,8 @@ def _walk(node: ast.expr) -> tuple[str, int]:
             return _cases(node), _ATOM
         case ast.Call(func=ast.Name(id=name), args=arguments):
             return _call(name, [_walk(argument)[0] for argument in arguments])
+        case ast.Subscript(value=ast.Name(id="E"), slice=inside):
+            return rf"\mathbb{{E}}\left[{_walk(inside)[0]}\right]", _ATOM
     raise TypeError(ast.dump(node))
 
 

@@ -242,13 +242,13 @@ def _ctrl_c_waits() -> Iterator[None]:
             signal.raise_signal(signal.SIGINT)
 
 
-def _stage(target: Path, text: str) -> Path:
-    """A temporary file beside the target, holding the text safely on disk."""
+def _stage(target: Path, content: bytes) -> Path:
+    """A temporary file beside the target, holding the content safely on disk."""
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(6)}.tmp")
     handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(text.encode("utf-8"))
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
     except BaseException:
@@ -298,13 +298,13 @@ def _sweep(targets: list[Path]) -> None:
             stale.unlink(missing_ok=True)
 
 
-def write_files(files: Mapping[Path, str]) -> tuple[Path, ...]:
-    """Writes the texts, all or none, and returns the paths that changed.
+def write_files(files: Mapping[Path, str | bytes]) -> tuple[Path, ...]:
+    """Writes texts (as UTF-8) and bytes, all or none, and returns the paths that changed.
 
     Each file is whole at every moment: staged in its own folder, synced, then renamed, under a
     lock on the folders. A failure leaves every old file as it was and no temporary file; Ctrl-C
     comes before or after. A kill between two renames leaves whole files of two versions, which
-    loading tells apart by fingerprint. A file that already holds its text is left alone.
+    loading tells apart by fingerprint. A file that already holds its content is left alone.
     Raises OutputError.
     """
     made: list[Path] = []
@@ -315,11 +315,12 @@ def write_files(files: Mapping[Path, str]) -> tuple[Path, ...]:
         folders = list({path.parent.resolve() for path in files})
         with _locked(folders), _ctrl_c_waits():
             _sweep(list(files))
-            changed = {path: text for path, text in files.items() if not _holds(path, text)}
+            contents = {path: _encoded(content) for path, content in files.items()}
+            changed = {path: new for path, new in contents.items() if not _holds(path, new)}
             staged: dict[Path, Path] = {}
             try:
-                for place, text in changed.items():
-                    staged[place] = _stage(place, text)
+                for place, content in changed.items():
+                    staged[place] = _stage(place, content)
                 _exchange(staged)
             finally:
                 for temporary in staged.values():
@@ -339,7 +340,7 @@ def write_files(files: Mapping[Path, str]) -> tuple[Path, ...]:
 def _unwritable(place: Path, error: OSError) -> OutputError:
     return OutputError(
         f"{place}: cannot be written ({error.strerror or error}); every file is as it was.  "
-        "Make the folder writable, or give another with --out DIR"
+        "Make the folder writable, or give another with --out"
     )
 
 
@@ -350,9 +351,13 @@ def _make_folder(path: Path) -> list[Path]:
     return missing
 
 
-def _holds(path: Path, text: str) -> bool:
+def _encoded(content: str | bytes) -> bytes:
+    return content.encode("utf-8") if isinstance(content, str) else content
+
+
+def _holds(path: Path, content: bytes) -> bool:
     try:
-        return path.read_bytes() == text.encode("utf-8")
+        return path.read_bytes() == content
     except FileNotFoundError:
         return False
 

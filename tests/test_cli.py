@@ -487,7 +487,9 @@ def test_a_reader_that_leaves_early_gets_no_traceback(root: Path) -> None:
         ("2*expm1(x) - log1p(x)", r"2 \, \left(e^{x} - 1\right) - \log\left(1 + x\right)"),
         ("lambda1*x", r"\lambda_{1} \, x"),
         ("x == 1", r"\text{x == 1}"),
+        ("E[max(u, 0)**2]", r"\mathbb{E}\left[{\max\left(u, 0\right)}^{2}\right]"),
         ("no formula", r"\text{no formula}"),
+        ("50% of {a_1^2}", r"\text{50\% of \{a\_1\textasciicircum{}2\}}"),
     ],
 )  # fmt: skip
 def test_latex_keeps_the_structure(text: str, wanted: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import json
 import sys
@@ -9,6 +10,8 @@ from pathlib import Path
 
 import click
 
+from dualc.cli.stale import behind_entry, behind_record
+from dualc.describe import PROPERTIES, TIERS, formulas, made_of, properties
 from dualc.errors import DualcError, EntryError
 from dualc.ir import Record
 from dualc.paths import PACKAGED, Place, folder, project
@@ -41,13 +44,14 @@ def find_record(name: str) -> tuple[Place, Path]:
     found = record_paths()
     if name in found:
         return found[name]
+    aliases: dict[str, tuple[Place, Path]] = {}
     for place, path in found.values():
-        try:
-            if name in read_record(path).activation.aliases:
-                return place, path
-        except EntryError:
-            continue  # it is named when the list is shown
-    near = difflib.get_close_matches(name, found, n=3, cutoff=0.5)
+        with contextlib.suppress(EntryError):  # it is named when the list is shown
+            for alias in read_record(path).activation.aliases:
+                aliases.setdefault(alias, (place, path))
+    if name in aliases:
+        return aliases[name]
+    near = difflib.get_close_matches(name, [*found, *aliases], n=3, cutoff=0.5)
     hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
     raise DualcError(f"no record of {name!r}.{hint}  Run: dualc compile {name}")
 
@@ -65,39 +69,97 @@ def _at_path(path: Path) -> tuple[Place, Path]:
     )
 
 
-@click.command("catalog")
+_JSON = """\b
+--json of the list is an array of objects:
+  name, aliases, summary, tier, order   as in the record
+  expression      phi(x); of a kernel-only entry its dual
+  made_of         the functions in the formula of the dual
+  kinks, jumps    places, as exact constants
+  properties      some of smooth kinks jumps homogeneous kernel-only parameters
+  units           {backend: {dtype: worst certified error in eps, as text}}
+--json of NAME is its record, catalog/derived/NAME.json: the fields of dualc.ir.Record.
+--json with --latex is {name: {function: LaTeX}}.
+"""
+
+
+@click.command("catalog", epilog=_JSON)
 @click.argument("name", metavar="[NAME | FILE]", required=False)
-@click.option("--latex", is_flag=True, help="Formulas in LaTeX.")
-@click.option("--json", "as_json", is_flag=True, help="The records as JSON.")
-def catalog_command(name: str | None, latex: bool, as_json: bool) -> int:
+@click.option(
+    "--search", metavar="TEXT", help="Those whose name, aliases, summary or sources have it."
+)
+@click.option("--tier", type=click.Choice(TIERS), help="Those of one tier.")
+@click.option(
+    "--property",
+    "wanted",
+    type=click.Choice(list(PROPERTIES)),
+    multiple=True,
+    help="Those with a property; give several for those with all.",
+)
+@click.option("--latex", is_flag=True, help="The formulas, rows of an aligned environment.")
+@click.option("--json", "as_json", is_flag=True, help="JSON: of the list, of a record, of --latex.")
+def catalog_command(
+    name: str | None,
+    search: str | None,
+    tier: str | None,
+    wanted: tuple[str, ...],
+    latex: bool,
+    as_json: bool,
+) -> int:
     """Show the compiled activations, or everything about NAME."""
     if name is not None:
-        return _show_one(read_record(find_record(name)[1]), latex, as_json)
-    records, damaged = [], []
-    for _, path in record_paths().values():
-        try:
-            records.append(read_record(path))
-        except EntryError as error:
-            damaged.append(str(error))
-    if as_json:
-        print(json.dumps([_row(record) for record in records], indent=1, ensure_ascii=False))
-    elif latex:
-        for record in records:
-            _show_one(record, latex, as_json)
+        if search or tier or wanted:
+            raise click.UsageError("NAME is one activation: --search, --tier and --property list.")
+        return _one(name, latex, as_json)
+    records, problems = _all()
+    shown = [r for r in records if _matches(r, search, tier, wanted)]
+    if latex:
+        _print_latex(shown, as_json)
+    elif as_json:
+        print(json.dumps([_row(record) for record in shown], indent=1, ensure_ascii=False))
     else:
-        _show_list(records)
-    for line in damaged:
+        _show_list(shown)
+    for line in problems:
         print(line, file=sys.stderr)
-    return 2 if damaged else 0
+    return 2 if problems else 1 if records and not shown else 0
+
+
+def _all() -> tuple[list[Record], list[str]]:
+    """The readable records, and a line for each that is damaged or behind its entry."""
+    records, problems = [], []
+    for place, path in record_paths().values():
+        try:
+            record = read_record(path)
+        except EntryError as error:
+            problems.append(str(error))
+            continue
+        records.append(record)
+        problems += behind_entry(record, place)
+    return records, problems
+
+
+def _matches(record: Record, search: str | None, tier: str | None, wanted: tuple[str, ...]) -> bool:
+    """Whether every word of the search, the tier and all properties fit."""
+    a = record.activation
+    text = "\n".join((a.name, *a.aliases, a.summary, *a.sources)).casefold()
+    return (
+        all(word in text for word in (search or "").casefold().split())
+        and tier in (None, record.form.tier)
+        and set(wanted) <= set(properties(record))
+    )
 
 
 def _row(record: Record) -> dict[str, object]:
     return {
         "name": record.name,
         "aliases": record.activation.aliases,
+        "summary": record.activation.summary,
         "tier": record.form.tier,
         "order": record.order,
         "expression": record.activation.typed,
+        "made_of": made_of(record),
+        "kinks": record.activation.kinks,
+        "jumps": record.form.jumps,
+        "properties": properties(record),
         "units": {
             certificate.backend: {
                 dtype: str(max(m.units for m in certificate.worst if m.dtype == dtype))
@@ -109,36 +171,48 @@ def _row(record: Record) -> dict[str, object]:
 
 
 def _show_list(records: list[Record]) -> None:
-    from dualc.cli.show import console, put, table, worst
+    from dualc.cli.show import console, put, show_list
 
-    rows = table("name", "tier", "order", "float32", "float64", "on", "phi(x)")
-    for record in records:
-        best = record.certificates[0] if record.certificates else None
-        on = ", ".join(c.backend for c in record.certificates) or "-"
-        typed = record.activation.typed
-        shown = typed if record.activation.expression is not None else f"dual {typed}"
-        units = worst(best, "float32"), worst(best, "float64")
-        rows.add_row(record.name, record.form.tier, str(record.order), *units, on, shown)
-    out = console()
-    put(out, rows)
-    count = len(records)
-    put(out, f"{count} compiled; float32, float64: worst error in units of eps.  "
-              "More: dualc catalog NAME")  # fmt: skip
+    if records:
+        out = console()
+        show_list(out, records)
+        put(
+            out,
+            f"{len(records)} compiled; float32, float64: worst certified error in units of eps.  "
+            "More: dualc catalog NAME",
+        )
 
 
-def _show_one(record: Record, latex: bool, as_json: bool) -> int:
+def _print_latex(records: list[Record], as_json: bool) -> None:
     if as_json:
-        print(json.dumps(data_of(record), indent=1, sort_keys=True, ensure_ascii=False))
-    elif latex:
-        from dualc.latex import latex as in_latex
+        data = {r.name: {row.function: row.latex for row in formulas(r)} for r in records}
+        print(json.dumps(data, indent=1))
+        return
+    for record in records:
+        for row in formulas(record):
+            print(rf"{row.latex} \\")
 
-        if record.activation.expression is not None:
-            print(rf"\phi(x) &= {in_latex(record.activation.expression)} \\")
-        for function, formula in record.form.readable:
-            name = function.replace("_", r"\_")
-            print(rf"\text{{{name}}} &= {in_latex(formula)} \\")
+
+def _one(name: str, latex: bool, as_json: bool) -> int:
+    """Everything about one activation; what no longer fits its record is named, and is exit 2."""
+    place, path = find_record(name)
+    record = read_record(path)
+    if latex:
+        _print_latex([record], as_json)
+    elif as_json:
+        print(json.dumps(data_of(record), indent=1, sort_keys=True, ensure_ascii=False))
     else:
         from dualc.cli.show import console, show_record
 
-        show_record(console(), record)
-    return 0
+        show_record(console(), record, importing(record.name, place))
+    problems = (*behind_entry(record, place), *behind_record(record, place))
+    for line in problems:
+        print(line, file=sys.stderr)
+    return 2 if problems else 0
+
+
+def importing(name: str, place: Place) -> str:
+    """The line of Python that gives a kernel."""
+    if place == PACKAGED:
+        return f"from dualc.generated import {name}"
+    return f"import dualc; {name} = dualc.load({str(place.module(name))!r})"

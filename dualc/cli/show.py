@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
 
 from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from dualc.describe import degree, formulas, made_of, worst_error
 from dualc.ir import Ball, Certificate, Measurement, Record
 
 _SHOWN = 13  # coefficients: degrees 0..12; --json has all of them
@@ -20,7 +22,7 @@ def console() -> Console:
     """Results, on stdout; a pipe gets lines as long as they are, and no colour."""
     out = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
     if not out.is_terminal:
-        out.width = 200
+        out.width = 10_000
     return out
 
 
@@ -62,27 +64,90 @@ def table(*columns: str) -> Table:
     return out
 
 
-def show_record(out: Console, record: Record) -> None:
-    """Formula, tier, steps, coefficients and certificate of one activation."""
-    activation, form = record.activation, record.form
-    head = Table.grid(padding=(0, 2))
-    head.add_column(style="bold", no_wrap=True)
-    head.add_column(overflow="fold")
-    for label, text in _head(record):
-        head.add_row(label, Text(text))
-    put(out, head)
+def show_list(out: Console, records: Sequence[Record]) -> None:
+    """One line for each activation; what a narrow terminal has no room for is left out.
+
+    The first columns come first: the last one that fits is cut off, the others are not shown.
+    """
+    cells = [_LIST, *(_list_row(record) for record in records)]
+    left = out.width
+    rows = Table(box=None, pad_edge=False, header_style="bold")
+    kept = 0
+    for column in zip(*cells, strict=True):
+        width = min(max(map(len, column)), left)
+        if width < max(map(len, column)) and width < _LEAST:
+            break
+        rows.add_column(column[0], no_wrap=True, overflow="ellipsis", width=width)
+        left, kept = left - width - 2, kept + 1
+    for row in cells[1:]:
+        rows.add_row(*map(Text, row[:kept]))
+    put(out, rows)
+
+
+_LIST = ("name", "tier", "float32", "float64", "dual made of", "kinks", "aliases", "phi(x)")
+_LEAST = 12  # columns: what is narrower says nothing
+
+
+def _list_row(record: Record) -> tuple[str, ...]:
+    activation = record.activation
+    errors = (worst_error(record, dtype) for dtype in ("float32", "float64"))
+    given = "" if activation.expression is not None else "dual "
+    return (
+        record.name,
+        record.form.tier,
+        *map(_eps, errors),
+        made_of(record),
+        _kinks(record),
+        ", ".join(activation.aliases),
+        f"{given}{activation.typed}",
+    )
+
+
+def _eps(units: float | None) -> str:
+    """An error in units of eps; certificates hold powers of two, and large ones read as such."""
+    if units is None:
+        return "-"
+    mantissa, exponent = math.frexp(units)
+    return f"2^{exponent - 1}" if mantissa == 0.5 and exponent > 14 else f"{units:g}"
+
+
+def _kinks(record: Record) -> str:
+    jumps = record.form.jumps
+    return ", ".join(f"jump {k}" if k in jumps else k for k in record.activation.kinks) or "-"
+
+
+def show_record(out: Console, record: Record, importing: str | None = None) -> None:
+    """Formulas, steps, charts, coefficients and certificate of one activation.
+
+    `importing`: the line of Python that gives its kernel.
+    """
+    form = record.form
+    _show_rows(out, [*_head(record), *([("import", importing)] if importing else [])])
+    put(out, "")
+    _show_rows(out, [(row.function, row.text) for row in formulas(record)])
+    _show_charts(out, record)
     steps = list(form.steps) + ([f"gave up: {form.gave_up}"] if form.gave_up else [])
-    if steps:
-        put(out, "\n[bold]how[/bold]" if form.gave_up is None else "\n[bold]what was tried[/bold]")
-        for step in steps:
-            put(out, Text(f"  {step}"))
-    if activation.sources:
-        put(out, "\n[bold]sources[/bold]")
-        for source in activation.sources:
-            put(out, Text(f"  {source}"))
+    _show_lines(out, "how" if form.gave_up is None else "what was tried", steps)
+    _show_lines(out, "sources", record.activation.sources)
     _show_hermite(out, record)
     _show_bounds(out, record)
     _show_certificates(out, record)
+
+
+def _show_rows(out: Console, rows: Sequence[tuple[str, str]]) -> None:
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="bold", no_wrap=True)
+    grid.add_column(overflow="fold")
+    for label, text in rows:
+        grid.add_row(label, Text(text))
+    put(out, grid)
+
+
+def _show_lines(out: Console, title: str, lines: Sequence[str]) -> None:
+    if lines:
+        put(out, f"\n[bold]{title}[/bold]")
+    for line in lines:
+        put(out, Text(f"  {line}"))
 
 
 def _head(record: Record) -> list[tuple[str, str]]:
@@ -90,19 +155,57 @@ def _head(record: Record) -> list[tuple[str, str]]:
     rows = [("name", ", ".join((activation.name, *activation.aliases)))]
     if activation.summary:
         rows.append(("", activation.summary))
-    if activation.expression is not None:
-        rows.append(("phi(x)", activation.typed))
-    else:
-        rows.append(("dual", f"{activation.typed}  (given; there is no phi)"))
     rows += [(parameter.name, f"{parameter.default} ({parameter.domain})")
              for parameter in activation.parameters]  # fmt: skip
     rows += [(name, f"{value} (fixed)") for name, value in activation.fixed]
-    rows.append(("tier", form.tier))
+    rows.append(("tier", f"{form.tier}: {made_of(record)}"))
     rows.append(("domain", f"variances 0..{record.plan.domain_high}"))
+    if activation.kinks:
+        rows.append(("kinks", f"at x = {', '.join(activation.kinks)}"))
     if form.jumps:
         rows.append(("jumps", f"at x = {', '.join(form.jumps)}: an NNGP kernel only"))
-    rows += list(form.readable)
+    power = degree(activation)
+    if power is not None:
+        rows.append(("homogeneous", f"of degree {power}"))
     return rows
+
+
+def _show_charts(out: Console, record: Record) -> None:
+    """Phi, and the dual at variance 1 as far as the coefficients alone settle it, side by side."""
+    from dualc.plots.outline import RESOLUTION, outline
+    from dualc.plots.terminal import chart
+
+    if not can_draw():
+        return
+    drawn = outline(record)
+    charts = [chart("phi(x)", [drawn.phi])] if drawn.phi else []
+    charts.append(chart("dual over rho at q = 1", [drawn.dual]))
+    put(out, "")
+    beside(out, charts)
+    if any(y != y for _, y in drawn.dual):
+        put(out, f"{'':10}dual where the coefficients settle it to {RESOLUTION:.0%} of its span; "
+                 f"all of it: dualc plot {record.name}")  # fmt: skip
+
+
+def can_draw() -> bool:
+    """Whether stdout takes Braille dots."""
+    try:
+        "⠿│".encode(sys.stdout.encoding or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True
+
+
+def beside(out: Console, charts: Sequence[Sequence[str]]) -> None:
+    """Charts side by side, or under each other where the terminal is too narrow."""
+    wide = sum(max(map(len, chart)) + 2 for chart in charts)
+    if wide > out.width:
+        for chart in charts:
+            put(out, Text("\n".join(chart)))
+        return
+    grid = Table.grid(padding=(0, 2))
+    grid.add_row(*(Text("\n".join(chart)) for chart in charts))
+    put(out, grid)
 
 
 def _show_hermite(out: Console, record: Record) -> None:

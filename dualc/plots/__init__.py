@@ -1,0 +1,1 @@
+"""Pictures of compiled activations: sampled with JAX, drawn without it."""

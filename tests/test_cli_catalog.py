@@ -1,0 +1,379 @@
+"""`dualc catalog`: what is found, what is shown and whether it is true, what is named as stale."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import os
+import re
+import shutil
+import subprocess
+import sys
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from dualc import cli
+from dualc.cli import catalog as catalog_module
+from dualc.cli.show import show_list
+from dualc.describe import PROPERTIES, degree, formulas, made_of, properties, worst_error
+from dualc.ir import Activation, Record
+from dualc.paths import DERIVED, PACKAGED, project
+from dualc.plots.outline import function_of
+from dualc.record import data_of, read_record
+
+RECORDS = tuple(read_record(path) for path in sorted(DERIVED.glob("*.json")))
+BY_NAME = {record.name: record for record in RECORDS}
+SHELF = ("gelu", "mish", "normalised_gaussian", "relu", "sign", "tanh")
+
+
+@pytest.fixture
+def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working folder with a few compiled entries, and an empty packaged catalog elsewhere."""
+    folder = tmp_path / "work"
+    place = project(folder)
+    for path in (place.entries, place.records, place.modules):
+        path.mkdir(parents=True)
+    for name in SHELF:
+        shutil.copy(PACKAGED.entry(name), place.entries)
+        shutil.copy(PACKAGED.record(name), place.records)
+        shutil.copy(PACKAGED.module(name), place.modules)
+    shutil.copy(PACKAGED.support, place.modules)
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(catalog_module, "PACKAGED", project(tmp_path / "packaged"))
+    return folder
+
+
+def listed(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 0) -> list[str]:
+    """The names that a list has."""
+    capsys.readouterr()
+    assert cli.run(["catalog", *arguments, "--json"]) == code
+    return [row["name"] for row in json.loads(capsys.readouterr().out)]
+
+
+# ---- the list ----
+
+
+def test_search_looks_at_names_aliases_summaries_and_sources(
+    shelf: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert listed(capsys, "--search", "ELU") == ["gelu", "relu"]
+    assert listed(capsys, "--search", "gelu_exact") == ["gelu"]  # an alias
+    assert listed(capsys, "--search", "arc-cosine degree") == ["relu"]  # every word, summary
+    assert listed(capsys, "--search", "hendrycks") == ["gelu"]  # a source
+    assert listed(capsys, "--search", "quark", code=1) == []
+
+
+def test_filters_by_tier_and_property_narrow_each_other(
+    shelf: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert listed(capsys, "--tier", "series") == ["mish"]
+    assert listed(capsys, "--property", "kinks") == ["relu", "sign"]
+    assert listed(capsys, "--property", "kinks", "--property", "jumps") == ["sign"]
+    assert listed(capsys, "--property", "parameters", "--tier", "closed") == [
+        "gelu", "normalised_gaussian",
+    ]  # fmt: skip
+    assert listed(capsys, "--property", "smooth", "--search", "linear unit") == ["gelu"]
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--tier", "open"], ["--property", "round"], ["relu", "--tier", "closed"]]
+)
+def test_wrong_filters_are_wrong_usage(
+    shelf: Path, arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.run(["catalog", *arguments]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_the_rows_have_the_documented_keys(shelf: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["catalog", "--help"]) == 0
+    told = capsys.readouterr().out.partition("array of objects:")[2].partition("--json of NAME")[0]
+    named = re.findall(r"^    ((?:\w+, )*\w+)  ", told, re.MULTILINE)
+    assert cli.run(["catalog", "--json"]) == 0
+    for row in json.loads(capsys.readouterr().out):
+        assert sorted(row) == sorted(", ".join(named).split(", "))
+
+
+def test_a_line_for_each_whatever_the_width() -> None:
+    for width in (40, 80, 120, 400):
+        out = Console(file=io.StringIO(), width=width, force_terminal=False)
+        with pytest.MonkeyPatch.context() as patch:
+            text = io.StringIO()
+            patch.setattr(sys, "stdout", text)
+            show_list(out, RECORDS)
+        lines = text.getvalue().splitlines()
+        assert [line.split()[0] for line in lines] == ["name", *BY_NAME]
+        assert max(map(len, lines)) <= width
+        assert ("dual made of" in lines[0], "phi(x)" in lines[0]) == (width >= 80, width >= 200)
+
+
+# ---- what follows from records ----
+
+
+@pytest.mark.parametrize(
+    ("name", "wanted"),
+    [
+        ("relu", "arctan, sqrt"), ("asu", "cosh, exp, sinh"), ("cubic", "polynomial"),
+        ("tanh", "mean of arctan, sqrt"), ("mish", "Hermite series"), ("gaussian", "sqrt"),
+        ("relu6", "Phi2, Phi, phi"), ("elu", "Phi2, Phi, phi, exp"),
+        ("squared_relu", "orthant moments"),
+    ],
+)  # fmt: skip
+def test_what_duals_are_made_of(name: str, wanted: str) -> None:
+    assert made_of(BY_NAME[name]) == wanted
+
+
+def test_every_property_is_had_by_some_and_lacked_by_others() -> None:
+    for word in PROPERTIES:
+        held = [word in properties(record) for record in RECORDS]
+        assert any(held)
+        assert not all(held)
+
+
+def test_homogeneous_ones_scale_and_the_others_do_not() -> None:
+    for record in RECORDS:
+        phi = function_of(record.activation)
+        if phi is None:
+            continue
+        found = degree(record.activation)
+        pairs = [(phi(x), phi(3 * x)) for x in (-1.7, -0.6, -0.2, 0.2, 0.3, 1.1, 2.3)]
+        ratios = [tripled / once if once else math.inf for once, tripled in pairs if tripled]
+        if found is not None:
+            assert ratios == pytest.approx([3.0**found] * len(ratios)), record.name
+        elif not record.activation.parameters:  # a x**2 + b x happens to scale where b = 0
+            assert max(ratios) > min(ratios) + 1e-3, record.name
+
+
+def activation(expression: str | None, dual: str | None = None) -> Activation:
+    return Activation("f", expression, dual, typed="")
+
+
+@pytest.mark.parametrize(
+    ("expression", "wanted"),
+    [
+        ("x*abs(x)/sqrt(x**2)", 1), ("max(x, 0)**(5/2)", Fraction(5, 2)),
+        ("sign(x - 1)", None), ("heaviside(-x)*x**3", 3), ("where(x > 0, x, 2*x)", 1),
+        ("where(x > 1, x, 2*x)", None), ("where(x > 0, x, x**2)", None), ("exp(x)", None),
+        ("x**2/(1 + x**2)", None), ("max(x, -x**2)", None), ("sin(1)*x", 1), ("x - x**3", None),
+    ],
+)  # fmt: skip
+def test_the_degree_is_read_off_the_expression(expression: str, wanted: Fraction | None) -> None:
+    assert degree(activation(expression)) == wanted
+
+
+def test_the_degree_of_a_kernel_is_that_of_its_features() -> None:
+    assert degree(activation(None, "sqrt(q11*q22)*exp(rho - 1)")) == 1
+    assert degree(activation(None, "exp(rho - 1)")) == 0
+    assert degree(activation(None, "exp(rho*q11)")) is None
+
+
+# ---- formulas ----
+
+_MATH = {
+    name: getattr(math, name) for name in ("atan2", "sqrt", "exp", "expm1", "cosh", "sinh", "cos",
+                                           "sin", "pi", "tanh", "log", "erf")
+} | {"max": max, "min": min, "abs": abs}  # fmt: skip
+
+
+def plain(text: str, names: dict[str, float]) -> float:
+    return float(eval(text, {"__builtins__": {}}, _MATH | names))
+
+
+def defaults(record: Record) -> dict[str, float]:
+    return {p.name: plain(p.default, {}) for p in record.activation.parameters}
+
+
+@pytest.mark.parametrize(
+    "record",
+    [r for r in RECORDS if r.form.tier == "closed" and not r.form.pieces],
+    ids=lambda record: record.name,
+)
+def test_the_formula_shown_is_the_sum_of_the_coefficients(record: Record) -> None:
+    """At variance 1 and small rho the certified coefficients say what the formula must give."""
+    texts = {line.function: line.text for line in formulas(record)}
+    if "E[" in texts["dual"]:
+        pytest.skip("an orthant moment has no elementary formula")
+    rho = 0.2
+    point = {"q11": 1.0, "q22": 1.0, "q12": rho, "rho": rho, "D": 1 - rho**2, **defaults(record)}
+    squares = [float(ball.midpoint) ** 2 for ball in record.hermite.coefficients]
+    tail = float(record.hermite.tail.midpoint)
+    series = sum(square * rho**n for n, square in enumerate(squares))
+    slope = sum(n * square * rho ** (n - 1) for n, square in enumerate(squares) if n)
+    whole = 1e-12 * (sum(squares) + tail)
+    assert plain(texts["dual"], point) == pytest.approx(series, rel=0, abs=whole + tail * rho**13)
+    assert plain(texts["dual_dot"], point) == pytest.approx(
+        slope, rel=0, abs=20 * whole + 30 * tail * rho**12
+    )
+
+
+@pytest.mark.parametrize(
+    "record", [r for r in RECORDS if r.form.pieces], ids=lambda record: record.name
+)
+def test_the_slope_shown_between_kinks_is_that_of_phi(record: Record) -> None:
+    (text,) = (line.text for line in formulas(record) if line.function == "phi'(x)")
+    summands = [part.partition(" for ") for part in text.split("; ") if "delta(" not in part]
+    phi, names = function_of(record.activation), defaults(record)
+    assert phi is not None
+    for x in (-6.3, -2.7, -1.3, -0.3, 0.27, 0.8, 1.9, 2.9, 6.7):
+        slope = sum(
+            plain(value, {**names, "x": x})
+            for value, _, where in summands
+            if where in ("", "all x") or eval(where, {}, {**names, "x": x})
+        )
+        step = (phi(x + 1e-5) - phi(x - 1e-5)) / 2e-5
+        assert slope == pytest.approx(step, abs=1e-6), (record.name, x)
+
+
+def test_the_jumps_of_a_piecewise_slope_are_deltas() -> None:
+    (text,) = (line.text for line in formulas(BY_NAME["hardshrink"]) if line.function == "phi'(x)")
+    assert text.endswith("(lam)*delta(x + lam); (lam)*delta(x - lam)")
+
+
+def test_latex_is_balanced_and_free_of_code() -> None:
+    for record in RECORDS:
+        for line in formulas(record):
+            plain_text = re.sub(r"\\[{}]", "", line.latex)
+            assert plain_text.count("{") == plain_text.count("}")
+            assert line.latex.count(r"\left") == line.latex.count(r"\right")
+            assert line.latex.count("&=") == 1
+            assert "**" not in line.latex
+            assert r"\text{E" not in line.latex
+
+
+# ---- one activation ----
+
+
+def test_one_activation_is_shown_with_all_that_is_known(
+    shelf: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.run(["catalog", "rectifier"]) == 0  # an alias
+    shown = capsys.readouterr().out
+    for part in (
+        "kinks        at x = 0",
+        "homogeneous  of degree 1",
+        "tier         closed: arctan, sqrt",
+        "import       import dualc; relu = dualc.load('generated/relu.py')",
+        "phi(x)    max(x, 0)",
+        "dual      q12/(2*pi)*atan2(sqrt(D), -q12) + 1/(2*pi)*sqrt(D)",
+        "Stein recursion over links at 0",
+        "0.398942280401433    9.9e-46  sqrt(2)/(2*sqrt(pi))",
+        "dual over rho at q = 1",
+        "Cho and Saul",
+    ):
+        assert part in shown
+    assert max(ord(c) for c in shown if c > "⠀") < 0x2900  # Braille
+
+
+def test_the_line_that_imports_a_packaged_kernel_works() -> None:
+    line = catalog_module.importing("relu", PACKAGED)
+    names: dict[str, object] = {}
+    exec(line, names)
+    assert getattr(names["relu"], "NAME", "") == "relu"
+
+
+def test_json_of_one_is_its_record_and_of_latex_its_equations(
+    shelf: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.run(["catalog", "tanh", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == json.loads(json.dumps(data_of(BY_NAME["tanh"])))
+    assert cli.run(["catalog", "tanh", "--latex", "--json"]) == 0
+    equations = json.loads(capsys.readouterr().out)["tanh"]
+    assert equations["phi(x)"] == r"\phi(x) &= \tanh\left(x\right)"
+    assert set(equations) == {"phi(x)", "dual", "dual_dot", "D"}
+    assert cli.run(["catalog", "--latex"]) == 0
+    assert capsys.readouterr().out.count(r"\phi(x) &=") == 5  # one is given by its dual
+
+
+def test_a_terminal_without_braille_gets_everything_else(shelf: Path) -> None:
+    command = [sys.executable, "-m", "dualc", "catalog", "sign"]
+    environment = {**os.environ, "PYTHONIOENCODING": "latin-1"}
+    done = subprocess.run(
+        command, env=environment, capture_output=True, encoding="latin-1", check=True
+    )
+    assert "2/pi*atan2(q12, sqrt(D))" in done.stdout
+    assert "over rho" not in done.stdout
+
+
+def test_the_worst_error_is_over_all_functions_and_backends() -> None:
+    worst = max(m.units for c in BY_NAME["gcu"].certificates for m in c.worst
+                if m.dtype == "float32")  # fmt: skip
+    assert worst_error(BY_NAME["gcu"], "float32") == worst > 1
+
+
+# ---- bad input ----
+
+
+def failing(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    capsys.readouterr()
+    assert cli.run(["catalog", *arguments]) == 2
+    line = capsys.readouterr().err
+    assert line.count("\n") == 1, line
+    return line
+
+
+def test_an_unknown_name_is_told_the_nearest_names_and_aliases(
+    shelf: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "Did you mean 'gelu_exact' or" in failing(capsys, "gelu_exakt")
+    assert "'tanh'" in failing(capsys, "tahn")
+    assert "Did you mean" not in failing(capsys, "qqqq")
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('expression = "x*normal_cdf(x/sigma)"', 'expression = "x*normal_cdf(x)*sigma"'),
+        ("default = 1", "default = 1.5"),
+        ("[parameters.sigma]", "[parameters.tau]"),
+        ('aliases = ["gelu_exact"]', 'aliases = ["gelu_best"]'),
+    ],
+)
+def test_a_record_behind_its_entry_is_named_with_what_mends_it(
+    shelf: Path, old: str, new: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    entry = shelf / "catalog" / "gelu.toml"
+    entry.write_text(entry.read_text().replace(old, new))
+    for arguments in ([], ["gelu"], ["--search", "nothing"]):
+        line = failing(capsys, *arguments)
+        assert "catalog/derived/gelu.json is not of catalog/gelu.toml as it stands" in line
+        assert line.endswith("Run: dualc compile gelu\n")
+    assert cli.run(["catalog", "relu"]) == 0
+
+
+def test_spelling_a_number_otherwise_makes_nothing_stale(
+    shelf: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    entry = shelf / "catalog" / "gelu.toml"
+    entry.write_text(entry.read_text().replace("default = 1\n", 'default = "2/2"\n'))
+    assert cli.run(["catalog", "gelu"]) == 0
+
+
+def test_a_module_of_another_record_is_named(
+    shelf: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    module = shelf / "generated" / "relu.py"
+    module.write_text(re.sub('FINGERPRINT = "[0-9a-f]+"', 'FINGERPRINT = "0"', module.read_text()))
+    assert "is not what dualc emits" in failing(capsys, "relu")
+    module.unlink()
+    assert "generated/relu.py cannot be read" in failing(capsys, "relu")
+
+
+def test_damaged_records_are_named_and_the_rest_is_listed(
+    shelf: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (shelf / "catalog" / "derived" / "mish.json").write_text("{")
+    data = json.loads((shelf / "catalog" / "derived" / "tanh.json").read_text())
+    del data["hermite"]
+    (shelf / "catalog" / "derived" / "tanh.json").write_text(json.dumps(data))
+    capsys.readouterr()
+    assert cli.run(["catalog", "--json"]) == 2
+    captured = capsys.readouterr()
+    names = [row["name"] for row in json.loads(captured.out)]
+    assert names == ["gelu", "normalised_gaussian", "relu", "sign"]
+    first, second = captured.err.splitlines()
+    assert "mish.json, line 1: not JSON" in first
+    assert "tanh.json, hermite: missing.  Run: dualc compile tanh" in second
