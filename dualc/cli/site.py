@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -11,16 +10,15 @@ from typing import TYPE_CHECKING
 import click
 
 from dualc.cli.catalog import record_paths
-from dualc.errors import DualcError, EntryError, OutputError, StaleModule
-from dualc.ir import Record, fingerprint
+from dualc.cli.stale import behind_entry, behind_record
+from dualc.errors import DualcError, OutputError
 from dualc.paths import PACKAGED, Place
-from dualc.record import data_of, read_record, write_files
+from dualc.record import read_record, write_files
 
 if TYPE_CHECKING:
     from dualc.site import Entry
 
 _LIST = ".dualc-site"  # what a site consists of: a folder without it is somebody else's
-_SUPPORTED = "from . import _support"  # a standalone module has its support code inside
 
 
 @click.command("site")
@@ -92,11 +90,13 @@ def _entries(failures: list[str]) -> Iterator[Entry]:
     for place, path in _watched(sorted(record_paths().values(), key=lambda item: item[1].stem)):
         try:
             record = read_record(path)
-            entry = Entry(record, _source(record, place), picture(record), own=place != PACKAGED)
+            problems = (*behind_entry(record, place), *behind_record(record, place))
+            failures += problems
+            if not problems:
+                source = place.module(record.name).read_text(encoding="utf-8")
+                yield Entry(record, source, picture(record), own=place != PACKAGED)
         except DualcError as error:
             failures.append(str(error))
-        else:
-            yield entry
 
 
 def _watched(items: list[tuple[Place, Path]]) -> Iterable[tuple[Place, Path]]:
@@ -106,27 +106,3 @@ def _watched(items: list[tuple[Place, Path]]) -> Iterable[tuple[Place, Path]]:
 
     err = Console(stderr=True)
     return track(items, "drawing", console=err, disable=not err.is_terminal)
-
-
-def _source(record: Record, place: Place) -> str:
-    """The text of the module, which must be of this record, and the record of its entry.
-
-    Raises StaleModule or EntryError, naming the command that mends it.
-    """
-    from dualc.parse import read_entry
-
-    name, mend = record.name, f"Run: dualc compile {record.name}"
-    entry, module = place.entry(name), place.module(name)
-    if entry.is_file() and read_entry(entry) != record.activation:
-        raise EntryError(f"{place.record(name)} is not of {entry} as it stands.  {mend}")
-    try:
-        source = module.read_text(encoding="utf-8")
-        support = place.support.read_text(encoding="utf-8") if _SUPPORTED in source else None
-    except (OSError, UnicodeDecodeError) as error:
-        raise StaleModule(
-            f"{module} or its support file cannot be read ({error}).  {mend}"
-        ) from None
-    found = re.search(r'^FINGERPRINT = "(\w+)"$', source, re.MULTILINE)
-    if support is not None and (not found or found[1] != fingerprint(data_of(record), support)):
-        raise StaleModule(f"{module} is not what dualc emits from {place.record(name)}.  {mend}")
-    return source

@@ -15,6 +15,7 @@ from typing import Any
 
 from flint import arb, ctx
 
+from dualc.describe import formulas, properties
 from dualc.errors import DualcError, EntryError
 from dualc.expand.grid import expansions
 from dualc.expand.hermite import Expansion
@@ -81,6 +82,7 @@ def picture(record: Record) -> Picture:
     Raises EntryError if what should be numbers and a formula in the record is none.
     """
     try:
+        formulas(record), properties(record)  # whatever pages say is readable, or none is made
         recorded, tail = _recorded(record.hermite)
         if record.activation.expression is None:
             return Picture((), (_of_record(recorded, tail),), recorded, tail)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from xml.etree import ElementTree
 
 from latex2mathml.converter import convert
 from markupsafe import Markup
@@ -16,24 +17,33 @@ _MOST = 4000  # characters of a text that is still read as a formula
 # space around it; MathML sets <mi>name</mi> upright itself.
 _LETTERS = re.compile(r'(?:<mi mathvariant="normal">\w</mi>){2,}')
 _OPERATOR = re.compile(r"<mo>(\w{2,})</mo>")
+# All that may come out: the converter lets markup inside \text{} through.
+_TAGS = re.compile(
+    r"math|mrow|mi|mo|mn|mtext|mspace|mfrac|msqrt|msu[bp]|msubsup|munder|mover|mt(able|r|d)"
+)
+_ATTRIBUTES = {
+    "display", "stretchy", "fence", "form", "mathvariant", "columnalign", "width", "accent",
+}  # fmt: skip
 _ODD_OPERATOR = re.compile(r"<mo /><mrow>((?:<m[in]>[^<]*</m[in]>)+)</mrow>")  # atan2, normal_cdf
 
 
 def formula(text: str, left: str = "") -> Markup | None:
-    """A displayed equation `left` = text; None if the text is no formula.
+    """A displayed equation `left` = text, `left` in LaTeX; None if the text is no formula.
 
-    `left` is LaTeX of ours; the text may be anybody's, and reaches the converter only as the LaTeX
-    of a parsed expression.
+    Of a long sum every summand has a line of its own.
     """
     parts = _summands(text)
     if parts is None:
         return None
     first, *others = parts
     if not others or len(text) <= _LONG:
-        body = f"{left} = {latex(text)}" if left else latex(text)
-    else:
-        rows = [f"{left} = & {first}" if left else f" & {first}", *(f" & {p}" for p in others)]
-        body = r"\begin{array}{rl}" + r" \\ ".join(rows) + r"\end{array}"
+        return equation(f"{left} = {latex(text)}" if left else latex(text))
+    rows = [f"{left} = & {first}" if left else f" & {first}", *(f" & {p}" for p in others)]
+    return equation(r"\begin{array}{rl}" + r" \\ ".join(rows) + r"\end{array}")
+
+
+def equation(body: str) -> Markup | None:
+    """LaTeX as a displayed equation; None if it holds what is no mathematics."""
     return _mathml(body, "block")
 
 
@@ -45,11 +55,19 @@ def symbol(text: str) -> Markup | None:
 def _mathml(body: str, display: str) -> Markup | None:
     try:
         found = convert(body, display=display)
+        elements = list(ElementTree.fromstring(found).iter())
     except Exception:  # it has no family of errors, and an odd formula is still legible as text
+        return None
+    if not all(_is_mathematics(element) for element in elements):
         return None
     found = _LETTERS.sub(_joined, found)
     found = _ODD_OPERATOR.sub(_joined, _OPERATOR.sub(r"<mi>\1</mi>", found))
     return Markup(found.replace("<mtable>", '<mtable displaystyle="true">'))
+
+
+def _is_mathematics(element: ElementTree.Element) -> bool:
+    name = element.tag.rpartition("}")[2]
+    return bool(_TAGS.fullmatch(name)) and element.attrib.keys() <= _ATTRIBUTES
 
 
 def _joined(match: re.Match[str]) -> str:

@@ -17,10 +17,11 @@ from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 
-from dualc.ir import Certificate, Known, Measurement, Record
+from dualc.describe import formulas, made_of, properties, worst_error
+from dualc.ir import Certificate, Measurement, Record
 from dualc.site.enclose import ALLOWANCE, Picture
 from dualc.site.figure import PLOT, Thumbnail, charts, thumbnails
-from dualc.site.formulas import formula, symbol
+from dualc.site.formulas import equation, formula, symbol
 
 TIERS = {
     "closed": "An exact formula, derived from the expression.",
@@ -58,6 +59,7 @@ class Row:
     formula: Markup | None
     phi: Thumbnail | None
     dual: Thumbnail | None
+    made_of: str
     units: dict[str, float | None]  # worst error in eps, by dtype
     words: str  # what else a search finds
 
@@ -78,8 +80,9 @@ def row(entry: Entry) -> Row:
     activation = record.activation
     shown = symbol(activation.typed) if "." in activation.typed else None
     shown = shown or symbol(activation.expression or activation.dual or "")
-    words = " ".join((*activation.sources, *(f for _, f in record.form.readable)))
-    return Row(record, shown, *thumbnails(entry.picture), _units(record), words)
+    words = " ".join((*activation.sources, *properties(record)))
+    units = {dtype: worst_error(record, dtype) for dtype in DTYPES}
+    return Row(record, shown, *thumbnails(entry.picture), made_of(record), units, words)
 
 
 def activation_page(entry: Entry, before: str | None, after: str | None) -> str:
@@ -92,7 +95,8 @@ def activation_page(entry: Entry, before: str | None, after: str | None) -> str:
         record=record,
         own=entry.own,
         formulas=list(_formulas(record)),
-        known=[(k, _claim(record, k)) for k in record.activation.known],
+        known=[(k, formula(k.claim)) for k in record.activation.known],
+        made_of=made_of(record),
         charts=charts(entry.picture),
         explorer=_explorer(entry) if one else None,
         allowance=ALLOWANCE,
@@ -136,13 +140,6 @@ def assets() -> Iterator[tuple[str, str]]:
 # ---- what pages say ----
 
 
-def _units(record: Record) -> dict[str, float | None]:
-    """The worst error of any function on any backend, in eps."""
-    found = [m for certificate in record.certificates for m in certificate.worst]
-    sizes = {dtype: [m.units for m in found if m.dtype == dtype] for dtype in DTYPES}
-    return {dtype: max(units, default=None) for dtype, units in sizes.items()}
-
-
 def _worst(record: Record, region: str) -> Worst:
     found = [m for c in record.certificates for m in c.worst if m.region == region]
     by_dtype = {
@@ -153,43 +150,17 @@ def _worst(record: Record, region: str) -> Worst:
     return Worst(record.name, record.form.tier, by_dtype, notes)
 
 
-_LEFT = {
-    "dual": r"\mathbb{E}\left[\phi(u) \, \phi(v)\right]",
-    "dual_dot": r"\mathbb{E}\left[\phi'(u) \, \phi'(v)\right]",
-}
-_LEFT_OF_GIVEN = {"dual": "k", "dual_dot": r"\frac{\partial k}{\partial q_{12}}"}  # there is no phi
-_LEFT_OF_PAIR = {  # a mixture: f_i is f at slope_i
-    "dual": r"\mathbb{E}\left[f_1(u) \, f_2(v)\right]",
-    "dual_dot": r"\mathbb{E}\left[f_1'(u) \, f_2'(v)\right]",
-}
-
-
-def _formulas(record: Record) -> Iterator[tuple[str, str, Markup | None, str]]:
-    """(what it is, its text, MathML where it is a formula, the pieces it speaks of)."""
+def _formulas(record: Record) -> Iterator[tuple[str, str, Markup | None]]:
+    """(what it is, its text, MathML where it is a formula) of phi, its duals and their parts."""
     activation, form = record.activation, record.form
-    if activation.expression is not None:
+    for line in formulas(record):
+        left, _, right = line.latex.partition("&=")
         # Decimals are easier to read than the quotients that are exact.
-        typed = formula(activation.typed, r"\phi(x)") if "." in activation.typed else None
-        shown = typed or formula(activation.expression, r"\phi(x)")
-        yield "phi", activation.expression, shown, ""
-    if form.mixed is not None:
-        yield "f", form.mixed, formula(form.mixed, r"f(x)"), ""
-    for name, text in form.readable:
-        head, _, pieces = text.partition(", f(x) = ")
-        yield name, head, formula(head, _left(record, name)), pieces
-
-
-def _left(record: Record, function: str) -> str:
-    """The left side of an equation for a function of a record, in LaTeX."""
-    if record.activation.expression is None:
-        return _LEFT_OF_GIVEN.get(function, "")
-    return (_LEFT_OF_PAIR if record.form.mixed is not None else _LEFT).get(function, "")
-
-
-def _claim(record: Record, known: Known) -> Markup | None:
-    """A published formula is one of the whole function, of a mixture too."""
-    given = record.activation.expression is None
-    return formula(known.claim, (_LEFT_OF_GIVEN if given else _LEFT).get(known.function, ""))
+        typed = line.function == "phi(x)" and "." in activation.typed
+        shown = formula(line.text, left) if typed or line.function != "phi(x)" else None
+        yield line.function, line.text, shown or equation(f"{left} = {right}")
+        if line.function == "phi(x)" and form.mixed is not None:
+            yield "f(x)", form.mixed, formula(form.mixed, "f(x)")
 
 
 def _pivot(
