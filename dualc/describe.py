@@ -233,8 +233,9 @@ def _times(a: _Scaling, b: _Scaling, sign: int = 1) -> _Scaling:
 
 
 def _power(a: _Scaling, b: _Scaling) -> _Scaling:
-    if a.degree is None or a.degree == 0:
-        return a
+    _plain(b)
+    if not a.degree:
+        return _Scaling(a.degree)
     if b.constant is None:
         raise _Mixed
     return _Scaling(a.degree * b.constant)
@@ -263,7 +264,7 @@ _ALGEBRA: dict[str, Callable[..., _Scaling]] = {
     "mul": _times,
     "div": _quotient,
     "pow": _power,
-    "abs": lambda a: a,
+    "abs": lambda a: _Scaling(a.degree),
     "sqrt": lambda a: _Scaling(a.degree and a.degree / 2),
     "sign": lambda a: _Scaling(Fraction(0)),
     "heaviside": lambda a: _Scaling(Fraction(0)),

@@ -189,6 +189,7 @@ def _print_latex(records: list[Record], as_json: bool) -> None:
         print(json.dumps(data, indent=1))
         return
     for record in records:
+        print(f"% {record.name}")
         for row in formulas(record):
             print(rf"{row.latex} \\")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sys
+import warnings
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
@@ -14,7 +15,7 @@ import click
 
 from dualc.cli.catalog import find_record
 from dualc.cli.stale import behind_entry
-from dualc.errors import DualcError
+from dualc.errors import DualcError, UncertifiedBackend
 from dualc.record import read_record, write_files
 
 if TYPE_CHECKING:
@@ -79,7 +80,8 @@ def _sampled(found: dict[Path, Place]) -> tuple[list[Samples], list[str]]:
 
     samples: list[Samples] = []
     problems: list[str] = []
-    with progress("sampling") as notify:
+    with progress("sampling") as notify, warnings.catch_warnings():
+        warnings.simplefilter("ignore", UncertifiedBackend)  # what is shown says so itself
         for path, place in found.items():
             notify(path.stem)
             try:

@@ -1,4 +1,4 @@
-"""The values that figures show, from the emitted kernels themselves: `sample("gelu")`."""
+"""The values that figures show, from the emitted kernels themselves."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Samples:
     x: Values  # ascending, twice as far as is drawn alone, for comparisons; a jump is a NaN in phi
     phi: Values | None  # None: the entry was given by its dual
     rho: Values  # -1..1, denser towards the ends
-    variances: tuple[float, ...]  # those of 0.1, 1, 10 inside the kernel's domain
+    variances: tuple[float, ...]  # those of 0.1, 1, 10 in the domain, or half of it
     dual: Values  # float64, at q11 = q22 = q
     dual_dot: Values
     coefficients: Values  # a_n at variance 1
@@ -56,10 +56,11 @@ def sample(kernel: Kernel, record: Record) -> Samples:
     """
     from dualc.regression.moments import both_dtypes  # loads JAX, which reading Samples does not
 
-    variances = tuple(q for q in VARIANCES if q <= kernel.domain[1])
+    high = kernel.domain[1]
+    variances = tuple(q for q in VARIANCES if q <= high) or (high / 2,)
     half_angles = np.linspace(-np.pi / 2, np.pi / 2, 161)
     rho = np.sin(half_angles)  # the ends and the middle are exact
-    error_rho, error_q = rho[::2], _error_variances(kernel.domain[1])
+    error_rho, error_q = rho[::2], _error_variances(high)
     curves = _points(rho, np.asarray(variances))
     mapped = _in_float32(_points(error_rho, error_q))
     with both_dtypes():
@@ -106,8 +107,9 @@ def _in_float32(points: tuple[Values, Values, Values]) -> tuple[Values, Values, 
 
 def _error_variances(high: float) -> Values:
     """Four to a decade up to the end of the domain, rounded down to float32."""
-    count = 1 + round(4 * math.log10(high / _LOWEST))
-    q = np.geomspace(_LOWEST, high, count).astype(np.float32)
+    low = min(_LOWEST, high / 1e4)
+    count = 1 + round(4 * math.log10(high / low))
+    q = np.geomspace(low, high, count).astype(np.float32)
     return np.where(q > high, np.nextafter(q, np.float32(0)), q).astype(np.float64)
 
 
