@@ -113,7 +113,7 @@ def activation_page(entry: Entry, before: str | None, after: str | None) -> str:
 def index_page(rows: Sequence[Row]) -> str:
     """All activations."""
     tiers = [(tier, sum(r.record.form.tier == tier for r in rows)) for tier in TIERS]
-    return _fill("index.html", root="", rows=rows, tiers=tiers, regions=REGIONS)
+    return _fill("index.html", root="", rows=rows, tiers=tiers)
 
 
 def tier_page(tier: str, rows: Sequence[Row]) -> str:
