@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 
 _NAMES = {
     "pi": r"\pi",
@@ -40,7 +41,7 @@ def latex(text: str) -> str:
     """LaTeX of a formula; text that is no formula comes back in roman type, as it is."""
     try:
         return _walk(ast.parse(text, mode="eval").body)[0]
-    except (SyntaxError, TypeError, ValueError):
+    except (KeyError, SyntaxError, TypeError, ValueError):
         return rf"\text{{{text.translate(_PLAIN)}}}"
 
 
@@ -56,6 +57,8 @@ def _walk(node: ast.expr) -> tuple[str, int]:
             return _operation(left, op, right)
         case ast.Compare(left=left, ops=[op], comparators=[right]):
             return f"{_walk(left)[0]} {_COMPARE[type(op)]} {_walk(right)[0]}", _SUM
+        case ast.Call(func=ast.Name(id="where"), args=[_, _, _]):
+            return _cases(node), _ATOM
         case ast.Call(func=ast.Name(id=name), args=arguments):
             return _call(name, [_walk(argument)[0] for argument in arguments])
         case ast.Subscript(value=ast.Name(id="E"), slice=inside):
@@ -84,16 +87,30 @@ def _operation(left: ast.expr, op: ast.operator, right: ast.expr) -> tuple[str, 
         between = r" \cdot " if second[:1].isdigit() else r" \, "
         return f"{first}{between}{second}", _PRODUCT
     if isinstance(op, ast.Div):
+        if isinstance(left, ast.BinOp) and isinstance(left.op, ast.Div):  # a/b/c = a/(b c)
+            return _operation(left.left, op, ast.BinOp(left.right, ast.Mult(), right))
         return rf"\frac{{{_walk(left)[0]}}}{{{_walk(right)[0]}}}", _PRODUCT
     if isinstance(op, ast.Pow):
         return f"{{{_within(left, _ATOM)}}}^{{{_walk(right)[0]}}}", _POWER
     raise TypeError(ast.dump(op))
 
 
+def _cases(node: ast.expr) -> str:
+    """One row for each `where` of a chain, of whose conditions the first that holds decides."""
+    rows = []
+    while isinstance(node, ast.Call) and ast.unparse(node.func) == "where" and len(node.args) == 3:
+        condition, yes, node = node.args
+        rows.append(rf"{_walk(yes)[0]} & {_walk(condition)[0]} \\ ")
+    return rf"\begin{{cases}} {''.join(rows)}{_walk(node)[0]} & \text{{otherwise}} \end{{cases}}"
+
+
 def _name(name: str) -> str:
     head, _, tail = name.partition("_")
     if tail:
         return rf"\mathrm{{{head}}}_{{{_name(tail)}}}"
+    numbered = re.fullmatch(r"([A-Za-z]+)(\d+)", name)
+    if numbered and name not in _NAMES:  # lambda1, slope2
+        return rf"{_name(numbered[1])}_{{{numbered[2]}}}"
     return _NAMES.get(name, name if len(name) == 1 else rf"\mathrm{{{name}}}")
 
 
@@ -105,11 +122,11 @@ def _call(name: str, arguments: list[str]) -> tuple[str, int]:
         return rf"\left|{inside}\right|", _ATOM
     if name == "exp":
         return f"e^{{{inside}}}", _POWER
+    if name == "expm1":
+        return f"e^{{{inside}}} - 1", _SUM
+    if name == "log1p":
+        return rf"\log\left(1 + {inside}\right)", _ATOM
     if name == "heaviside":
         return rf"\mathbf{{1}}\left[{inside} > 0\right]", _ATOM
-    if name == "where" and len(arguments) == 3:
-        condition, yes, no = arguments
-        body = rf"{yes} & {condition} \\ {no} & \text{{otherwise}}"
-        return rf"\begin{{cases}} {body} \end{{cases}}", _ATOM
     shown = _FUNCTIONS.get(name) or rf"\operatorname{{{name}}}".replace("_", r"\_")
     return rf"{shown}\left({inside}\right)", _ATOM

@@ -18,6 +18,7 @@ from dualc import __version__
 from dualc.cli.catalog import catalog_command
 from dualc.cli.compile import compile_command
 from dualc.cli.plot import plot_command
+from dualc.cli.site import site_command
 from dualc.cli.verify import verify_command
 from dualc.errors import DualcError
 
@@ -31,6 +32,7 @@ def cli() -> None:
 cli.add_command(catalog_command)
 cli.add_command(compile_command)
 cli.add_command(plot_command)
+cli.add_command(site_command)
 cli.add_command(verify_command)
 
 
