@@ -20,6 +20,15 @@ MEMORY = 2**30  # bytes beyond the result, unless something else is said
 _DISPATCH = 2e7  # operations that a core does while a block is sent off and written
 
 
+def budget_of(memory: int | None) -> int:
+    """The bytes that `memory=` allows; EmpiricalError unless they are more than 0."""
+    if memory is None:
+        return MEMORY
+    if not memory > 0:
+        raise EmpiricalError(f"memory={memory}: the bytes that blocks may take, more than 0")
+    return int(memory)
+
+
 @dataclass(frozen=True)
 class Task:
     """The kernel of x1 with x2, or of x1 with itself."""

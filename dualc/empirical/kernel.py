@@ -13,7 +13,7 @@ from jax.core import Tracer
 from jax.sharding import Mesh
 from jaxtyping import Float
 
-from dualc.empirical.blocks import MEMORY, Task, fitting, in_batches
+from dualc.empirical.blocks import Task, budget_of, fitting, in_batches
 from dualc.empirical.model import Model, checked_model
 from dualc.empirical.operator import Operator
 from dualc.empirical.params import Trainable, split
@@ -79,7 +79,7 @@ def ntk(
     task = Task(rule, shared, x1, x2)
     if any(isinstance(a, Tracer) for a in jax.tree.leaves((shared, x1, x2))):
         return task.whole()
-    budget = _budget(memory)
+    budget = budget_of(memory)
     if mesh is None:
         return task.in_blocks(budget, progress)
     split_over = Task(
@@ -112,12 +112,7 @@ def diagonal(
         found: Array = _diagonal(rule, shared, x)
         return found
 
-    jitted, sample = rule.jitted("diagonal", _diagonal), x.shape[1:]
-
-    def measured(batch: int) -> int:
-        return temporary_bytes(jitted, shared, shape_of((batch, *sample), x.dtype))
-
-    return in_batches(partial(jitted, shared), measured, x, _budget(memory), progress)
+    return _batched(rule, "diagonal", _diagonal, shared, x, memory, progress)
 
 
 def _diagonal(rule: Rule, shared: Shared, x: Array) -> Array:
@@ -152,8 +147,49 @@ def operator(
     op = Operator(rule, shared, x1, x2, 1)
     if any(isinstance(a, Tracer) for a in jax.tree.leaves((shared, x1, x2))):
         return op.with_batch(max(1, len(x1), len(op.others)))
-    most = max(1, len(x1), len(op.others))
-    return op.with_batch(fitting(lambda b: op.with_batch(b).taken(), most, _budget(memory)))
+    most, budget = max(1, len(x1), len(op.others)), budget_of(memory)
+    place = ("batch", len(x1), len(op.others), budget)
+    if place not in rule.compiled:
+        rule.compiled[place] = fitting(lambda b: op.with_batch(b).taken(), most, budget)
+    return op.with_batch(rule.compiled[place])
+
+
+def outputs(
+    f: Function, params: Any, x: Array, *, memory: int | None = None
+) -> Float[Array, "n c"]:
+    """f(params, x), as many samples at once as fit `memory`; raises what `ntk` raises."""
+    shared, x, _, model = _checked(f, params, x, None, "full", 0, None)
+    rule = rule_of(model, "products", shared, x)
+    if not len(x):
+        return jnp.zeros((0, model.c), rule.dtype)
+    return _batched(rule, "outputs", _outputs, shared, x, memory, progress=False)
+
+
+def _outputs(rule: Rule, shared: Shared, x: Array) -> Array:
+    return rule.model.outputs(*shared, x).astype(rule.dtype)
+
+
+def _batched(
+    rule: Rule,
+    name: str,
+    function: Callable[[Rule, Shared, Array], Array],
+    shared: Shared,
+    x: Array,
+    memory: int | None,
+    progress: bool | None,
+) -> Array:
+    """The function of all samples, in batches that fit."""
+    jitted = rule.jitted(name, function)
+
+    def measured(batch: int) -> int:
+        place = ("bytes", name, batch)
+        if place not in rule.compiled:
+            samples = shape_of((batch, *x.shape[1:]), x.dtype)
+            rule.compiled[place] = temporary_bytes(jitted, shared, samples)
+        found: int = rule.compiled[place]
+        return found
+
+    return in_batches(partial(jitted, shared), measured, x, budget_of(memory), progress)
 
 
 def _checked(
@@ -181,14 +217,6 @@ def _samples(name: str, x: Any) -> Array:
     if array.ndim == 0:
         raise EmpiricalError(f"{name} is one number: samples have shape (n, ...)")
     return array
-
-
-def _budget(memory: int | None) -> int:
-    if memory is None:
-        return MEMORY
-    if not memory > 0:
-        raise EmpiricalError(f"memory={memory}: the bytes that blocks may take, more than 0")
-    return int(memory)
 
 
 def _check_local(mesh: Mesh) -> None:

@@ -113,7 +113,7 @@ def _applied(rule: Rule, batch: int, shared: Shared, x1: Array, x2: Array, v: Ar
             return jax.tree.map(jnp.add, total, gradient), None
 
         zeros = jax.tree.map(jnp.zeros_like, trained)
-        total, _ = jax.lax.scan(pulled, zeros, (_batches(x2, batch), _batches(v, batch, 0)))
+        total, _ = jax.lax.scan(pulled, zeros, (batches(x2, batch), batches(v, batch, 0)))
 
         def pushed(x: Array) -> Array:
             _, change = jax.jvp(lambda t: outputs(t, x), (trained,), (total,))
@@ -122,7 +122,7 @@ def _applied(rule: Rule, batch: int, shared: Shared, x1: Array, x2: Array, v: Ar
             )
             return found.astype(rule.dtype)
 
-        found: Array = jax.lax.map(pushed, _batches(x1, batch))
+        found: Array = jax.lax.map(pushed, batches(x1, batch))
         return found.reshape(-1, found.shape[-1])[: len(x1)]
 
     if not is_trace:
@@ -131,7 +131,7 @@ def _applied(rule: Rule, batch: int, shared: Shared, x1: Array, x2: Array, v: Ar
     return jnp.sum(jax.lax.map(product, units), axis=0) / model.c
 
 
-def _batches(x: Array, batch: int, fill: int | None = None) -> Array:
+def batches(x: Array, batch: int, fill: int | None = None) -> Array:
     """(batches, batch, ...): the last one filled up with the first sample, or with zeros."""
     missing = -len(x) % batch
     if missing:

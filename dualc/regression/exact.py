@@ -130,14 +130,15 @@ def fit(
     """
     _check_kernel(kernel)
     x, y = checked(x, y)
-    _check_noise(noise, jitter)
+    check_noise(noise, jitter)
     factor, added, level = factored(lambda: net.kernel(x, get=kernel), noise, jitter, kernel)
     y = y.astype(factor.dtype)
     weights = jax.scipy.linalg.cho_solve((factor, True), y)
     return Posterior(net, kernel, x, y, added, level, factor, weights)
 
 
-def _check_noise(noise: float | Array, jitter: float | None) -> None:
+def check_noise(noise: float | Array, jitter: float | None) -> None:
+    """Raises DualcError unless both are finite and not negative."""
     number = jnp.asarray(noise)
     if number.ndim or (not is_traced(number) and not bool((number >= 0) & jnp.isfinite(number))):
         raise DualcError(

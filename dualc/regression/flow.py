@@ -48,21 +48,25 @@ class GradientFlow:
         return ensemble(self.net, self.x).covariance(x_new, self._moved(x_new, t))
 
     def _moved(self, x_new: Array, t: float | Array) -> Float[Array, "m n"]:
-        """A = T* T^-1 (1 - exp(-t T)): f_t(x_new) = f_0(x_new) + A (y - f_0(x)).
-
-        Directions whose eigenvalue the dtype does not tell from 0 move as with 0, at the speed t,
-        until rounding would take over (t n eps s_max = 1), and not at all for later times: at
-        t = inf that is the pseudo-inverse.
-        """
-        s = self.spectrum
-        time = jnp.asarray(t, s.dtype)
-        cutoff = len(s) * eps_of(s) * s[-1]
-        resolved = s > cutoff
-        safe = jnp.where(resolved, s, 1.0)
-        unresolved = jnp.where(time * cutoff <= 1.0, time, 0.0)
-        speed = jnp.where(resolved, -jnp.expm1(-time * safe) / safe, unresolved)
+        """A = T* T^-1 (1 - exp(-t T)): f_t(x_new) = f_0(x_new) + A (y - f_0(x))."""
         cross = self.net.kernel(x_new, self.x, get="ntk")
+        speed = travelled(self.spectrum, t)
         return product(product(cross, self.basis) * speed[None, :], self.basis.T)
+
+
+def travelled(s: Float[Array, " n"], t: float | Array) -> Float[Array, " n"]:
+    """(1 - exp(-t s)) / s for the ascending eigenvalues s of a kernel, to a few eps for any t.
+
+    Directions whose eigenvalue the dtype does not tell from 0 move as with 0, at the speed t,
+    until rounding would take over (t n eps s_max = 1), and not at all for later times: at
+    t = inf that is the pseudo-inverse.
+    """
+    time = jnp.asarray(t, s.dtype)
+    cutoff = len(s) * eps_of(s) * s[-1]
+    resolved = s > cutoff
+    safe = jnp.where(resolved, s, 1.0)
+    unresolved = jnp.where(time * cutoff <= 1.0, time, 0.0)
+    return jnp.where(resolved, -jnp.expm1(-time * safe) / safe, unresolved)
 
 
 def gradient_flow(net: Net, x: Float[Array, "n ..."], y: Float[Array, "n ..."]) -> GradientFlow:
