@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
@@ -18,16 +18,16 @@ from dualc.empirical.model import KINDS, Model, checked_model
 from dualc.empirical.operator import batches
 from dualc.empirical.params import Arrays, Split, Trainable, split
 from dualc.empirical.rule import Shared
-from dualc.empirical.shapes import shape_of
+from dualc.empirical.shapes import shape_of, summed_in
 from dualc.errors import EmpiricalError
 from dualc.runtime.blocks import temporary_bytes
 from dualc.runtime.mixing import generator, random_signs
 
 
 class Folding(NamedTuple):
-    """What is drawn for one leaf, whose chunks of p entries are turned and added up."""
+    """A random map of vectors in leaves to p entries: chunk upon chunk, signed and turned."""
 
-    signs: Int8[Array, " size"]
+    signs: tuple[Int8[Array, " size"], ...]  # of every leaf
     shifts: Int[Array, " chunks"]
 
 
@@ -37,35 +37,25 @@ class GradientFeatures:
 
     f: Callable[[Any, Array], Array]
     parts: Split
-    foldings: tuple[Folding, ...]  # of the trained leaves
-    key: Array
+    folding: Folding  # of the trained leaves
+    seed: int  # of the second one that a trace needs
     p: int
     kind: str
     logit: int
     budget: int
-    batches: dict[Any, int] = field(default_factory=dict)  # samples at once, by the shape of x
 
     def __call__(self, x: Array) -> Float[Array, "n *outputs p"]:
         """The features of samples, as many at once as fit the budget."""
         x = jnp.asarray(x)
         model = checked_model(self.f, self.parts, x, None, self.kind, self.logit)
-        shared = Shared(self.parts.trained, self.parts.frozen)
-        foldings = self.foldings
-        if self.kind == "trace":  # the sums of every output are folded once more, all together
-            random = generator(self.key).spawn(1)[0]
-            foldings = (*foldings, _drawn(random, model.c * self.p, self.p))
-        place = (x.shape, x.dtype)
-        if place not in self.batches:
-            shapes = _shapes((shared, foldings, x))
-
-            def taken(batch: int) -> int:
-                return temporary_bytes(_program(model, self.p, batch), *shapes)
-
-            n = max(1, len(x))
-            most = fitting(taken, n, self.budget)
-            self.batches[place] = -(-n // -(-n // most))  # equal batches
-        program = _program(model, self.p, self.batches[place])
-        found: Array = program(shared, foldings, x)
+        heads = None
+        if self.kind == "trace":  # whose number of outputs was unknown before
+            heads = _drawn(np.random.default_rng(self.seed), (model.c * self.p,), self.p)
+        given = Shared(self.parts.trained, self.parts.frozen), self.folding, heads, x
+        leaves, tree = jax.tree.flatten(given)
+        shapes = tuple(shape_of(leaf.shape, leaf.dtype) for leaf in leaves)
+        batch = _batch(model, self.p, self.budget, tree, shapes)
+        found: Array = _program(model, self.p, batch)(*given)
         return found
 
 
@@ -98,7 +88,8 @@ def features(
     belong to one unit where p divides a layer's width: about twice the variance, and a Hadamard
     transform afterwards does not mend it.) For "trace" the features of the outputs are folded once
     more, together: to leading order the variance of folding all c gradients as one where they are
-    orthogonal, and at most three times that.
+    orthogonal, and at most three times that. Where p is at least the number of parameters there is
+    one chunk, and products are exact (those of "trace" if c = 1).
 
     Memory: a sign of one byte for each parameter, and the gradients of as many samples as fit
     `memory` bytes (default 1 GiB), of one output at a time. Everything else as for `ntk`.
@@ -109,17 +100,27 @@ def features(
     if kind not in KINDS:
         raise EmpiricalError(f"kind is one of {', '.join(KINDS)}, not {kind!r}")
     parts = split(params, trainable)
-    random = generator(key)
-    foldings = tuple(_drawn(random, leaf.size, int(p)) for leaf in parts.trained)
-    return GradientFeatures(f, parts, foldings, key, int(p), kind, logit, budget_of(memory))
+    random, budget = generator(key), budget_of(memory)
+    seed = int(random.integers(2**63))
+    folding = _drawn(random, tuple(leaf.size for leaf in parts.trained), int(p))
+    return GradientFeatures(f, parts, folding, seed, int(p), kind, logit, budget)
 
 
-def _drawn(random: np.random.Generator, size: int, p: int) -> Folding:
-    shifts = random.integers(0, p, -(-size // p))
-    return Folding(random_signs(random, (size,), jnp.int8), jnp.asarray(shifts, jnp.int32))
+def _drawn(random: np.random.Generator, sizes: tuple[int, ...], p: int) -> Folding:
+    signs = tuple(random_signs(random, (size,), jnp.int8) for size in sizes)
+    return Folding(signs, jnp.asarray(random.integers(0, p, -(-sum(sizes) // p)), jnp.int32))
 
 
-@lru_cache(maxsize=32)
+@lru_cache(maxsize=64)
+def _batch(model: Model, p: int, budget: int, tree: Any, shapes: tuple[Any, ...]) -> int:
+    """The samples at once, for arguments of `_features` of those shapes."""
+    given = jax.tree.unflatten(tree, shapes)
+    n: int = max(1, shapes[-1].shape[0])
+    most = fitting(lambda batch: temporary_bytes(_program(model, p, batch), *given), n, budget)
+    return -(-n // -(-n // most))  # equal batches
+
+
+@lru_cache(maxsize=64)
 def _program(model: Model, p: int, batch: int) -> Callable[..., Array]:
     return jax.jit(partial(_features, model, p, batch))
 
@@ -129,18 +130,17 @@ def _features(
     p: int,
     batch: int,
     shared: Shared,
-    foldings: tuple[Folding, ...],
+    folding: Folding,
+    heads: Folding | None,
     x: Array,
 ) -> Array:
-    leaves, heads = foldings[: len(shared.trained)], foldings[len(shared.trained) :]
-
     def one(x: Array) -> Array:
         found, pull = jax.vjp(lambda t: model.sample(t, shared.frozen, x), shared.trained)
-        dtype = jnp.promote_types(found.dtype, jnp.float32)  # sums of halves
+        dtype = summed_in(found.dtype)
         # One output after the other: gradients of all of them would take c times the memory.
         units = jnp.eye(model.heads, dtype=found.dtype)
-        rows: Array = lax.map(lambda unit: _folded(pull(unit)[0], leaves, p, dtype), units)
-        if model.kind == "trace":
+        rows: Array = lax.map(lambda unit: _folded(pull(unit)[0], folding, p, dtype), units)
+        if heads is not None:
             return _folded((rows,), heads, p, dtype) / jnp.asarray(model.c**0.5, dtype)
         return rows if model.kind == "full" else rows[0]
 
@@ -148,35 +148,39 @@ def _features(
     return found.reshape(-1, *found.shape[2:])[: len(x)]
 
 
-def _folded(
-    gradient: Arrays, foldings: tuple[Folding, ...], p: int, dtype: Any
-) -> Float[Array, " p"]:
-    """The chunks of all leaves, signed, turned and added up."""
+def _folded(gradient: Arrays, folding: Folding, p: int, dtype: Any) -> Float[Array, " p"]:
+    """The chunks of all leaves, one after the other, signed, turned and added up."""
     total = jnp.zeros(2 * p, dtype)  # a chunk turned by s goes to s..s+p: nothing wraps around
-    for leaf, (signs, shifts) in zip(gradient, foldings, strict=True):
+    start = 0  # of the leaf among all entries: its first piece ends where a chunk does
+    for leaf, signs in zip(gradient, folding.signs, strict=True):
         entries = leaf.reshape(-1).astype(dtype)
-        whole = entries.size // p
-
-        def added(
-            total: Array, at: tuple[Array, Array], e: Array = entries, s: Array = signs
-        ) -> Any:
-            first, shift = at
-            part = lax.dynamic_slice(e, (first,), (p,))
-            part = part * lax.dynamic_slice(s, (first,), (p,)).astype(dtype)
-            return _put(total, part, shift), None
-
-        firsts = jnp.arange(whole, dtype=jnp.int32) * p
-        total, _ = lax.scan(added, total, (firsts, shifts[:whole]))
-        if entries.size % p:
-            rest = entries[whole * p :] * signs[whole * p :].astype(dtype)
-            total = _put(total, rest, shifts[-1])
+        first = min(-start % p, entries.size)
+        whole, last = divmod(entries.size - first, p)
+        if first:
+            place = folding.shifts[start // p] + start % p
+            total = _put(total, entries[:first] * signs[:first].astype(dtype), place)
+        if whole:
+            begins = first + jnp.arange(whole, dtype=jnp.int32) * p
+            chunk = (start + first) // p
+            added = partial(_added, entries, signs, p)
+            total, _ = lax.scan(added, total, (begins, folding.shifts[chunk : chunk + whole]))
+        start += entries.size
+        if last:
+            rest = entries[-last:] * signs[-last:].astype(dtype)
+            total = _put(total, rest, folding.shifts[start // p])
     return total[:p] + total[p:]
+
+
+def _added(
+    entries: Array, signs: Array, p: int, total: Array, at: tuple[Array, Array]
+) -> tuple[Array, None]:
+    """The sum with the chunk that begins at the first place, turned to the second."""
+    begin, shift = at
+    part = lax.dynamic_slice(entries, (begin,), (p,))
+    part = part * lax.dynamic_slice(signs, (begin,), (p,)).astype(part.dtype)
+    return _put(total, part, shift), None
 
 
 def _put(total: Array, part: Array, first: Array) -> Array:
     there = lax.dynamic_slice(total, (first,), part.shape)
     return lax.dynamic_update_slice(total, there + part, (first,))
-
-
-def _shapes(tree: Any) -> Any:
-    return jax.tree.map(lambda a: shape_of(a.shape, a.dtype), tree)

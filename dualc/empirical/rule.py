@@ -14,7 +14,7 @@ from jax import Array
 from dualc.empirical.graph import Graph, flat
 from dualc.empirical.model import Model
 from dualc.empirical.params import Arrays
-from dualc.empirical.shapes import shape_of
+from dualc.empirical.shapes import shape_of, summed_in
 from dualc.empirical.sites import Site, sites
 from dualc.errors import EmpiricalError
 
@@ -236,8 +236,7 @@ def rule(model: Model, method: str, shapes: tuple[Any, ...]) -> Rule:
     found, plain = sites(graph, len(trained))
     if method == "jacobian":
         found, plain = [], sorted([*plain, *(site.leaf for site in found)])
-    given = closed.out_avals[0].dtype
-    dtype = given if given.itemsize >= 4 else jnp.dtype(jnp.float32)  # sums of halves
+    dtype = summed_in(closed.out_avals[0].dtype)
     sizes = tuple(leaf.size for leaf in trained)
 
     def of(is_products: bool) -> Rule:

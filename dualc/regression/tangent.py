@@ -55,7 +55,7 @@ class Tangent:
         return found
 
     def columns(self, y: Array) -> Float[Array, "rows columns"]:
-        """The residuals y - f_0(x), y (n, c) or (n,) of a single output; DataError if it is not that."""
+        """The residuals y - f_0(x), of y (n, c), or (n,) if c = 1; DataError if it is not that."""
         start = self._start(self.x)
         if y.reshape(len(y), -1).shape != start.shape or not _is_real(y):
             raise DataError(
@@ -68,14 +68,14 @@ class Tangent:
     def predict(self, x_new: Array, weights: Float[Array, "rows columns"]) -> Float[Array, "m c"]:
         """f_0(x_new) + K(x_new, x) weights."""
         x_new = jnp.asarray(x_new)
-        start = self._start(x_new)
         if self.is_full:  # two derivatives of every sample in place of (m c, n c)
-            change: Array = self._kernel(operator, x_new, self.x) @ weights[:, 0]
-            return start + change.reshape(start.shape)
+            flat: Array = self._kernel(operator, x_new, self.x) @ weights[:, 0]
+            start = self._start(x_new)
+            return start + flat.reshape(start.shape)
         rows = [
             product(self._kernel(ntk, part, self.x), weights) for part in parts(x_new, len(self.x))
         ]
-        return start + jnp.concatenate(rows)
+        return self._start(x_new) + jnp.concatenate(rows)
 
     def _start(self, x: Array) -> Float[Array, "n c"]:
         found = outputs(self.f, self.params, x, memory=self.memory)
