@@ -82,6 +82,16 @@ def test_a_kernel_of_more_samples_than_parameters_is_singular(as_operator: bool)
     assert found.condition_number == math.inf
 
 
+def test_an_operator_that_is_the_identity_has_condition_number_one() -> None:
+    """Its distance from its largest eigenvalue is rounding, in which there is nothing to find."""
+
+    def linear(p: Any, x: Array) -> Array:
+        return jnp.dot(x, p)
+
+    found = spectrum(empirical.operator(linear, normal(40, 1), np.linalg.qr(normal(40, 40))[0]))
+    assert found.condition_number == pytest.approx(1.0, rel=1e-12)
+
+
 @pytest.mark.parametrize("n", [1, 2, 33, 50])
 def test_kernels_of_any_size_even_of_zeros_have_a_spectrum(n: int) -> None:
     values = np.linspace(1.0, 2.0, n)

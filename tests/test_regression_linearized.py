@@ -129,12 +129,12 @@ def test_ridge_without_noise_is_training_to_the_end() -> None:
 
 
 def test_a_kernel_beyond_the_budget_is_not_formed() -> None:
-    """Two matrices of 120 samples take 230 kB; products of them less."""
-    x = normal(120, 3)
+    """Two matrices of 240 samples take 920 kB; products of them less."""
+    x = normal(240, 3)
     y = np.asarray(f(W, x)) + 1.0
     within, beyond = (
         kernel_ridge(f, W, x, y, noise=30.0, kind="pseudo", memory=memory, tolerance=1e-10)
-        for memory in (2**18, 2**17)
+        for memory in (2**20, 2**19)
     )
     assert (within.solver, beyond.solver) == ("cholesky", "cg")
     np.testing.assert_allclose(within.predict(NEW), beyond.predict(NEW), rtol=0, atol=1e-8)

@@ -50,7 +50,8 @@ class Spectrum:
         if self.largest == 0.0:
             return 0.0
         if isinstance(self.kernel, Operator):
-            return self.largest - self._end(lambda v: self.largest * v - self._product(v))
+            below = self._end(lambda v: self.largest * v - self._product(v), self.resolution)
+            return self.largest - below
         return self._inverted(self.kernel)
 
     @property
@@ -84,23 +85,23 @@ class Spectrum:
     def _product(self, v: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         return np.asarray(self.kernel @ v.ravel(), np.float64)
 
-    def _end(self, product: Any) -> float:
-        """The largest eigenvalue of what the product is with."""
+    def _end(self, product: Any, nothing: float = 0.0) -> float:
+        """The largest eigenvalue of what the product is with; 0 if it is `nothing` by its norm."""
         n = len(self)
         start = np.random.default_rng(0).standard_normal(n)
-        if not np.any(product(start)):
+        if np.linalg.norm(product(start)) <= nothing * np.linalg.norm(start):
             return 0.0
         operator = LinearOperator((n, n), matvec=product, dtype=np.float64)
         vectors = min(n, _KEPT)
         try:
             (found,) = eigsh(
-                operator, 1, which="LA", v0=start, ncv=vectors, tol=self.eps,
+                operator, 1, which="LA", v0=start, ncv=vectors, tol=self.eps, maxiter=n,
                 return_eigenvectors=False,
             )  # fmt: skip
         except ArpackNoConvergence:
             raise EmpiricalError(
                 f"Lanczos iteration found no end of the spectrum of {n} eigenvalues in"
-                f" {10 * n * vectors:,} products.  Pass the matrix: spectrum(ntk(...))"
+                f" {n * vectors:,} products.  Pass the matrix: spectrum(ntk(...))"
             ) from None
         return float(found)
 

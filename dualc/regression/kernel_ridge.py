@@ -1,7 +1,9 @@
 """Kernel ridge regression with the empirical kernel of a function, formed or not.
 
-model = kernel_ridge(f, params, x, y, noise=1e-3, kind="pseudo")
-model.predict(x_new)
+    model = kernel_ridge(f, params, x, y, noise=1e-3, kind="pseudo")
+    model.predict(x_new)
+
+Not by `fit`, whose posterior is that of a prior over functions: these have their start in f itself.
 """
 
 from __future__ import annotations
@@ -90,11 +92,11 @@ def _by_products(
     tangent: Tangent, columns: Array, noise: float, tolerance: float, steps: int
 ) -> Float[Array, "rows columns"]:
     """(K + noise I)^-1 columns by conjugate gradients; EmpiricalError if they do not converge."""
-    products = jax.vmap(tangent.operator().matvec, in_axes=1, out_axes=1)
-    added = jnp.asarray(noise, columns.dtype)
+    kernel, added = tangent.operator(), jnp.asarray(noise, columns.dtype)
 
     def regularised(v: Array) -> Array:
-        return products(v) + added * v
+        # Column by column: all of them at once would take as many times the memory.
+        return jax.lax.map(kernel.matvec, v.T).T + added * v
 
     solve: Any = cg  # JAX leaves it without types
     weights: Array = solve(regularised, columns, tol=tolerance, maxiter=steps)[0]

@@ -1,7 +1,9 @@
 """A finite network trained by gradient descent while its gradients stay what they are.
 
-model = linearized(f, params, x, y, kind="pseudo")
-model.predict(x_new, t=10.0)                      # t = inf: trained to the end
+    model = linearized(f, params, x, y, kind="pseudo")
+    model.predict(x_new, t=10.0)                      # t = inf: trained to the end
+
+By one eigendecomposition, after which every time costs a product: see also `flow`.
 """
 
 from __future__ import annotations
