@@ -96,7 +96,8 @@ def _by_products(
 
     def regularised(v: Array) -> Array:
         # Column by column: all of them at once would take as many times the memory.
-        return jax.lax.map(kernel.matvec, v.T).T + added * v
+        products: Array = jax.lax.map(kernel.matvec, v.T).T
+        return products + added * v
 
     solve: Any = cg  # JAX leaves it without types
     weights: Array = solve(regularised, columns, tol=tolerance, maxiter=steps)[0]
