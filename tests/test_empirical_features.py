@@ -234,8 +234,8 @@ def test_streaming_ridge_on_features_approaches_ridge_with_the_pseudo_kernel(
     if sharded:  # as many features as parameters
         assert off(56) < 1e-10
     else:
-        rough, fine = off(64), off(1024)
-        assert fine < 0.1
+        rough, fine = off(32), off(512)
+        assert fine < 0.15
         assert fine < rough / 2  # a quarter in the mean
 
 
