@@ -116,6 +116,8 @@ def _between_kinks(piece: Piecewise) -> tuple[str, str]:
 
 def _factor(text: str) -> str:
     """LaTeX of what is multiplied by something behind it."""
+    if text == "1":
+        return ""
     plain = latex(text)
     is_sum = " + " in plain or " - " in plain or plain.startswith("-")
     return rf"\left({plain}\right)" if is_sum else rf"{plain} \,"
