@@ -45,11 +45,11 @@ def python(*arguments: str) -> None:
 
 def dualc(line: str) -> str:
     """What a command of the terminal prints."""
-    out = io.StringIO()
-    with contextlib.redirect_stdout(out):
+    out = io.BytesIO()
+    with contextlib.redirect_stdout(io.TextIOWrapper(out, encoding="utf-8", write_through=True)):
         code = run(shlex.split(line, comments=True)[1:])
-    assert code == 0, line
-    return out.getvalue()
+        assert code == 0, line
+        return out.getvalue().decode()
 
 
 def run_python(texts: list[str]) -> None:
