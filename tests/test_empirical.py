@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -381,6 +382,26 @@ def test_dense_layers_take_less_than_one_jacobian() -> None:
     for kind in ("pseudo", "full"):
         rule = rule_of(checked_model(f, parts, x, None, kind, 0), "layers", given, x)
         assert Steps(rule, given, rule.kept(16), None).taken(16, 16, x) < jacobian / 4
+
+
+@pytest.mark.parametrize("m", [None, 30])
+def test_a_strip_is_prepared_beside_one_other_at_most(
+    m: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    example, others = mlp(), None if m is None else normal(m, 5)
+    prepare, beside = Steps.prepare, []
+
+    def watched(steps: Steps, x: Array) -> Any:
+        beside.append([p for p in alive if p() is not None])
+        found = prepare(steps, x)
+        alive.append(weakref.ref(jax.tree.leaves(found)[0]))
+        return found
+
+    alive: list[weakref.ref[Array]] = []
+    monkeypatch.setattr(Steps, "prepare", watched)
+    empirical.ntk(example.f, example.params, normal(40, 5), others, kind="pseudo", memory=10_000)
+    assert len(beside) > 6
+    assert max(map(len, beside)) == 1
 
 
 # ---- operators ----

@@ -69,6 +69,7 @@ class Task:
                 out = jnp.zeros((n, m, *part.shape[2:]), part.dtype, device=part.sharding)
             out = write(out, part, i, j, symmetric=self.x2 is None, outputs=self.rule.is_full)
             out.block_until_ready()
+            del left, right, part  # not beside the next ones, which are counted without them
         assert out is not None
         return out
 
@@ -138,6 +139,7 @@ class Store:
         """Of rows, which several blocks in a row have."""
         place = (id(x), first, count)
         if self.current is None or self.current[0] != place:
+            self.current = None  # gone before the next row is there
             self.current = place, self.column(x, first, count)
         return self.current[1]
 
