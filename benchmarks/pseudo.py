@@ -82,7 +82,7 @@ def digits() -> Data:
 def cifar(folder: Path) -> Data:
     from cifar import images
 
-    x, names = images(folder / "cifar10_jpeg.tar.xz", {"train": 2000})["train"]
+    x, names = images(folder / "cifar10_jpeg.tar.xz", {"train": 5000})["train"]
     return standardised(x, np.unique(names, return_inverse=True)[1])
 
 
@@ -318,6 +318,8 @@ def curve(rows: list[Row], measure: str) -> tuple[list[int], list[float]]:
 
 def slope(rows: list[Row], measure: str) -> str:
     """Of the mean over the seeds, and how far those of single seeds scatter."""
+    if len(curve(rows, measure)[0]) < 2:
+        return ""
 
     def fitted(rows: list[Row]) -> float:
         widths, values = curve(rows, measure)
@@ -479,7 +481,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--networks", nargs="+", default=list(COLOURS), choices=list(COLOURS))
     parser.add_argument("--steps", type=int, default=100)
-    parser.add_argument("--many", type=int, default=2000, help="images; 0: leave that part out")
+    parser.add_argument("--many", type=int, default=3000, help="images; 0: leave that part out")
     parser.add_argument("--parameterization", choices=["ntk", "standard"], default="ntk")
     parser.add_argument("--plot", type=Path, help="an .svg or .png file")
     parser.add_argument("--json", action="store_true")
