@@ -65,3 +65,7 @@ class NetworkError(DualcError):
 
 class EmpiricalError(DualcError):
     """A function, parameters or inputs that no empirical kernel can be made of; names which."""
+
+
+class MissingLibrary(DualcError, ImportError):
+    """A library that an adapter is made for is not installed; names what installs it."""
