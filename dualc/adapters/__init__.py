@@ -19,15 +19,11 @@ from dualc.errors import MissingLibrary
 
 
 @contextmanager
-def needed(library: str, extra: str) -> Iterator[None]:
-    """Around the imports of an adapter: MissingLibrary where the library is not installed.
-
-    Anything else that goes wrong in an import is the library's own, and stays as it is.
-    """
+def needed(extra: str) -> Iterator[None]:
+    """Around the imports of a library: MissingLibrary where a module is not installed."""
     try:
         yield
     except ModuleNotFoundError as error:
-        if (error.name or "").split(".")[0] != library:
-            raise
-        message = f"dualc.adapters.{library} needs {library}.  Run: pip install 'dualc[{extra}]'"
+        library = (error.name or "a module").split(".")[0]
+        message = f"{library} is not installed.  Run: pip install 'dualc[{extra}]'"
         raise MissingLibrary(message, name=library) from None

@@ -7,7 +7,7 @@
 
     phi = Activation("leaky_relu", alpha=nnx.Param(jnp.asarray(0.1)))
     model = nnx.Sequential(nnx.Linear(3, 8, rngs=nnx.Rngs(0)), phi)
-    y = model(jnp.ones((5, 3)))
+    y = model(jnp.ones((5, 3), "float32"))
 
 Linen's layers take functions: `dualc.load("gelu").phi` is one.
 """
@@ -23,7 +23,7 @@ from dualc import layers as nn
 from dualc.adapters import needed
 from dualc.runtime.kernel import Kernel, load
 
-with needed("flax", "flax"):
+with needed("flax"):
     from flax import nnx
 
 

@@ -28,7 +28,7 @@ from dualc.adapters import needed
 from dualc.regression.kernels import Net
 from dualc.runtime.kernel import Kernel
 
-with needed("gpjax", "gpjax"):
+with needed("gpjax"):
     import equinox as eqx
     from gpjax.kernels.base import AbstractKernel
     from gpjax.kernels.computations import DenseKernelComputation

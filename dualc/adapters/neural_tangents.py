@@ -25,7 +25,7 @@ from dualc.errors import NetworkError
 from dualc.layers.activation import Activation
 from dualc.runtime.kernel import Kernel
 
-with needed("neural_tangents", "neural-tangents"):
+with needed("neural-tangents"):
     from neural_tangents import stax
 
 

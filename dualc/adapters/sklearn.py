@@ -37,7 +37,7 @@ from dualc.regression.kernels import Net, parts, product
 from dualc.regression.moments import both_dtypes
 from dualc.runtime.kernel import Kernel, load
 
-with needed("sklearn", "sklearn"):
+with needed("sklearn"):
     from sklearn.base import (
         BaseEstimator,
         ClassNamePrefixFeaturesOutMixin,
@@ -152,7 +152,7 @@ class NeuralKernelFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ba
         check_is_fitted(self)
         X = validate_data(self, X, dtype=_FLOATS, reset=False)
         with both_dtypes():
-            found = np.asarray(getattr(self._map(jnp.asarray(_filled(X))), self.kernel))[: len(X)]
+            found = np.array(getattr(self._map(jnp.asarray(_filled(X))), self.kernel)[: len(X)])
         if not np.isfinite(found).all():
             raise NetworkError(_beyond(found))
         return found
@@ -229,7 +229,8 @@ class DualKernel(kernels.Kernel):
             raise ValueError("Gradient can only be evaluated when Y is None.")
         X, Y = _rows(X), None if Y is None else _rows(Y)
         with both_dtypes():
-            k = np.asarray(_Tiled(_network(self)).kernel(X, Y, get=self.kernel))
+            # A copy: JAX's arrays are read-only, and scikit-learn adds to kernels in place.
+            k = np.array(_Tiled(_network(self)).kernel(X, Y, get=self.kernel))
             return (k, self._gradient(X)) if eval_gradient else k
 
     def diag(self, X: Float[Rows, "n d"]) -> Float[Rows, " n"]:
@@ -237,7 +238,7 @@ class DualKernel(kernels.Kernel):
         X = _rows(X)
         with both_dtypes():
             found = _diagonal(_network(self), jnp.asarray(_filled(X)), self.kernel)
-            return np.asarray(found)[: len(X)]
+            return np.array(found[: len(X)])
 
     def is_stationary(self) -> bool:
         """Whether K(x, y) is of x - y alone: it is not."""

@@ -31,7 +31,7 @@ from dualc.adapters import needed
 from dualc.regression.kernels import Net
 from dualc.runtime.kernel import Kernel
 
-with needed("tinygp", "tinygp"):
+with needed("tinygp"):
     import equinox as eqx
     import tinygp
 
