@@ -37,6 +37,7 @@ def test_a_missing_library_is_an_error_that_says_what_to_install(
 
 
 @pytest.mark.parametrize("adapter", [a[0] for a in ADAPTERS])
+@pytest.mark.usefixtures("compiled_in_a_hurry")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of the libraries among themselves
 def test_the_example_in_the_docstring_runs(adapter: str) -> None:
     try:

@@ -8,7 +8,7 @@
 
     x = jax.random.normal(jax.random.key(0), (40, 3))
     data = gpx.Dataset(x, (jnp.sin(x[:, 0]) * x[:, 1])[:, None])
-    kernel = DualKernel("erf", depth=2, W_std=1.5, b_std=0.1)
+    kernel = DualKernel("erf", W_std=1.5, b_std=0.1)
     prior = gpx.gps.Prior(mean_function=gpx.mean_functions.Zero(), kernel=kernel)
     posterior = prior * gpx.likelihoods.Gaussian()
     loss = -gpx.objectives.conjugate_mll(posterior, data)

@@ -8,7 +8,7 @@
 
     x = np.random.default_rng(0).standard_normal((60, 3))
     y = np.sin(x[:, 0]) * x[:, 1]
-    grid = {"activation": ["relu", "erf"], "depth": [1, 2]}
+    grid = {"activation": ["relu", "erf"], "W_std": [0.5, 1.0]}
     search = GridSearchCV(DualKernelRidge(alpha=1e-3), grid, cv=3).fit(x, y)
     process = GaussianProcessRegressor(DualKernel("erf"), alpha=1e-3).fit(x, y)
 

@@ -10,7 +10,7 @@
     y = jnp.sin(x[:, 0]) * x[:, 1]
 
     def loss(theta):
-        kernel = DualKernel("erf", depth=2, W_std=jnp.exp(theta[0]), b_std=jnp.exp(theta[1]))
+        kernel = DualKernel("erf", W_std=jnp.exp(theta[0]), b_std=jnp.exp(theta[1]))
         return -tinygp.GaussianProcess(kernel, x, diag=1e-2).log_probability(y)
 
     value, gradient = jax.jit(jax.value_and_grad(loss))(jnp.zeros(2))
