@@ -90,9 +90,9 @@ class DualKernelRidge(MultiOutputMixin, RegressorMixin, BaseEstimator):
         """(K + alpha I)^-1 y, for y (n,) or (n, c)."""
         X, y = validate_data(self, X, y, dtype=_FLOATS, multi_output=True, y_numeric=True)
         with both_dtypes():
-            net, rows, targets = _Tiled(_network(self)), jnp.asarray(X), jnp.asarray(y)
+            net, rows, targets = _Filled(_network(self), len(X)), _filled(X), _filled(y)
             posterior = regression.fit(net, rows, targets, noise=self.alpha, kernel=self.kernel)
-        self.X_fit_, self.dual_coef_ = X, np.asarray(posterior.weights)
+        self.X_fit_, self.dual_coef_ = X, np.array(posterior.weights)[: len(X)]
         return self
 
     def predict(self, X: Float[Rows, "m d"]) -> Float[Rows, "m ..."]:
@@ -100,12 +100,13 @@ class DualKernelRidge(MultiOutputMixin, RegressorMixin, BaseEstimator):
         check_is_fitted(self)
         X = validate_data(self, X, dtype=_FLOATS, reset=False)
         with both_dtypes():
-            net, weights = _Tiled(_network(self)), jnp.asarray(self.dual_coef_)
+            net: Net = _network(self)
+            known, weights = _filled(self.X_fit_), _filled(self.dual_coef_)
             found = []
-            for part in parts(jnp.asarray(X), len(self.X_fit_)):
-                cross = net.kernel(part, self.X_fit_, get=self.kernel)
+            for part in parts(_filled(X), len(known)):
+                cross = net.kernel(part, known, get=self.kernel)
                 found.append(np.asarray(product(cross.astype(weights.dtype), weights)))
-        return np.concatenate(found)
+        return np.concatenate(found)[: len(X)]
 
 
 class NeuralKernelFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -152,7 +153,7 @@ class NeuralKernelFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ba
         check_is_fitted(self)
         X = validate_data(self, X, dtype=_FLOATS, reset=False)
         with both_dtypes():
-            found = np.array(getattr(self._map(jnp.asarray(_filled(X))), self.kernel)[: len(X)])
+            found = np.array(getattr(self._map(_filled(X)), self.kernel))[: len(X)]
         if not np.isfinite(found).all():
             raise NetworkError(_beyond(found))
         return found
@@ -229,16 +230,18 @@ class DualKernel(kernels.Kernel):
             raise ValueError("Gradient can only be evaluated when Y is None.")
         X, Y = _rows(X), None if Y is None else _rows(Y)
         with both_dtypes():
+            net: Net = _network(self)
+            whole = net.kernel(_filled(X), None if Y is None else _filled(Y), get=self.kernel)
             # A copy: JAX's arrays are read-only, and scikit-learn adds to kernels in place.
-            k = np.array(_Tiled(_network(self)).kernel(X, Y, get=self.kernel))
+            k = np.array(whole)[: len(X), : len(X if Y is None else Y)]
             return (k, self._gradient(X)) if eval_gradient else k
 
     def diag(self, X: Float[Rows, "n d"]) -> Float[Rows, " n"]:
         """K(x_i, x_i)."""
         X = _rows(X)
         with both_dtypes():
-            found = _diagonal(_network(self), jnp.asarray(_filled(X)), self.kernel)
-            return np.array(found[: len(X)])
+            found = _diagonal(_network(self), _filled(X), self.kernel)
+            return np.array(found)[: len(X)]
 
     def is_stationary(self) -> bool:
         """Whether K(x, y) is of x - y alone: it is not."""
@@ -258,7 +261,7 @@ class DualKernel(kernels.Kernel):
             return np.empty((len(X), len(X), 0), X.dtype)
         learnt = {name: jnp.asarray(values.pop(name), X.dtype) for name in free}
         phi, depth = load(self.activation), _depth(self.depth)
-        found = _in_logarithms(learnt, values, jnp.asarray(_filled(X)), phi, depth, self.kernel)
+        found = _in_logarithms(learnt, values, _filled(X), phi, depth, self.kernel)
         return np.stack([np.asarray(found[name]) for name in free], axis=-1)[: len(X), : len(X)]
 
 
@@ -312,27 +315,36 @@ def _diagonal(net: Net, x: Float[Array, "n d"], kernel: str) -> Float[Array, " n
     return found
 
 
-# ---- rows in tiles: the folds of a cross-validation, nearly alike in size, share programs ----
+# ---- rows in whole tiles: folds of nearly one size share compiled programs ----
+
+
+def _filled(rows: Float[Rows, "n ..."]) -> Float[Array, "n_filled ..."]:
+    """The rows, and zero rows up to a whole tile where there are few."""
+    missing = -len(rows) % _TILE if len(rows) <= _SMALL else 0
+    return jnp.asarray(np.pad(rows, [(0, missing)] + [(0, 0)] * (np.ndim(rows) - 1)))
 
 
 @dataclass(frozen=True)
-class _Tiled:
-    """The kernels of a network, made of whole tiles of samples."""
+class _Filled:
+    """A network whose kernel of samples with themselves leaves out those after the first `count`.
+
+    In their place is a multiple of the identity: with targets of 0 their weights are 0.
+    """
 
     net: Any
+    count: int
 
-    def kernel(self, x1: Any, x2: Any = None, get: Any = ("nngp", "ntk")) -> Any:
-        """K(x1, x2) for one name of `get`."""
-        m = len(x1) if x2 is None else len(x2)
-        whole = self.net.kernel(_filled(x1), None if x2 is None else _filled(x2), get=get)
-        return whole if whole.shape == (len(x1), m) else whole[: len(x1), :m]
+    def kernel(self, x1: Array, x2: Array | None = None, get: Any = "ntk") -> Any:
+        """K(x1, x1), as regression.fit asks for it."""
+        whole = self.net.kernel(x1, x2, get=get)
+        return whole if self.count == len(x1) else _without_others(whole, self.count)
 
 
-def _filled(x: Any) -> Rows:
-    """The rows, and zero rows up to a whole tile where there are few."""
-    rows = np.asarray(x)
-    missing = -len(rows) % _TILE if len(rows) <= _SMALL else 0
-    return np.pad(rows, ((0, missing), (0, 0)))
+@jax.jit
+def _without_others(k: Float[Array, "n n"], count: int) -> Float[Array, "n n"]:
+    real = jnp.arange(len(k)) < count
+    identity = jnp.diag(jnp.full(len(k), jnp.max(jnp.diagonal(k))))
+    return jnp.where(real[:, None] & real[None], k, identity)
 
 
 def _rows(x: Any) -> Float[Rows, "n d"]:
