@@ -106,7 +106,7 @@ def test_estimators_travel_by_pickle_and_clone() -> None:
     ridge = DualKernelRidge("relu", alpha=0.1).fit(X, Y)
     copy = pickle.loads(pickle.dumps(ridge))
     np.testing.assert_array_equal(copy.predict(NEW), ridge.predict(NEW))
-    features = NeuralKernelFeatures(16, random_state=3).fit(X)
+    features = NeuralKernelFeatures(64, random_state=3).fit(X)
     again = pickle.loads(pickle.dumps(features))
     np.testing.assert_array_equal(again.transform(NEW), features.transform(NEW))
     for model in (ridge, features):
@@ -136,12 +136,12 @@ def test_features_approximate_the_kernel_of_the_formula() -> None:
 
 
 def test_features_are_of_the_seed_and_of_the_row_alone() -> None:
-    features = NeuralKernelFeatures(16, random_state=1).fit(X)
+    features = NeuralKernelFeatures(64, random_state=1).fit(X)
     whole = features.transform(NEW)
     np.testing.assert_allclose(features.transform(NEW[4:5]), whole[4:5], rtol=1e-12)
-    other_rows = NeuralKernelFeatures(16, random_state=1).fit(NEW)
+    other_rows = NeuralKernelFeatures(64, random_state=1).fit(NEW)
     np.testing.assert_array_equal(other_rows.transform(NEW), whole)
-    other_seed = NeuralKernelFeatures(16, random_state=2).fit(X)
+    other_seed = NeuralKernelFeatures(64, random_state=2).fit(X)
     assert not np.allclose(other_seed.transform(NEW), whole)
 
 
@@ -167,9 +167,9 @@ def test_the_gaussian_process_kernel_has_the_values_of_the_formula(kernel: str) 
     np.testing.assert_allclose(k(NEW, X), of_relu(NEW, X, 1.2, 0.3)[which], rtol=1e-10)
 
 
-@pytest.mark.parametrize(("kernel", "depth"), [("nngp", 2), ("ntk", 1)])
-def test_its_gradient_is_that_of_finite_differences(kernel: str, depth: int) -> None:
-    k = DualKernel("relu", depth, W_std=1.2, b_std=0.3, kernel=kernel)
+@pytest.mark.parametrize("kernel", ["nngp", "ntk"])
+def test_its_gradient_is_that_of_finite_differences(kernel: str) -> None:
+    k = DualKernel("relu", W_std=1.2, b_std=0.3, kernel=kernel)
     gradient, h = k(X, eval_gradient=True)[1], 1e-5
     assert gradient.shape == (30, 30, 2)
     for i in range(2):
@@ -179,10 +179,7 @@ def test_its_gradient_is_that_of_finite_differences(kernel: str, depth: int) -> 
 
 
 def test_fixed_deviations_are_no_hyperparameters() -> None:
-    both = DualKernel(W_std=1.2, b_std=0.3)(X, eval_gradient=True)[1]
-    fixed = DualKernel(W_std=1.2, b_std=0.3, W_std_bounds="fixed")
-    assert fixed.n_dims == 1
-    np.testing.assert_allclose(fixed(X, eval_gradient=True)[1], both[..., 1:], rtol=1e-12)
+    assert DualKernel(W_std_bounds="fixed").n_dims == 1
     without = DualKernel(W_std=1.2, b_std=None)
     assert [one.name for one in without.hyperparameters if not one.fixed] == ["W_std"]
     # Without biases the kernel of a homogeneous phi is W_std^4 times that at W_std = 1.
@@ -193,14 +190,12 @@ def test_fixed_deviations_are_no_hyperparameters() -> None:
 
 
 def test_a_gaussian_process_learns_its_hyperparameters() -> None:
-    kernel = DualKernel("erf", W_std=0.5, b_std=1.0) + WhiteKernel(0.01, "fixed")
-    process = GaussianProcessRegressor(kernel, random_state=0).fit(X, Y[:, 0])
+    kernel = DualKernel("relu", W_std=0.5, b_std=1.0) + WhiteKernel(0.01, "fixed")
+    process = GaussianProcessRegressor(kernel, random_state=0).fit(X, Y[:, 1])
     start = process.log_marginal_likelihood(kernel.theta)
     end, gradient = process.log_marginal_likelihood(process.kernel_.theta, eval_gradient=True)
     assert end > start + 1
-    low, high = process.kernel_.bounds.T
-    free = (process.kernel_.theta > low + 1e-6) & (process.kernel_.theta < high - 1e-6)
-    assert np.abs(gradient[free]).max() < 0.05  # a maximum
+    np.testing.assert_allclose(gradient, 0, atol=1e-2)  # a maximum, inside the bounds
     mean, deviation = process.predict(NEW, return_std=True)
     assert np.isfinite(mean).all()
     assert (deviation > 0).all()
