@@ -77,9 +77,9 @@ class DualKernel(tinygp.kernels.Kernel):
         return k
 
 
-def _row(x: Float[Array, "*d"]) -> Float[Array, "1 d"]:
-    return jnp.reshape(x, (1, -1))
+def _row(x: Float[Array, "*d"]) -> Float[Array, "one *d"]:
+    return jnp.atleast_1d(x)[None]
 
 
-def _rows(x: Float[Array, "n ..."]) -> Float[Array, "n d"]:
-    return jnp.reshape(x, (len(x), -1))
+def _rows(x: Float[Array, "n ..."]) -> Float[Array, "n ..."]:
+    return x[:, None] if x.ndim == 1 else x
