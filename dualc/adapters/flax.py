@@ -21,7 +21,7 @@ from jaxtyping import Float
 
 from dualc import layers as nn
 from dualc.adapters import needed
-from dualc.runtime.kernel import Kernel, load
+from dualc.runtime.kernel import Kernel
 
 with needed("flax"):
     from flax import nnx
@@ -36,8 +36,7 @@ class Activation(nnx.Module):
     """
 
     def __init__(self, activation: str | Kernel, **parameters: Any) -> None:
-        nn.Activation(activation, **parameters)  # the errors of its own construction
-        self.kernel = load(activation) if isinstance(activation, str) else activation
+        self.kernel = nn.Activation(activation, **parameters).activation
         self.parameters = nnx.data(parameters)
 
     def __call__(self, x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:

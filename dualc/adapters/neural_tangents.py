@@ -10,7 +10,7 @@
     x = jax.random.normal(jax.random.key(0), (5, 3))
     ntk = kernel_fn(x, None, "ntk")
 
-neural-tangents 0.6.5, the last one, is older than the JAX of today: it runs with JAX 0.4.30.
+neural-tangents 0.6.5, the last one, is older than the JAX of today: it runs with 0.4.36 to 0.5.3.
 """
 
 from __future__ import annotations

@@ -50,7 +50,7 @@ with needed("sklearn"):
     from sklearn.utils.validation import check_is_fitted, validate_data
 
 Rows = np.ndarray[Any, Any]
-_TILE = 128  # rows: up to _SMALL of them a compilation costs more than a few zero rows
+_TILE = 128  # rows: up to _SMALL of them a compilation costs more than a few rows too many
 _SMALL = 4096
 _FLOATS = (np.float64, np.float32)
 
@@ -61,7 +61,8 @@ class DualKernelRidge(MultiOutputMixin, RegressorMixin, BaseEstimator):
     Parameters:
         activation: a compiled activation's name, or the path of its module as text.
         depth: the number of activations.
-        W_std, b_std: deviations of weights and biases (None: no biases), of every layer.
+        W_std, b_std: deviations of weights and biases (None: no biases), of every layer. 0.9 leaves
+            raw inputs of size up to 100 inside the kernels' domain, variances of 1e4.
         kernel: "ntk" or "nngp".
         alpha: what is added to the kernel's diagonal.
 
@@ -90,7 +91,7 @@ class DualKernelRidge(MultiOutputMixin, RegressorMixin, BaseEstimator):
         """(K + alpha I)^-1 y, for y (n,) or (n, c)."""
         X, y = validate_data(self, X, y, dtype=_FLOATS, multi_output=True, y_numeric=True)
         with both_dtypes():
-            net, rows, targets = _Filled(_network(self), len(X)), _filled(X), _filled(y)
+            net, rows, targets = _Filled(_network(self), len(X)), _filled(X), _with_zeros(y)
             posterior = regression.fit(net, rows, targets, noise=self.alpha, kernel=self.kernel)
         self.X_fit_, self.dual_coef_ = X, np.array(posterior.weights)[: len(X)]
         return self
@@ -101,7 +102,7 @@ class DualKernelRidge(MultiOutputMixin, RegressorMixin, BaseEstimator):
         X = validate_data(self, X, dtype=_FLOATS, reset=False)
         with both_dtypes():
             net: Net = _network(self)
-            known, weights = _filled(self.X_fit_), _filled(self.dual_coef_)
+            known, weights = _filled(self.X_fit_), _with_zeros(self.dual_coef_)
             found = []
             for part in parts(_filled(X), len(known)):
                 cross = net.kernel(part, known, get=self.kernel)
@@ -318,10 +319,18 @@ def _diagonal(net: Net, x: Float[Array, "n d"], kernel: str) -> Float[Array, " n
 # ---- rows in whole tiles: folds of nearly one size share compiled programs ----
 
 
-def _filled(rows: Float[Rows, "n ..."]) -> Float[Array, "n_filled ..."]:
-    """The rows, and zero rows up to a whole tile where there are few."""
-    missing = -len(rows) % _TILE if len(rows) <= _SMALL else 0
-    return jnp.asarray(np.pad(rows, [(0, missing)] + [(0, 0)] * (np.ndim(rows) - 1)))
+def _filled(rows: Float[Rows, "n d"]) -> Float[Array, "n_filled d"]:
+    """The rows, and the last one again up to a whole tile where there are few."""
+    return jnp.asarray(np.pad(rows, ((0, _missing(rows)), (0, 0)), mode="edge"))
+
+
+def _with_zeros(rows: Float[Rows, "n ..."]) -> Float[Array, "n_filled ..."]:
+    """Targets or weights, and zeros beside the rows that fill a tile."""
+    return jnp.asarray(np.pad(rows, [(0, _missing(rows))] + [(0, 0)] * (rows.ndim - 1)))
+
+
+def _missing(rows: Rows) -> int:
+    return -len(rows) % _TILE if len(rows) <= _SMALL else 0
 
 
 @dataclass(frozen=True)

@@ -77,7 +77,7 @@ class DualKernel(tinygp.kernels.Kernel):
         return k
 
 
-def _row(x: Float[Array, "*d"]) -> Float[Array, "one *d"]:
+def _row(x: Float[Array, "*d"]) -> Float[Array, "1 ..."]:
     return jnp.atleast_1d(x)[None]
 
 
