@@ -48,8 +48,8 @@ def of_relu(x1: Rows, x2: Rows, W_std: float, b_std: float) -> tuple[Rows, Rows]
     return nngp, W_std**2 * q12 * kappa0 / 2 + nngp
 
 
-# The NNGP kernel alone is half as long to compile as both.
-@parametrize_with_checks([DualKernelRidge(kernel="nngp"), NeuralKernelFeatures(8, kernel="nngp")])
+# The NNGP kernel alone: half as long to compile as both.
+@parametrize_with_checks([DualKernelRidge(kernel="nngp")])
 def test_scikit_learn_has_nothing_to_object(estimator: Any, check: Any) -> None:
     check(estimator)
 
