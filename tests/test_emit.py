@@ -401,7 +401,9 @@ HOSTILE = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("own", HOSTILE)
+@pytest.mark.parametrize(
+    "own", [*HOSTILE[:5], *(pytest.param(own, marks=pytest.mark.slow) for own in HOSTILE[5:])]
+)
 def test_a_parameter_may_be_called_what_the_code_calls_its_own(own: str, eager: None) -> None:
     like = kernel_of("erf(width*x) + abs(x)", width="3/2")
     expression = f"erf({own}*x) + abs(x)"

@@ -207,6 +207,7 @@ def test_deep_features_have_the_norms_of_the_exact_kernels(
         np.testing.assert_allclose(np.diag(found), np.diag(exact), rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_more_positions_than_columns_leave_norms_to_estimates() -> None:
     x = gaussians(3, 6, 6, 3)
     exact = PICTURES.kernel(x)

@@ -39,7 +39,10 @@ def true_deficit(name: str, q11: float, q22: float, delta: float) -> float:
     return float(total / 2)
 
 
-@pytest.mark.parametrize("name", ["tanh", "gelu", "sin", "gaussian"])
+@pytest.mark.parametrize(
+    "name",
+    ["tanh", *(pytest.param(n, marks=pytest.mark.slow) for n in ("gelu", "sin", "gaussian"))],
+)
 @pytest.mark.parametrize(
     "point", [(1.0, 1.0, 5e-9), (1.0, 1.0, 1e-3), (1.0, 1.0001, 5e-9), (0.5, 0.75, 1e-5)]
 )
