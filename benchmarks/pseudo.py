@@ -490,12 +490,13 @@ def main() -> None:
         vars(args).update(QUICK)
     args.widths.sort()
     sets = {"digits": digits()} | ({"CIFAR-10": cifar(args.data)} if args.data else {})
-    results = {title: measured(title, data, args) for title, data in sets.items()}
+    results = {}
+    for title, data in sets.items():
+        results[title] = measured(title, data, args)
+        if not args.json:
+            show(title, results[title])
     if args.json:
         print(json.dumps(results, indent=1))
-    else:
-        for title, found in results.items():
-            show(title, found)
     if args.plot:
         plot(results, args.plot)
 
