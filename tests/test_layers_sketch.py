@@ -348,6 +348,15 @@ def test_a_degree_beyond_the_compiled_order_prints_the_command() -> None:
         SHALLOW.features(key(0), 20, method="polysketch", degree=13)(gaussians(2, 5))
 
 
+def test_collapsed_features_keep_the_dtype_with_waves_too() -> None:
+    x = jnp.asarray(clustered(8, 16))
+    features = nn.fully_connected("relu", 2).features(
+        jax.random.key(0), 64, method="collapse", get="ntk"
+    )
+    assert features(x).ntk.dtype == x.dtype == jnp.float32
+    assert any(weights.waves[0].places for weights in features._weights.values())
+
+
 # ---- the errors that are claimed, on the data of tests/data/README.md ----
 
 

@@ -255,7 +255,7 @@ def features(weights: Collapsed, x: Float[Array, "n d"]) -> tuple[Float[Array, "
         exact = [jnp.broadcast_to(a[0], size.shape), unit * a[1]][: weights.exact]
         psi, _ = hermite_sum(a.at[: weights.exact].set(0)[None], u)
         for i, place in enumerate(waves.places):
-            angle, signs = u * _SQUARES[place] ** 0.5, weights.signs[:, place]
+            angle, signs = u * float(_SQUARES[place]) ** 0.5, weights.signs[:, place]
             psi = psi + signs[0][None] * waves.even[i] * jnp.cos(angle)
             psi = psi + signs[1][None] * waves.odd[i] * jnp.sin(angle)
         found.append(jnp.concatenate([*exact, psi / root], axis=-1) * scale)
