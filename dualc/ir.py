@@ -205,6 +205,32 @@ class Piecewise:
 
 
 @dataclass(frozen=True)
+class LinkTerm:
+    """coefficient * x**power * exp(a x**2 + b x) times, with y = kappa x + tau and by `kind`,
+
+    "" 1, "cdf" Phi(y), "odd" Phi(y) - 1/2, "pdf" Phi'(y); with zeta 0 the step 1[y > 0] stands in
+    the place of Phi(y).
+    """
+
+    coefficient: str
+    power: int
+    a: str
+    b: str
+    kind: str
+    kappa: str
+    tau: str
+    zeta: int
+
+
+@dataclass(frozen=True)
+class Linked:
+    """A function as a sum of terms with links anywhere."""
+
+    name: str  # "phi" | "slope" | "second" | "third" | "dPARAMETER" | "slope_dPARAMETER"
+    terms: tuple[LinkTerm, ...]
+
+
+@dataclass(frozen=True)
 class DualForm:
     """What derivation found: the tier, and exact formulas and atoms or why there are none.
 
@@ -221,6 +247,7 @@ class DualForm:
     hermite: tuple[str, ...] = ()  # exact a_0..a_4 at variance 1
     mixed: str | None = None  # a mixture: the function of x and slope whose mean phi is
     pieces: tuple[Piecewise, ...] = ()  # in the place of formulas and atoms: kinks off 0
+    links: tuple[Linked, ...] = ()  # in the same place: links off 0, kinks beside normal CDFs
 
 
 @dataclass(frozen=True)

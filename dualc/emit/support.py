@@ -1052,9 +1052,9 @@ def complex_of(real: Any, imaginary: Any) -> Any:
 def hermite_atoms(order: int, q: Array, atoms: tuple[tuple[Any, ...], ...]) -> Array:
     """a_n(q) = E[phi(sqrt(q) Z) h_n(Z)], n = 0..order, on a new last axis, h_n = He_n/sqrt(n!).
 
-    phi is the sum of atoms (coef, i, a, b_real, b_imag, kappa, zeta), each the real part of
+    phi is the sum of atoms (coef, i, a, b_real, b_imag, kappa, zeta[, tau]), each the real part of
     coef x^i exp(a x^2 + (b_real + 1j b_imag) x) link(x); the link is 1 (kappa None), the step
-    1[kappa x > 0] (zeta 0, 1/2 at 0) or Phi(kappa x) (zeta 1). `i`, and which of a, b are zero, are
+    1[kappa x + tau > 0] (zeta 0, 1/2 at 0) or Phi(kappa x + tau) (zeta 1). `i`, and which of a, b are zero, are
     static; other entries may be traced; coef may be complex. Needs 1 - 2 a q > 0; no links on a
     complex exponential. At q = 0: phi(0), 0, 0, ... Nothing under- or overflows on the way.
     """
@@ -1064,13 +1064,13 @@ def hermite_atoms(order: int, q: Array, atoms: tuple[tuple[Any, ...], ...]) -> A
         key = tuple(x if isinstance(x, (int, float, type(None))) else id(x) for x in rest)
         powers = groups.setdefault(key, (tuple(rest), {}))[1]
         powers[i] = powers[i] + coef if i in powers else coef
-    for (a, b_real, b_imag, kappa, zeta), powers in groups.values():
-        total = total + _hermite_group(order, q, a, (b_real, b_imag), kappa, zeta, powers)
+    for (a, b_real, b_imag, *link), powers in groups.values():
+        total = total + _hermite_group(order, q, a, (b_real, b_imag), tuple(link), powers)
     return jnp.moveaxis(total, 0, -1)
 
 
 def _hermite_group(
-    order: int, q: Array, a: Any, b: tuple[Any, Any], kappa: Any, zeta: Any, powers: dict[int, Any]
+    order: int, q: Array, a: Any, b: tuple[Any, Any], link: tuple[Any, ...], powers: dict[int, Any]
 ) -> Array:
     """The sum over i of powers[i] E[x^i exp(a x^2 + b x) link(x) h_n(Z)], n on the first axis.
 
@@ -1083,7 +1083,7 @@ def _hermite_group(
     """
     imaginary = _known_zero(b[0]) and not _known_zero(b[1])
     mixed = not _known_zero(b[0]) and not _known_zero(b[1])
-    if kappa is not None and (imaginary or mixed):
+    if link[0] is not None and (imaginary or mixed):
         raise ValueError("an atom with a link and a complex exponent has no real recurrence")
     top = max(powers)
     tilt = 2 * jnp.asarray(a, q.dtype) * q
@@ -1092,8 +1092,8 @@ def _hermite_group(
     if imaginary:
         law = (law[0], law[1], -law[2], -law[3])
     e_law, e, c = law, None, jnp.ones_like(size)
-    if kappa is not None:
-        e_law, gain, c = _link(q, s2, s2 * tilt, _mean(law), kappa, zeta)
+    if link[0] is not None:
+        e_law, gain, c = _link(q, s2, s2 * tilt, _mean(law), *link)
         e = _moments(top, e_law, size * gain, None)
     c = _moments(top, law, size * c, e)
     weights = _weights(order, powers, imaginary, mixed, q.dtype)
@@ -1157,12 +1157,12 @@ def _mean(law: tuple[Any, ...]) -> Array | None:
 
 
 def _link(
-    q: Array, s2: Array, excess: Array, mean: Array | None, kappa: Any, zeta: Any
+    q: Array, s2: Array, excess: Array, mean: Array | None, kappa: Any, zeta: Any, tau: Any = 0
 ) -> tuple[tuple[Any, ...], Array, Array]:
     """((m', None, s'^2, s'^2 - 1), s^2 K phi_N(h)/sqrt(v), Phi(h)) of a link on N(m, s^2).
 
-    K = kappa sqrt(q), v = K^2 s^2 + zeta, h = K m/sqrt(v). Nothing is subtracted in s'^2 - 1; at
-    q = 0 the step has v = 0, its density is no longer there (hermite(0) has degree 0 only).
+    K = kappa sqrt(q), v = K^2 s^2 + zeta, h = (K m + tau)/sqrt(v). Nothing is subtracted in s'^2 -
+    1; at q = 0 the step has v = 0, its density is no longer there (hermite(0) has degree 0 only).
     """
     kappa, zeta = jnp.full_like(q, kappa), jnp.full_like(q, zeta)
     steep = kappa * kappa * q * s2
@@ -1171,11 +1171,19 @@ def _link(
     safe = jnp.where(present, variance, 1.0)
     slope = jnp.where(present, kappa * root(q) / jnp.sqrt(safe), 0.0)
     variances = (s2 * zeta / safe, (excess * zeta - steep) / safe)
-    if mean is None:  # h = 0
+    if mean is None and _known_zero(tau):  # h = 0
         half = jnp.full_like(q, 0.5)
         return (None, None, *variances), s2 * slope / math.sqrt(2 * math.pi), half
-    h = slope * mean
-    return (mean * zeta / safe, None, *variances), s2 * slope * normal_pdf(h), normal_cdf(h)
+    mean = jnp.zeros_like(q) if mean is None else mean
+    h, given = slope * mean, mean * zeta / safe
+    if not _known_zero(tau):
+        tau = jnp.full_like(q, tau)
+        apart = jnp.where(present, tau / jnp.sqrt(safe), _FAR * jnp.sign(tau))
+        h, given = h + apart, given - s2 * slope * apart
+    return (given, None, *variances), s2 * slope * normal_pdf(h), normal_cdf(h)
+
+
+_FAR = 1e3  # standard deviations, where normal densities are 0
 
 
 def _moments(top: int, law: tuple[Any, ...], start: Array, source: Array | None) -> Array:
