@@ -18,6 +18,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 from jax.custom_derivatives import SymbolicZero
+from jax.scipy.special import log_ndtr
 
 Array = Any  # what JAX accepts and returns; tracers included
 
@@ -1052,9 +1053,9 @@ def complex_of(real: Any, imaginary: Any) -> Any:
 def hermite_atoms(order: int, q: Array, atoms: tuple[tuple[Any, ...], ...]) -> Array:
     """a_n(q) = E[phi(sqrt(q) Z) h_n(Z)], n = 0..order, on a new last axis, h_n = He_n/sqrt(n!).
 
-    phi is the sum of atoms (coef, i, a, b_real, b_imag, kappa, zeta), each the real part of
+    phi is the sum of atoms (coef, i, a, b_real, b_imag, kappa, zeta[, tau]), each the real part of
     coef x^i exp(a x^2 + (b_real + 1j b_imag) x) link(x); the link is 1 (kappa None), the step
-    1[kappa x > 0] (zeta 0, 1/2 at 0) or Phi(kappa x) (zeta 1). `i`, and which of a, b are zero, are
+    1[kappa x + tau > 0] (zeta 0, 1/2 at 0) or Phi(kappa x + tau) (zeta 1). `i`, and which of a, b are zero, are
     static; other entries may be traced; coef may be complex. Needs 1 - 2 a q > 0; no links on a
     complex exponential. At q = 0: phi(0), 0, 0, ... Nothing under- or overflows on the way.
     """
@@ -1064,13 +1065,13 @@ def hermite_atoms(order: int, q: Array, atoms: tuple[tuple[Any, ...], ...]) -> A
         key = tuple(x if isinstance(x, (int, float, type(None))) else id(x) for x in rest)
         powers = groups.setdefault(key, (tuple(rest), {}))[1]
         powers[i] = powers[i] + coef if i in powers else coef
-    for (a, b_real, b_imag, kappa, zeta), powers in groups.values():
-        total = total + _hermite_group(order, q, a, (b_real, b_imag), kappa, zeta, powers)
+    for (a, b_real, b_imag, *link), powers in groups.values():
+        total = total + _hermite_group(order, q, a, (b_real, b_imag), tuple(link), powers)
     return jnp.moveaxis(total, 0, -1)
 
 
 def _hermite_group(
-    order: int, q: Array, a: Any, b: tuple[Any, Any], kappa: Any, zeta: Any, powers: dict[int, Any]
+    order: int, q: Array, a: Any, b: tuple[Any, Any], link: tuple[Any, ...], powers: dict[int, Any]
 ) -> Array:
     """The sum over i of powers[i] E[x^i exp(a x^2 + b x) link(x) h_n(Z)], n on the first axis.
 
@@ -1083,7 +1084,7 @@ def _hermite_group(
     """
     imaginary = _known_zero(b[0]) and not _known_zero(b[1])
     mixed = not _known_zero(b[0]) and not _known_zero(b[1])
-    if kappa is not None and (imaginary or mixed):
+    if link[0] is not None and (imaginary or mixed):
         raise ValueError("an atom with a link and a complex exponent has no real recurrence")
     top = max(powers)
     tilt = 2 * jnp.asarray(a, q.dtype) * q
@@ -1092,8 +1093,8 @@ def _hermite_group(
     if imaginary:
         law = (law[0], law[1], -law[2], -law[3])
     e_law, e, c = law, None, jnp.ones_like(size)
-    if kappa is not None:
-        e_law, gain, c = _link(q, s2, s2 * tilt, _mean(law), kappa, zeta)
+    if link[0] is not None:
+        e_law, gain, c = _link(q, s2, s2 * tilt, _mean(law), *link)
         e = _moments(top, e_law, size * gain, None)
     c = _moments(top, law, size * c, e)
     weights = _weights(order, powers, imaginary, mixed, q.dtype)
@@ -1157,12 +1158,12 @@ def _mean(law: tuple[Any, ...]) -> Array | None:
 
 
 def _link(
-    q: Array, s2: Array, excess: Array, mean: Array | None, kappa: Any, zeta: Any
+    q: Array, s2: Array, excess: Array, mean: Array | None, kappa: Any, zeta: Any, tau: Any = 0
 ) -> tuple[tuple[Any, ...], Array, Array]:
     """((m', None, s'^2, s'^2 - 1), s^2 K phi_N(h)/sqrt(v), Phi(h)) of a link on N(m, s^2).
 
-    K = kappa sqrt(q), v = K^2 s^2 + zeta, h = K m/sqrt(v). Nothing is subtracted in s'^2 - 1; at
-    q = 0 the step has v = 0, its density is no longer there (hermite(0) has degree 0 only).
+    K = kappa sqrt(q), v = K^2 s^2 + zeta, h = (K m + tau)/sqrt(v). Nothing is subtracted in s'^2 -
+    1; at q = 0 the step has v = 0, its density is no longer there (hermite(0) has degree 0 only).
     """
     kappa, zeta = jnp.full_like(q, kappa), jnp.full_like(q, zeta)
     steep = kappa * kappa * q * s2
@@ -1171,11 +1172,19 @@ def _link(
     safe = jnp.where(present, variance, 1.0)
     slope = jnp.where(present, kappa * root(q) / jnp.sqrt(safe), 0.0)
     variances = (s2 * zeta / safe, (excess * zeta - steep) / safe)
-    if mean is None:  # h = 0
+    if mean is None and _known_zero(tau):  # h = 0
         half = jnp.full_like(q, 0.5)
         return (None, None, *variances), s2 * slope / math.sqrt(2 * math.pi), half
-    h = slope * mean
-    return (mean * zeta / safe, None, *variances), s2 * slope * normal_pdf(h), normal_cdf(h)
+    mean = jnp.zeros_like(q) if mean is None else mean
+    h, given = slope * mean, mean * zeta / safe
+    if not _known_zero(tau):
+        tau = jnp.full_like(q, tau)
+        apart = jnp.where(present, tau / jnp.sqrt(safe), _FAR * jnp.sign(tau))
+        h, given = h + apart, given - s2 * slope * apart
+    return (given, None, *variances), s2 * slope * normal_pdf(h), normal_cdf(h)
+
+
+_FAR = 1e3  # standard deviations, where normal densities are 0
 
 
 def _moments(top: int, law: tuple[Any, ...], start: Array, source: Array | None) -> Array:
@@ -5100,6 +5109,354 @@ def _series(
     noise = jnp.abs(first[0]) * second[-1] + first[-1] * jnp.abs(second[0])
     good = (size <= 4 * unit) & (4 * last <= eps * unit) & (noise <= _NOISE * unit)
     return value / scale if lost else value, near & good
+
+
+# ---- Moments of links anywhere: polynomials and exponentials times Phi(kappa x + tau), or a step
+
+
+class _Law(NamedTuple):
+    """exp(exponent) scale times the normal law of (u, v); a number 0 is known to be 0."""
+
+    exponent: Any
+    scale: Any
+    means: tuple[Any, Any]
+    variances: tuple[Array, Array]
+    covariance: Array
+    determinant: Array
+
+
+class _Event(NamedTuple):
+    """kappa x + tau + zeta z > 0 of u (side 0) or v (side 1); `is_odd`: its indicator less 1/2."""
+
+    side: int
+    kappa: Any
+    tau: Any
+    zeta: int
+    is_odd: bool
+
+
+class _Edge(NamedTuple):
+    """An event under a law: mean and variance of its left-hand side, the quotient of mean and
+    deviation, and the covariances of u and v with it over its deviation.
+    """
+
+    mean: Any
+    variance: Array
+    threshold: Any
+    gains: tuple[Array, Array]
+
+
+def links_moment(f: Any, g: Any, q12: Array, q11: Array, q22: Array, d: Array) -> Array:
+    """E[f(u) g(v)], (u, v) ~ N(0, [[q11, q12], [q12, q22]]), d = q11 q22 - q12^2.
+
+    Infinite where densities of steps meet at rho = +-1. Exponentials must be integrable: the
+    variances of the tilted law are positive.
+    """
+    total = jnp.zeros_like(q12 + q11 + q22 + d)
+    for tilt1, link1, left in _grouped(f):
+        for tilt2, link2, right in _grouped(g):
+            law, events = _tilted_law(tilt1, tilt2, q12, q11, q22, d), []
+            for side, (kind, kappa, tau, zeta) in enumerate((link1, link2)):
+                event = _Event(side, kappa, tau, zeta, kind == "odd")
+                if kind == "pdf":
+                    law = _given_edge(law, event, _edge(law, event), is_density=True)
+                elif kind:
+                    events.append(event)
+            total = total + _pair(law, events, left, right)
+    return total
+
+
+def _grouped(terms: Any) -> list[tuple[Any, Any, dict[int, Any]]]:
+    """(a, b), the link and the coefficients by power, of all terms that share the first two."""
+    found: dict[Any, tuple[Any, Any, dict[int, Any]]] = {}
+    for coefficient, power, a, b, *link in terms:
+        parts = (a, b, *link)
+        key = tuple(x if isinstance(x, int | float | str) else id(x) for x in parts)
+        row = found.setdefault(key, ((a, b), tuple(link), {}))[2]
+        row[power] = row[power] + coefficient if power in row else coefficient
+    return list(found.values())
+
+
+def _links_times(x: Any, y: Any) -> Any:
+    """The product, 0 if a factor is known to be 0."""
+    return 0 if _known_zero(x) or _known_zero(y) else x * y
+
+
+def _links_plus(x: Any, y: Any) -> Any:
+    """The sum, without what is known to be 0."""
+    if _known_zero(x):
+        return y
+    return x if _known_zero(y) else x + y
+
+
+def links_hermite(order: int, q: Array, terms: Any) -> Array:
+    """a_n(q) = E[f(sqrt(q) Z) h_n(Z)], n = 0..order, along a new last axis, of f without "pdf"."""
+    atoms = []
+    for coefficient, power, a, b, kind, kappa, tau, zeta in terms:
+        if kind == "":
+            atoms.append((coefficient, power, a, b, 0, None, 0))
+            continue
+        atoms.append((coefficient, power, a, b, 0, kappa, zeta, tau))
+        if kind == "odd":
+            atoms.append((-0.5 * coefficient, power, a, b, 0, None, 0))
+    return hermite_atoms(order, q, tuple(atoms))
+
+
+# ---- laws
+
+
+def _tilted_law(
+    one: tuple[Any, Any], two: tuple[Any, Any], q12: Array, q11: Array, q22: Array, d: Array
+) -> _Law:
+    """The law of (u, v) times exp(a1 u^2 + b1 u + a2 v^2 + b2 v)."""
+    (a1, b1), (a2, b2) = one, two
+    s11, s22, s12, determinant, scale = q11, q22, q12, d, 1.0
+    if not (_known_zero(a1) and _known_zero(a2)):
+        delta = 1 - 2 * a1 * q11 - 2 * a2 * q22 + 4 * a1 * a2 * d
+        s11, s22 = (q11 - 2 * a2 * d) / delta, (q22 - 2 * a1 * d) / delta
+        s12, determinant, scale = q12 / delta, d / delta, 1 / jnp.sqrt(delta)
+    first = _links_plus(_links_times(s11, b1), _links_times(s12, b2))
+    second = _links_plus(_links_times(s12, b1), _links_times(s22, b2))
+    exponent = _links_times(_links_plus(_links_times(b1, first), _links_times(b2, second)), 0.5)
+    return _Law(exponent, scale, (first, second), (s11, s22), s12, determinant)
+
+
+_FARTHEST = 1e4  # deviations: beyond them every density is 0
+
+
+def _edge(law: _Law, event: _Event) -> _Edge:
+    """An event under a law. Without variance it is sure or impossible, unless its mean is 0."""
+    own, kappa = law.variances[event.side], event.kappa
+    variance = kappa * kappa * own + event.zeta
+    mean = _links_plus(_links_times(kappa, law.means[event.side]), event.tau)
+    across = (own, law.covariance) if event.side == 0 else (law.covariance, own)
+    if event.zeta:
+        deviation = jnp.sqrt(variance)
+        gains = tuple(kappa * c / deviation for c in across)
+        threshold = 0 if _known_zero(mean) else mean / deviation
+        return _Edge(mean, variance, threshold, gains)
+    deviation = root(variance)
+    safe = jnp.where(deviation > 0, deviation, 1.0)
+    gains = tuple(jnp.where(deviation > 0, kappa * c / safe, 0.0) for c in across)
+    if _known_zero(mean):
+        return _Edge(mean, variance, 0, gains)
+    mean = jnp.broadcast_to(mean, variance.shape).astype(variance.dtype)
+    held = jnp.maximum(deviation, jnp.abs(mean) / _FARTHEST)
+    threshold = jnp.where(held > 0, mean / jnp.where(held > 0, held, 1.0), 0.0)
+    return _Edge(mean, variance, threshold, gains)
+
+
+def _given_edge(law: _Law, event: _Event, edge: _Edge, is_density: bool = False) -> _Law:
+    """The law on an event's edge, times the standard normal density at the threshold.
+
+    With `is_density`, times the density of the event's left-hand side at 0 instead.
+    """
+    zeta, v = event.zeta, edge.variance
+    present = v > 0
+    safe = v if zeta else jnp.where(present, v, 1.0)
+    square = event.kappa * event.kappa
+    other = law.variances[1 - event.side]
+    rest = (square * law.determinant + zeta * other) / safe
+    if not zeta:
+        rest = jnp.where(present, rest, other)
+    own = law.variances[event.side] * zeta / safe
+    exponent, means = law.exponent, law.means
+    h = edge.threshold
+    if not _known_zero(h):
+        exponent = _links_plus(exponent, -0.5 * h * h)
+        means = tuple(_links_plus(m, -gain * h) for m, gain in zip(means, edge.gains, strict=True))
+    scale = law.scale / math.sqrt(2 * math.pi)
+    if is_density:
+        scale = scale / root(safe)
+        if not zeta:
+            at_edge = jnp.abs(jnp.asarray(edge.mean)) <= _near(v.dtype) * abs(event.tau)
+            scale = jnp.where(present, scale, jnp.where(at_edge, jnp.inf, 0.0))
+    variances = (own, rest) if event.side == 0 else (rest, own)
+    covariance, determinant = law.covariance * zeta / safe, law.determinant * zeta / safe
+    return _Law(exponent, scale, means, variances, covariance, determinant)
+
+
+def _near(dtype: Any) -> float:
+    """How far apart, relatively, two equal places can come by rounding."""
+    return 8 * float(jnp.finfo(dtype).eps)
+
+
+# ---- moments
+
+
+def _pair(law: _Law, events: list[_Event], left: dict[int, Any], right: dict[int, Any]) -> Array:
+    """The sum of left[i] right[j] E[u^i v^j of all events] under a law, by Stein's recursion."""
+    laws: dict[tuple[int, ...], _Law] = {(): law}
+    edges: dict[tuple[int, ...], _Edge] = {}
+    values: dict[tuple[Any, ...], Any] = {}
+
+    def edge(path: tuple[int, ...]) -> _Edge:
+        """The last event of a path, under the law on the edges of those before it."""
+        if path not in edges:
+            edges[path] = _edge(given(path[:-1]), events[path[-1]])
+        return edges[path]
+
+    def given(path: tuple[int, ...]) -> _Law:
+        if path not in laws:
+            laws[path] = _given_edge(given(path[:-1]), events[path[-1]], edge(path))
+        return laws[path]
+
+    def moment(i: int, j: int, path: tuple[int, ...] = ()) -> Any:
+        key = (i, j, path)
+        if key not in values:
+            values[key] = lowered(i, j, path) if i or j else start(path)
+        return values[key]
+
+    def start(path: tuple[int, ...]) -> Array:
+        rest = [k for k in range(len(events)) if k not in path]
+        seen = [(events[k], edge((*path, k))) for k in rest]
+        return _probability(given(path), seen)
+
+    def lowered(i: int, j: int, path: tuple[int, ...]) -> Any:
+        now, side = given(path), 0 if i else 1
+        lower = (i - 1, j) if i else (0, j - 1)
+        total = _links_times(now.means[side], moment(*lower, path))
+        if lower[side]:
+            twice = moment(i - 2, j, path) if i else moment(0, j - 2, path)
+            total = _links_plus(total, lower[side] * now.variances[side] * twice)
+        if i and j:
+            total = _links_plus(total, j * now.covariance * moment(i - 1, j - 1, path))
+        for k in range(len(events)):
+            if k not in path:
+                beyond = (*path, k)
+                total = _links_plus(total, edge(beyond).gains[side] * moment(*lower, beyond))
+        return total
+
+    terms = [c * e * moment(i, j) for i, c in left.items() for j, e in right.items()]
+    return sum(terms[1:], terms[0])
+
+
+def _probability(law: _Law, seen: list[tuple[_Event, _Edge]]) -> Array:
+    """The law's size times the expectation of its events' indicators, each less 1/2 if odd."""
+    weight = law.scale
+    if not _known_zero(law.exponent):
+        if len(seen) == 1 and not seen[0][0].is_odd:  # exp grows where Phi falls
+            return weight * jnp.exp(law.exponent + log_ndtr(seen[0][1].threshold + 0 * law.exponent))
+        weight = weight * jnp.exp(law.exponent)
+    like = law.determinant
+    if not seen:
+        return weight * jnp.ones_like(like)
+    thresholds = [jnp.broadcast_to(jnp.asarray(e.threshold, like.dtype), like.shape) for _, e in seen]
+    if len(seen) == 1:
+        return weight * _indicator(seen[0][0].is_odd, thresholds[0])
+    (one, first), (two, second) = seen
+    product = first.variance * second.variance
+    both = one.kappa * two.kappa
+    radicand = (
+        both * both * law.determinant
+        + one.kappa * one.kappa * law.variances[0] * two.zeta
+        + two.kappa * two.kappa * law.variances[1] * one.zeta
+        + one.zeta * two.zeta
+    )
+    present = product > 0
+    safe = jnp.where(present, product, 1.0)
+    r = jnp.where(present, both * law.covariance / jnp.sqrt(safe), 0.0)
+    s = jnp.where(present, root(radicand / safe), 1.0)
+    return weight * joint((one.is_odd, two.is_odd), *thresholds, r, s)
+
+
+def _indicator(is_odd: bool, h: Array) -> Array:
+    """Phi(h), or Phi(h) - 1/2."""
+    return lax.erf(h * math.sqrt(0.5)) / 2 if is_odd else normal_cdf(h)
+
+
+# ---- two events
+
+_NODES = {23: 6, 52: 12}  # of Gauss rules, by the bits of the dtype: 1 eps and 2e-16
+_links_REACH = {23: 5.6, 52: 9.2}  # exp(-x^2/2) is below them beyond
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(0,))
+def joint(odd: tuple[bool, bool], h: Array, k: Array, r: Array, s: Array) -> Array:
+    """E[(1[X < h] - o1) (1[Y < k] - o2)], (X, Y) standard normal of correlation r, s^2 = 1 - r^2.
+
+    o is 1/2 where `odd`, else 0. Right to 2 eps of 1, and for |r| <= 1/2 and |r h k| <= 4 of what the
+    value and its means are. s is a function of r: its own tangent is ignored. The derivative in r
+    at r = +-1 is 0, or infinite at h = r k.
+    Sources: Plackett (1954), Owen (1956).
+    """
+    h, k, r, s = jnp.broadcast_arrays(h, k, r, s)
+    is_weak = (jnp.abs(r) <= 0.5) & (jnp.abs(r * h * k) <= 4)
+    near = _indicator(odd[0], h) * _indicator(odd[1], k)
+    near = near + _from_independence(*(jnp.where(is_weak, x, 0.0) for x in (h, k, r)))
+    first, second = _standing(h, k, r, s)
+    is_opposite = ((h < 0) != (k < 0)) & (h != 0) & (k != 0)
+    is_opposite = is_opposite | (((h == 0) | (k == 0)) & (h + k < 0))
+    far = _less_wedge(odd[1], h, first) + _less_wedge(odd[0], k, second)
+    far = far + (0.25 if all(odd) else 0.0) - jnp.where(is_opposite, 0.5, 0.0)
+    at_zero = jnp.arctan2(s, -r) / (2 * math.pi) - (0.0 if not any(odd) else 0.25)
+    far = jnp.where((h == 0) & (k == 0), at_zero, far)
+    return jnp.where(is_weak, near, far)
+
+
+@joint.defjvp
+def _joint_jvp(
+    odd: tuple[bool, bool], primals: tuple[Array, ...], tangents: tuple[Array, ...]
+) -> tuple[Array, Array]:
+    h, k, r, s = jnp.broadcast_arrays(*primals)
+    first, second = _standing(h, k, r, s)
+    density = normal_pdf(h) * normal_pdf(first)
+    in_r = jnp.where(density > 0, density / jnp.where(density > 0, s, 1.0), 0.0)
+    value = joint(odd, h, k, r, s)
+    total = _scaled(normal_pdf(h) * _indicator(odd[1], first), tangents[0])
+    total = total + _scaled(normal_pdf(k) * _indicator(odd[0], second), tangents[1])
+    return value, total + _scaled(in_r, tangents[2])
+
+
+def _standing(h: Array, k: Array, r: Array, s: Array) -> tuple[Array, Array]:
+    """(k - r h)/s and (h - r k)/s, nothing lost near r = +-1."""
+    sign = jnp.where(r > 0, 1.0, -1.0).astype(r.dtype)
+    apart = k - sign * h
+    held = jnp.maximum(s, jnp.abs(apart) / _FARTHEST)
+    quotient = jnp.where(held > 0, apart / jnp.where(held > 0, held, 1.0), 0.0)
+    shift = sign * s / (1 + jnp.abs(r))
+    return quotient + h * shift, -sign * quotient + k * shift
+
+
+def _from_independence(h: Array, k: Array, r: Array) -> Array:
+    """The covariance of 1[X < h] and 1[Y < k], by Plackett's integral over correlations to r."""
+    total = jnp.zeros_like(h)
+    square, product = h * h + k * k, h * k
+    for node, weight in _legendre_rule(_NODES[_bits(h)]):
+        t = r * node
+        y = 1 / ((1 - t) * (1 + t))
+        total = total + weight * jnp.exp((product * t - square / 2) * y) * jnp.sqrt(y)
+    return total * r / (2 * math.pi)
+
+
+def _less_wedge(is_odd: bool, h: Array, n: Array) -> Array:
+    """Phi(h)/2 (0 if the other event is odd) less W(h, n) = sgn(h) sgn(n) T(|h|, |n/h|).
+
+    T is Owen's function, sgn(0) is 1 for h, W(h, 0) is 0.
+    """
+    x, y = jnp.abs(h), jnp.abs(n)
+    large, small = jnp.maximum(x, y), jnp.minimum(x, y)
+    safe = jnp.where(large > 0, large, 1.0)
+    slope = jnp.minimum(small, _links_REACH[_bits(h)]) / safe  # (beyond the reach nothing is left)
+    owen = jnp.zeros_like(h)
+    for node, weight in _legendre_rule(_NODES[_bits(h)]):
+        rise = slope * node
+        square = 1 + rise * rise
+        owen = owen + weight * jnp.exp(-0.5 * (large * large) * square) / square
+    owen = owen * slope / (2 * math.pi)
+    beyond_x, beyond_y = normal_cdf(-x), normal_cdf(-y)
+    is_turned = y > x  # T at a slope above 1 by that at its reciprocal
+    size = jnp.where(is_turned, (beyond_x + beyond_y) / 2 - beyond_x * beyond_y - owen, owen)
+    wedge = jnp.where((h < 0) != (n < 0), -size, size) * (n != 0)
+    if is_odd:
+        return -wedge
+    small_rest = beyond_x * beyond_y + owen - beyond_y / 2
+    is_tail = is_turned & (h < 0) & (n < 0)
+    return jnp.where(is_tail, small_rest, normal_cdf(h) / 2 - wedge)
+
+
+def _bits(x: Array) -> int:
+    return _format(x.dtype)[0]
 
 
 # ---- Support code of near-identical inputs: how far a kernel's correlation is from 1
