@@ -206,10 +206,10 @@ class Piecewise:
 
 @dataclass(frozen=True)
 class LinkTerm:
-    """coefficient * x**power * exp(a x**2 + b x) times, with y = kappa x + tau and by `kind`,
+    """coefficient * x**power * exp(a x**2 + b x) times a link, y = kappa x + tau.
 
-    "" 1, "cdf" Phi(y), "odd" Phi(y) - 1/2, "pdf" Phi'(y); with zeta 0 the step 1[y > 0] stands in
-    the place of Phi(y).
+    By `kind` it is "" 1, "cdf" Phi(y), "odd" Phi(y) - 1/2; "pdf" Phi'(y), and then the power is one
+    of y. With zeta 0 the step 1[y > 0] stands in the place of Phi(y).
     """
 
     coefficient: str

@@ -9,6 +9,7 @@ recursion with bivariate normal probabilities at its end.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import comb
 from typing import NamedTuple
 
 from dualc.derive import algebra, atoms
@@ -109,8 +110,19 @@ def _terms(f: Function, defaults: Mapping[Constant, Constant]) -> tuple[LinkTerm
     found = [t for c in components(f.smooth, defaults) for t in _of_component(c)]
     for key, row in f.densities.items():
         assert key.link is not None
-        found += _rows(key.a, key.b, "pdf", key.link, row)
+        found += _rows(key.a, key.b, "pdf", key.link, _in_argument(key.link, row))
     return tuple(found)
+
+
+def _in_argument(link: Link, row: Mapping[int, Constant]) -> dict[int, Constant]:
+    """A polynomial in x as one in y = kappa x + tau."""
+    total: dict[int, Constant] = {}
+    for power, c in row.items():
+        for i in range(power + 1):
+            value = c * comb(power, i) * (-link.tau) ** (power - i) / link.kappa**power
+            total[i] = total.get(i, algebra.ZERO) + value
+    tidied = {i: algebra.tidy(c) for i, c in sorted(total.items())}
+    return {i: c for i, c in tidied.items() if c != 0}
 
 
 _KINDS = {"": "", "+": "cdf", "-": "cdf", "o": "odd"}

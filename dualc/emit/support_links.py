@@ -5,8 +5,9 @@ Support code, appended to that of `support.py` in every copy. A function of x is
     (coefficient, power, a, b, kind, kappa, tau, zeta)
 
 for coefficient x^power exp(a x^2 + b x) times, by `kind` and with y = kappa x + tau, "" 1, "cdf"
-Phi(y), "odd" Phi(y) - 1/2, "pdf" Phi'(y). With zeta = 0 the step 1[y > 0] stands in the place of
-Phi(y). Powers, kinds and zeta are static, and so is whether a, b or tau is 0.
+Phi(y), "odd" Phi(y) - 1/2, and for coefficient y^power exp(a x^2 + b x) Phi'(y), "pdf". With zeta =
+0 the step 1[y > 0] stands in the place of Phi(y). Powers, kinds and zeta are static, and so is
+whether a, b or tau is 0.
 
 How. A link is the event kappa x + tau + zeta z > 0 of one more normal variable z, its derivative
 that event's density at its edge. Exponentials tilt the law of (u, v), densities condition it, and
@@ -174,7 +175,8 @@ def _edge(law: _Law, event: _Event) -> _Edge:
 def _given_edge(law: _Law, event: _Event, edge: _Edge, is_density: bool = False) -> _Law:
     """The law on an event's edge, times the standard normal density at the threshold.
 
-    With `is_density`, times the density of the event's left-hand side at 0 instead.
+    With `is_density` the law of y = kappa x + tau in the place of x, whose mean would be lost in
+    tau, and times the density of the event's left-hand side at 0.
     """
     zeta, v = event.zeta, edge.variance
     present = v > 0
@@ -191,13 +193,17 @@ def _given_edge(law: _Law, event: _Event, edge: _Edge, is_density: bool = False)
         exponent = _plus(exponent, -0.5 * h * h)
         means = tuple(_plus(m, -gain * h) for m, gain in zip(means, edge.gains, strict=True))
     scale = law.scale / math.sqrt(2 * math.pi)
+    covariance, determinant = law.covariance * zeta / safe, law.determinant * zeta / safe
     if is_density:
         scale = scale / root(safe)
         if not zeta:
             at_edge = jnp.abs(jnp.asarray(edge.mean)) <= _near(v.dtype) * abs(event.tau)
             scale = jnp.where(present, scale, jnp.where(at_edge, jnp.inf, 0.0))
+        mean = _times(edge.mean, zeta / safe)
+        means = (mean, means[1]) if event.side == 0 else (means[0], mean)
+        own, determinant = square * own, square * determinant
+        covariance = event.kappa * covariance
     variances = (own, rest) if event.side == 0 else (rest, own)
-    covariance, determinant = law.covariance * zeta / safe, law.determinant * zeta / safe
     return _Law(exponent, scale, means, variances, covariance, determinant)
 
 
@@ -300,9 +306,8 @@ _REACH = {23: 5.6, 52: 9.2}  # exp(-x^2/2) is below them beyond
 def joint(odd: tuple[bool, bool], h: Array, k: Array, r: Array, s: Array) -> Array:
     """E[(1[X < h] - o1) (1[Y < k] - o2)], (X, Y) standard normal of correlation r, s^2 = 1 - r^2.
 
-    o is 1/2 where `odd`, else 0. Right to 2 eps of 1, and for |r| <= 1/2 and |r h k| <= 4 of what the
-    value and its means are. s is a function of r: its own tangent is ignored. The derivative in r
-    at r = +-1 is 0, or infinite at h = r k.
+    o is 1/2 where `odd`, else 0. Right to an eps of 1, and where r is small of what it is. s is a function of r: its own tangent is ignored. The derivative in r is
+    taken as 0 at r = +-1, where it may be infinite, as in `root`.
     Sources: Plackett (1954), Owen (1956).
     """
     h, k, r, s = jnp.broadcast_arrays(h, k, r, s)
@@ -326,7 +331,7 @@ def _joint_jvp(
     h, k, r, s = jnp.broadcast_arrays(*primals)
     first, second = _standing(h, k, r, s)
     density = normal_pdf(h) * normal_pdf(first)
-    in_r = jnp.where(density > 0, density / jnp.where(density > 0, s, 1.0), 0.0)
+    in_r = jnp.where(s > 0, density / jnp.where(s > 0, s, 1.0), 0.0)
     value = joint(odd, h, k, r, s)
     total = _scaled(normal_pdf(h) * _indicator(odd[1], first), tangents[0])
     total = total + _scaled(normal_pdf(k) * _indicator(odd[0], second), tangents[1])
@@ -370,14 +375,14 @@ def _less_wedge(is_odd: bool, h: Array, n: Array) -> Array:
         owen = owen + weight * jnp.exp(-0.5 * (large * large) * square) / square
     owen = owen * slope / (2 * math.pi)
     beyond_x, beyond_y = normal_cdf(-x), normal_cdf(-y)
+    product = beyond_x * beyond_y
     is_turned = y > x  # T at a slope above 1 by that at its reciprocal
-    size = jnp.where(is_turned, (beyond_x + beyond_y) / 2 - beyond_x * beyond_y - owen, owen)
+    size = jnp.where(is_turned, (beyond_x + beyond_y) / 2 - product - owen, owen)
     wedge = jnp.where((h < 0) != (n < 0), -size, size) * (n != 0)
     if is_odd:
         return -wedge
-    small_rest = beyond_x * beyond_y + owen - beyond_y / 2
-    is_tail = is_turned & (h < 0) & (n < 0)
-    return jnp.where(is_tail, small_rest, normal_cdf(h) / 2 - wedge)
+    is_tail = is_turned & (h < 0) & (n < 0)  # where Phi(h) would be added and subtracted
+    return jnp.where(is_tail, product + owen - beyond_y / 2, normal_cdf(h) / 2 - wedge)
 
 
 def _bits(x: Array) -> int:
