@@ -209,7 +209,8 @@ class LinkTerm:
     """coefficient * x**power * exp(a x**2 + b x) times a link, y = kappa x + tau.
 
     By `kind` it is "" 1, "cdf" Phi(y), "odd" Phi(y) - 1/2; "pdf" Phi'(y), and then the power is one
-    of y. With zeta 0 the step 1[y > 0] stands in the place of Phi(y).
+    of y; "both" (Phi(y) - 1/2) (Phi(kappa2 x + tau2) - 1/2). With zeta 0 the step 1[y > 0] stands
+    in the place of Phi(y).
     """
 
     coefficient: str
@@ -220,13 +221,19 @@ class LinkTerm:
     kappa: str
     tau: str
     zeta: int
+    kappa2: str = "0"
+    tau2: str = "0"
 
 
 @dataclass(frozen=True)
 class Linked:
-    """A function as a sum of terms with links anywhere."""
+    """A function as a sum of terms with links anywhere.
 
-    name: str  # "phi" | "slope" | "second" | "third" | "dPARAMETER" | "slope_dPARAMETER"
+    Where phi has terms of kind "both" there are phi and its derivatives, to two beyond the first
+    without: moments of the others are integrals of its moments over the covariance.
+    """
+
+    name: str  # "phi" | "slope" | "second" | "third" | "fourth" | "dPARAMETER" | "slope_dPARAMETER"
     terms: tuple[LinkTerm, ...]
 
 

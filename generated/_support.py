@@ -1055,9 +1055,10 @@ def hermite_atoms(order: int, q: Array, atoms: tuple[tuple[Any, ...], ...]) -> A
 
     phi is the sum of atoms (coef, i, a, b_real, b_imag, kappa, zeta[, tau]), each the real part of
     coef x^i exp(a x^2 + (b_real + 1j b_imag) x) link(x); the link is 1 (kappa None), the step
-    1[kappa x + tau > 0] (zeta 0, 1/2 at 0) or Phi(kappa x + tau) (zeta 1). `i`, and which of a, b are zero, are
-    static; other entries may be traced; coef may be complex. Needs 1 - 2 a q > 0; no links on a
-    complex exponential. At q = 0: phi(0), 0, 0, ... Nothing under- or overflows on the way.
+    1[kappa x + tau > 0] (zeta 0, 1/2 at 0) or Phi(kappa x + tau) (zeta 1). `i`, and which of a, b,
+    tau are zero, are static; other entries may be traced; coef may be complex. Needs 1 - 2 a q > 0;
+    no links on a complex exponential. At q = 0: phi(0), 0, 0, ... Nothing under- or overflows on
+    the way.
     """
     total = jnp.zeros((order + 1, *q.shape), q.dtype)
     groups: dict[tuple[Any, ...], tuple[tuple[Any, ...], dict[int, Any]]] = {}
@@ -5136,8 +5137,9 @@ class _Event(NamedTuple):
 
 
 class _Edge(NamedTuple):
-    """An event under a law: mean and variance of its left-hand side, the quotient of mean and
-    deviation, and the covariances of u and v with it over its deviation.
+    """An event under a law: mean and variance of its left-hand side, mean / deviation.
+
+    And the covariances of u and v with it over its deviation.
     """
 
     mean: Any
@@ -5189,9 +5191,80 @@ def _links_plus(x: Any, y: Any) -> Any:
     return x if _known_zero(y) else x + y
 
 
-def links_hermite(order: int, q: Array, terms: Any) -> Array:
-    """a_n(q) = E[f(sqrt(q) Z) h_n(Z)], n = 0..order, along a new last axis, of f without "pdf"."""
-    atoms = []
+def links_integral(f: Any, g: Any, q12: Array, q11: Array, q22: Array, d: Array) -> Array:
+    """E[f0(u) g0(v)] of f = (f0, f0', ..., fr) and g alike, fr and gr without products of links.
+
+    The sum over m < r of q12^m/m! E[fm(u)] E[gm(v)], and the integral of (q12 - t)^(r-1)/(r-1)!
+    E[fr(u) gr(v)] over covariances t = c tanh(y) from 0 to q12, c where the integrand would be
+    singular: it changes on the scale of c - t, however small that is.
+    """
+    r = len(f) - 1
+    if not r:
+        return links_moment(f[0], g[0], q12, q11, q22, d)
+    total = jnp.zeros_like(q12 + q11 + q22)
+    for m in range(r):
+        means = _links_mean(f[m], q11) * _links_mean(g[m], q22)
+        total = total + means * lax.integer_pow(q12, m) / math.factorial(m)
+    noise = 1 / jnp.asarray(_curvature((*f[-1], *g[-1])), total.dtype)
+    rest = d + noise * (q11 + q22) + noise * noise  # c^2 - q12^2
+    c, size = jnp.sqrt((q11 + noise) * (q22 + noise)), jnp.abs(q12)
+    end = jnp.sign(q12) * jnp.log1p(2 * size * (c + size) / rest) / 2
+
+    def integrand(node: Array) -> tuple[Array]:
+        y, before = end * node, end * (1 - node)
+        slope = c / jnp.cosh(y)
+        left = slope * jnp.sinh(before) / jnp.cosh(end)  # q12 - t
+        t = c * jnp.tanh(y)
+        moment = links_moment(f[-1], g[-1], t, q11, q22, d + left * (q12 + t))
+        weight = lax.integer_pow(left, r - 1) / math.factorial(r - 1)
+        return (moment * weight * slope / jnp.cosh(y),)
+
+    (integral,) = _integral(integrand, _COVARIANCES[_bits(q12)], total.dtype)
+    return total + integral * end
+
+
+_COVARIANCES = {23: 20, 52: 44}  # nodes
+
+
+def _curvature(terms: Any) -> Any:
+    """The largest -2a: densities of that precision make the integrand steep."""
+    largest: Any = 1.0
+    for a in (row[2] for row in terms if not _known_zero(row[2])):
+        known = isinstance(a, int | float) and isinstance(largest, int | float)
+        largest = max(largest, -2 * a) if known else jnp.maximum(largest, -2 * a)
+    return largest
+
+
+def _links_mean(f: Any, q: Array) -> Array:
+    """E[f(sqrt(q) Z)], of products of links too."""
+    total, zero = jnp.zeros_like(q), jnp.zeros_like(q)
+    one = ((1.0, 0, 0, 0, "", 0, 0, 0),)
+    for row in f:
+        link, other = row[:8], one
+        if row[4] == "both":
+            link = (*row[:4], "odd", *row[5:8])
+            other = ((1.0, 0, 0, 0, "odd", *row[8:], 1),)
+        total = total + links_moment((link,), other, q, q, q, zero)
+    return total
+
+
+def links_hermite(order: int, q: Array, functions: Any) -> Array:
+    """a_n(q) = E[f(sqrt(q) Z) h_n(Z)], n = 0..order, along a new last axis, of f without "pdf".
+
+    functions = (f, f', ...) as for `links_integral`: a_n of f is sqrt(q/n) a_{n-1} of f'.
+    """
+    *lower, top = functions
+    found = _coefficients(max(order - len(lower), 0), q, top)
+    for f in reversed(lower):
+        roots = jnp.sqrt(jnp.arange(1, found.shape[-1] + 1).astype(q.dtype))
+        rest = found * root(q)[..., None] / roots.reshape((1,) * q.ndim + (-1,))
+        found = jnp.concatenate([_links_mean(f, q)[..., None], rest], axis=-1)
+    return found[..., : order + 1]
+
+
+def _coefficients(order: int, q: Array, terms: Any) -> Array:
+    """The same of a function without products of links."""
+    atoms: list[tuple[Any, ...]] = []
     for coefficient, power, a, b, kind, kappa, tau, zeta in terms:
         if kind == "":
             atoms.append((coefficient, power, a, b, 0, None, 0))
@@ -5210,7 +5283,8 @@ def _tilted_law(
 ) -> _Law:
     """The law of (u, v) times exp(a1 u^2 + b1 u + a2 v^2 + b2 v)."""
     (a1, b1), (a2, b2) = one, two
-    s11, s22, s12, determinant, scale = q11, q22, q12, d, 1.0
+    scale: Any = 1.0
+    s11, s22, s12, determinant = q11, q22, q12, d
     if not (_known_zero(a1) and _known_zero(a2)):
         delta = 1 - 2 * a1 * q11 - 2 * a2 * q22 + 4 * a1 * a2 * d
         s11, s22 = (q11 - 2 * a2 * d) / delta, (q22 - 2 * a1 * d) / delta
@@ -5241,6 +5315,8 @@ def _edge(law: _Law, event: _Event) -> _Edge:
     if _known_zero(mean):
         return _Edge(mean, variance, 0, gains)
     mean = jnp.broadcast_to(mean, variance.shape).astype(variance.dtype)
+    meets = (deviation == 0) & (jnp.abs(mean) <= _near(mean.dtype) * abs(event.tau))
+    mean = jnp.where(meets, 0.0, mean)
     held = jnp.maximum(deviation, jnp.abs(mean) / _FARTHEST)
     threshold = jnp.where(held > 0, mean / jnp.where(held > 0, held, 1.0), 0.0)
     return _Edge(mean, variance, threshold, gains)
@@ -5271,8 +5347,7 @@ def _given_edge(law: _Law, event: _Event, edge: _Edge, is_density: bool = False)
     if is_density:
         scale = scale / root(safe)
         if not zeta:
-            at_edge = jnp.abs(jnp.asarray(edge.mean)) <= _near(v.dtype) * abs(event.tau)
-            scale = jnp.where(present, scale, jnp.where(at_edge, jnp.inf, 0.0))
+            scale = jnp.where(present, scale, jnp.where(jnp.asarray(edge.mean) == 0, jnp.inf, 0.0))
         mean = _links_times(edge.mean, zeta / safe)
         means = (mean, means[1]) if event.side == 0 else (means[0], mean)
         own, determinant = square * own, square * determinant
@@ -5283,7 +5358,7 @@ def _given_edge(law: _Law, event: _Event, edge: _Edge, is_density: bool = False)
 
 def _near(dtype: Any) -> float:
     """How far apart, relatively, two equal places can come by rounding."""
-    return 8 * float(jnp.finfo(dtype).eps)
+    return 8 * 2.0 ** -_format(dtype)[0]
 
 
 # ---- moments
@@ -5341,12 +5416,16 @@ def _probability(law: _Law, seen: list[tuple[_Event, _Edge]]) -> Array:
     weight = law.scale
     if not _known_zero(law.exponent):
         if len(seen) == 1 and not seen[0][0].is_odd:  # exp grows where Phi falls
-            return weight * jnp.exp(law.exponent + log_ndtr(seen[0][1].threshold + 0 * law.exponent))
+            return weight * jnp.exp(
+                law.exponent + log_ndtr(seen[0][1].threshold + 0 * law.exponent)
+            )
         weight = weight * jnp.exp(law.exponent)
     like = law.determinant
     if not seen:
         return weight * jnp.ones_like(like)
-    thresholds = [jnp.broadcast_to(jnp.asarray(e.threshold, like.dtype), like.shape) for _, e in seen]
+    thresholds = [
+        jnp.broadcast_to(jnp.asarray(e.threshold, like.dtype), like.shape) for _, e in seen
+    ]
     if len(seen) == 1:
         return weight * _indicator(seen[0][0].is_odd, thresholds[0])
     (one, first), (two, second) = seen
@@ -5380,8 +5459,9 @@ _links_REACH = {23: 5.6, 52: 9.2}  # exp(-x^2/2) is below them beyond
 def joint(odd: tuple[bool, bool], h: Array, k: Array, r: Array, s: Array) -> Array:
     """E[(1[X < h] - o1) (1[Y < k] - o2)], (X, Y) standard normal of correlation r, s^2 = 1 - r^2.
 
-    o is 1/2 where `odd`, else 0. Right to an eps of 1, and where r is small of what it is. s is a function of r: its own tangent is ignored. The derivative in r is
-    taken as 0 at r = +-1, where it may be infinite, as in `root`.
+    o is 1/2 where `odd`, else 0. Right to an eps of 1, and where r is small of what it is. s is a
+    function of r: its own tangent is ignored. The derivative in r is taken as 0 at r = +-1, where
+    it may be infinite, as in `root`.
     Sources: Plackett (1954), Owen (1956).
     """
     h, k, r, s = jnp.broadcast_arrays(h, k, r, s)
@@ -5452,7 +5532,7 @@ def _less_wedge(is_odd: bool, h: Array, n: Array) -> Array:
     product = beyond_x * beyond_y
     is_turned = y > x  # T at a slope above 1 by that at its reciprocal
     size = jnp.where(is_turned, (beyond_x + beyond_y) / 2 - product - owen, owen)
-    wedge = jnp.where((h < 0) != (n < 0), -size, size) * (n != 0)
+    wedge = jnp.where(n == 0, 0.0, jnp.where((h < 0) != (n < 0), -size, size))
     if is_odd:
         return -wedge
     is_tail = is_turned & (h < 0) & (n < 0)  # where Phi(h) would be added and subtracted

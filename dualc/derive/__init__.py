@@ -11,6 +11,7 @@ from dualc.derive.atoms import Sum, add, derivative, parameter_derivative, read
 from dualc.derive.field import Field
 from dualc.derive.mixture import SLOPES, at_slope, mixed
 from dualc.derive.pairing import expectation
+from dualc.derive.products import products
 from dualc.derive.sides import Mass, Side, constants, side
 from dualc.derive.terms import formula
 from dualc.errors import NoClosedForm
@@ -30,7 +31,7 @@ def derive(activation: Activation) -> DualForm:
         return _closed(activation)
     except NoClosedForm as reason:
         why = str(reason)
-    for attempt in (_piecewise, _linked, _mixture):
+    for attempt in (_piecewise, _linked, _product, _mixture):
         try:
             return attempt(activation)
         except NoClosedForm:
@@ -64,6 +65,14 @@ def _linked(activation: Activation, parameters: tuple[Parameter, ...] | None = N
     step = "read as a sum of atoms p(x) exp(a x^2 + b x) link(kappa x + tau)"
     recursion = "Stein recursion over links, in pairs, by the support code"
     return DualForm("closed", steps=(step, recursion), readable=links.readable(found), links=found)
+
+
+def _product(activation: Activation) -> DualForm:
+    """Two links in a product."""
+    found = products(activation)
+    integrals = f"products of links: {len(found) - 1} times differentiated in the covariance"
+    steps = (integrals, "Stein recursion over single links, one integral, by the support code")
+    return DualForm("closed", steps=steps, readable=links.readable(found), links=found)
 
 
 def _mixture(activation: Activation) -> DualForm:

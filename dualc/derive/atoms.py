@@ -30,11 +30,15 @@ class Link(NamedTuple):
 
 
 class Key(NamedTuple):
-    """What atoms must share for their polynomials to be added."""
+    """What atoms must share for their polynomials to be added.
+
+    `second`, beside a first, is read by `products` alone.
+    """
 
     a: Constant
     b: Constant
     link: Link | None
+    second: Link | None = None
 
 
 STEP = Link(0, algebra.ONE)
@@ -58,13 +62,12 @@ def add(left: Sum, right: Sum, factor: Constant = algebra.ONE) -> Sum:
 
 
 def multiply(left: Sum, right: Sum) -> Sum:
-    """The product left * right; at most one link may survive in each product of atoms."""
+    """The product left * right; at most two links may survive in each product of atoms."""
     total: Sum = {}
     for one, p in left.items():
         for two, q in right.items():
-            key = Key(
-                algebra.tidy(one.a + two.a), algebra.tidy(one.b + two.b), _join(one.link, two.link)
-            )
+            tilt = algebra.tidy(one.a + two.a), algebra.tidy(one.b + two.b)
+            key = Key(*tilt, *_join(one, two))
             row = total.setdefault(key, {})
             for i, c in p.items():
                 for j, d in q.items():
@@ -130,7 +133,7 @@ def rate_with_links_held(terms: Sum, name: str) -> Sum:
 
 
 def _density(key: Key, polynomial: Mapping[int, Constant], factor: Constant, raised: int) -> Sum:
-    """factor x**raised times an atom in which Phi'(kappa x) stands for its link."""
+    """Factor x**raised times an atom in which Phi'(kappa x) stands for its link."""
     assert key.link is not None
     kappa, scale = key.link.kappa, factor / algebra.sqrt(2 * algebra.PI)
     density = Key(algebra.tidy(key.a - kappa**2 / 2), key.b, None)
@@ -169,9 +172,16 @@ def read(activation: ir.Activation) -> Sum:
         if kink != 0:
             raise NoClosedForm(f"the kink at x = {kink} is not at 0")
         total = add(total, multiply(change, step(STEP)))
+    refuse_products(total)
     if any(key.link is not None and key.link.tau != 0 for key in total):
         raise NoClosedForm("a link that does not sit at 0, such as erf(x + 1)")
     return total
+
+
+def refuse_products(terms: Sum) -> None:
+    """Raise NoClosedForm where an atom has two links."""
+    if any(key.second is not None for key in terms):
+        raise NoClosedForm("a product of two links on one side, such as erf(x)**2")
 
 
 def step(link: Link) -> Sum:
@@ -246,8 +256,9 @@ def evaluate(terms: Sum, x: Fraction) -> Constant:
     for key, polynomial in terms.items():
         value = sum((c * point**i for i, c in polynomial.items()), algebra.ZERO)
         value *= algebra.exp(key.a * point**2 + key.b * point)
-        if key.link is not None:
-            value *= algebra.link_value(key.link.zeta, key.link.kappa * point + key.link.tau)
+        for link in (key.link, key.second):
+            if link is not None:
+                value *= algebra.link_value(link.zeta, link.kappa * point + link.tau)
         total += value
     return total
 
@@ -262,12 +273,17 @@ def _clean(terms: Sum) -> Sum:
     return dict(sorted(kept.items(), key=lambda item: str(item[0])))
 
 
-def _join(one: Link | None, two: Link | None) -> Link | None:
-    if one is None or two is None:
-        return one or two
-    if one.zeta == two.zeta == 0:
-        return STEP
-    raise NoClosedForm("a product of two links on one side, such as erf(x)**2")
+def _join(one: Key, two: Key) -> tuple[Link | None, Link | None]:
+    """The links of a product of two atoms: none, one or two."""
+    links = [k for k in (one.link, one.second, two.link, two.second) if k is not None]
+    if len(links) == 2 and links[0] == links[1] and links[0].zeta == 0:
+        return links[0], None
+    if len(links) > 1 and any(k.zeta == 0 for k in links):
+        raise NoClosedForm("a product of a step and another link on one side")
+    if len(links) > 2:
+        raise NoClosedForm("a product of three links, such as erf(x)**3")
+    first, second, *_ = (*sorted(links, key=str), None, None)
+    return first, second
 
 
 def _as_polynomial(terms: Sum, degree: int, what: str) -> dict[int, Constant]:

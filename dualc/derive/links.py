@@ -55,7 +55,7 @@ class Function(NamedTuple):
 
 
 def _density(key: Key, row: Mapping[int, Constant], factor: Sum) -> Sum:
-    """factor times an atom as a density; a step's is at one place, where x is a constant."""
+    """Factor times an atom as a density; a step's is at one place, where x is a constant."""
     assert key.link is not None
     total = multiply({key: dict(row)}, factor)
     if key.link.zeta:
@@ -76,6 +76,7 @@ def read(activation: Activation) -> Function:
         change = add(right, left, -algebra.ONE)
         link = Link(0, algebra.ONE, algebra.tidy(-kink))
         total = add(total, multiply(change, atoms.step(link)))
+    atoms.refuse_products(total)
     links = [key for key in total if key.link is not None]
     if not links:
         raise NoClosedForm("no link")
@@ -107,11 +108,16 @@ def links(activation: Activation, parameters: tuple[Parameter, ...]) -> tuple[Li
 
 
 def _terms(f: Function, defaults: Mapping[Constant, Constant]) -> tuple[LinkTerm, ...]:
-    found = [t for c in components(f.smooth, defaults) for t in _of_component(c)]
+    found = smooth_terms(f.smooth, defaults)
     for key, row in f.densities.items():
         assert key.link is not None
         found += _rows(key.a, key.b, "pdf", key.link, _in_argument(key.link, row))
     return tuple(found)
+
+
+def smooth_terms(terms: Sum, defaults: Mapping[Constant, Constant]) -> list[LinkTerm]:
+    """A sum of atoms with at most one link each."""
+    return [t for c in components(terms, defaults) for t in _of_component(c)]
 
 
 def _in_argument(link: Link, row: Mapping[int, Constant]) -> dict[int, Constant]:
@@ -147,20 +153,24 @@ def readable(found: tuple[Linked, ...]) -> tuple[tuple[str, str], ...]:
     return tuple((name, f"E[f(u) f(v)], f(x) = {_written(f)}") for name, f in pairs)
 
 
-_LINKS = {"": "", "cdf": "normal_cdf({})", "odd": "(normal_cdf({}) - 1/2)", "pdf": "normal_pdf({})"}
+_ODD, _SECOND = "(normal_cdf({0}) - 1/2)", "(normal_cdf({1}) - 1/2)"
+_LINKS = {"": "", "cdf": "normal_cdf({0})", "odd": _ODD, "pdf": "normal_pdf({0})"}
+_LINKS["both"] = f"{_ODD}*{_SECOND}"
 _STEPS = {"cdf": "heaviside({})", "odd": "(heaviside({}) - 1/2)", "pdf": "delta({})"}
+
+
+def _argument(kappa: str, tau: str) -> str:
+    slope = f"({kappa})*x" if kappa != "1" else "x"
+    return slope + (f" + {tau}".replace("+ -", "- ") if tau != "0" else "")
 
 
 def _written(f: Linked) -> str:
     parts = []
     for t in f.terms:
-        argument = f"({t.kappa})*x" if t.kappa != "1" else "x"
-        argument += f" + {t.tau}".replace("+ -", "- ") if t.tau != "0" else ""
-        shape = (_LINKS if t.zeta or not t.kind else _STEPS)[t.kind].format(argument)
+        argument, second = _argument(t.kappa, t.tau), _argument(t.kappa2, t.tau2)
+        shape = (_LINKS if t.zeta or not t.kind else _STEPS)[t.kind].format(argument, second)
         power = "" if t.power == 0 else "x" if t.power == 1 else f"x**{t.power}"
-        exponent = " + ".join(
-            f"({c})*{x}" for c, x in ((t.a, "x**2"), (t.b, "x")) if c != "0"
-        )
+        exponent = " + ".join(f"({c})*{x}" for c, x in ((t.a, "x**2"), (t.b, "x")) if c != "0")
         factors = [f"({t.coefficient})" if t.coefficient != "1" else "", power, shape]
         factors.append(f"exp({exponent})" if exponent else "")
         parts.append("*".join(x for x in factors if x) or "1")

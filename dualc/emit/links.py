@@ -1,4 +1,4 @@
-"""The text of functions with links anywhere: their terms as data, and the moments of their pairs."""
+"""The text of functions with links anywhere: their terms as data, the moments of their pairs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
-from dualc.emit.layout import ARGUMENTS, wrapped
+from dualc.emit.layout import ARGUMENTS, tuple_of, wrapped
 from dualc.emit.source import python
 from dualc.ir import Linked
 
@@ -24,6 +24,10 @@ class LinksPrinter:
     d: str
     is_mixture: bool
 
+    def integrals(self) -> int:
+        """How often the moments of products of links are integrated over the covariance."""
+        return sum(any(t.kind == "both" for t in item.terms) for item in self.links)
+
     def names(self) -> tuple[str, ...]:
         """The functions that `bodies` defines, dual and its derivatives first."""
         dual = ("dual", "dual_dot", "dual_dq11", *(f"dual_d{name}" for name in self.spelled))
@@ -31,12 +35,15 @@ class LinksPrinter:
 
     def slope_rates(self) -> tuple[str, ...]:
         """The arguments of dual_dot in which its derivatives are moments too, all or none."""
-        has_third = any(item.name == "third" for item in self.links)
+        has_third = any(item.name == "third" for item in self.links) or self.integrals() > 0
         return ("q12", "q11", *self.spelled) if has_third else ()
 
     def bodies(self) -> list[str]:
         """The terms as data, and the moments of their pairs."""
-        pairs = {
+        terms = [self._terms(item) for item in self.links]
+        if self.integrals():
+            return [*terms, *self._integral_bodies()]
+        pairs: dict[str, tuple[tuple[str, str], ...]] = {
             "dual": (("phi", "phi"),),
             "dual_dot": (("slope", "slope"),),
             "dual_dq11": (("second", "phi"),),
@@ -48,7 +55,6 @@ class LinksPrinter:
             of_slope = f"slope_d{name}"
             pairs[f"dual_dot_d{name}"] = ((of_slope, "slope"), ("slope", of_slope))
         half = {"dual_dq11", "dual_dot_dq11"}
-        terms = [self._terms(item) for item in self.links]
         return [*terms, *(self._body(n, pairs[n], n in half) for n in self.names())]
 
     def hermite(self) -> str:
@@ -59,8 +65,41 @@ class LinksPrinter:
             signature = f"order, q, {given}"
         else:
             name, order, signature = "_hermite", "ORDER", f"q, {given}".rstrip(", ")
-        call = f"{self.prefix}links_hermite({order}, q, _phi_terms({given}))"
+        used = self.links[: self.integrals() + 1]
+        data = tuple_of([f"_{item.name}_terms({given})" for item in used])
+        call = f"{self.prefix}links_hermite({order}, q, {data})"
         return f"def {name}({signature}):\n    return {call}"
+
+    def _integral_bodies(self) -> list[str]:
+        """Moments of products of links: of derivatives, from those of these orders on."""
+        orders = {
+            "dual": (0, 0),
+            "dual_dot": (1, 1),
+            "dual_dq11": (2, 0),
+            "dual_dot_dq12": (2, 2),
+            "dual_dot_dq11": (3, 1),
+        }
+        out = [self._integral(name, *first) for name, first in orders.items()]
+        for index, name in enumerate(self.spelled):
+            for function in ("dual", "dual_dot"):
+                rate = f"{self.prefix}in_parameter(_{function}, {index})"
+                out.append(f"_{function}_d{name} = {rate}")
+        return out
+
+    def _integral(self, name: str, left: int, right: int) -> str:
+        parameters = ", ".join(self.spelled.values())
+        integrals = max(self.integrals() - min(left, right), 0)
+        data = [
+            tuple_of(
+                [f"_{item.name}_terms({parameters})" for item in self.links[k:][: integrals + 1]]
+            )
+            for k in (left, right)
+        ]
+        given = ", ".join((*ARGUMENTS, self.d))
+        call = f"{self.prefix}links_integral({', '.join(data)}, {given})"
+        call += "/2" if left != right else ""
+        signature = ", ".join((given, *self.spelled.values()))
+        return f"def _{name}({signature}):\n" + wrapped("return ", call)
 
     def _body(self, name: str, pairs: tuple[tuple[str, str], ...], is_half: bool) -> str:
         slopes = ("slope1", "slope2") if self.is_mixture else ()
@@ -84,10 +123,11 @@ class LinksPrinter:
         source = partial(python, names=names, prefix=self.prefix)
         rows = []
         for t in item.terms:
+            own = f"{source(t.coefficient)}, {t.power}, {source(t.a)}, {source(t.b)}"
             link = f'"{t.kind}", {source(t.kappa)}, {source(t.tau)}, {t.zeta}'
-            rows.append(
-                f"        ({source(t.coefficient)}, {t.power}, {source(t.a)}, {source(t.b)}, {link}),\n"
-            )
+            if t.kind == "both":
+                link += f", {source(t.kappa2)}, {source(t.tau2)}"
+            rows.append(f"        ({own}, {link}),\n")
         signature = ", ".join(names.values())
         head = f"def _{item.name}_terms({signature}):"
         body = f"    return (\n{''.join(rows)}    )" if rows else "    return ()"

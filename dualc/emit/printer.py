@@ -262,7 +262,7 @@ class _Printer:
         """The public functions, and the kernels they call."""
         rates = ["_dual_dot", "_dual_dq11", *(f"_dual_d{name}" for name in self.parameters)]
         domain = self._domain()
-        given = f"({', '.join(rates)}), "
+        given = "" if self.is_series else f"({', '.join(rates)}), "
         is_dear = self.record.mixture is not None or self.pieces.has_short_series()
         full = "_full" if is_dear else ""  # correlation 1 is not weak
         dual, dual_dot = f"_dual{full}", f"_dual_dot{full}"
@@ -272,7 +272,7 @@ class _Printer:
             slope_given = f"({', '.join(f'_dual_dot_d{name}' for name in names)}), "
         p = self.prefix
         kernels = [
-            f"_dual_kernel = {p}kernel(_dual, {'' if self.is_series else given}{domain})",
+            f"_dual_kernel = {p}kernel(_dual, {given}{domain})",
             f"_dual_dot_kernel = {p}kernel(_dual_dot, {slope_given}{domain})",
             f"_deficit_kernel = {p}deficit({dual}, {dual_dot}, {domain})",
             f"_dual_diag_kernel = {p}pointwise({p}diagonal({dual}), {domain})",

@@ -1054,9 +1054,10 @@ def hermite_atoms(order: int, q: Array, atoms: tuple[tuple[Any, ...], ...]) -> A
 
     phi is the sum of atoms (coef, i, a, b_real, b_imag, kappa, zeta[, tau]), each the real part of
     coef x^i exp(a x^2 + (b_real + 1j b_imag) x) link(x); the link is 1 (kappa None), the step
-    1[kappa x + tau > 0] (zeta 0, 1/2 at 0) or Phi(kappa x + tau) (zeta 1). `i`, and which of a, b are zero, are
-    static; other entries may be traced; coef may be complex. Needs 1 - 2 a q > 0; no links on a
-    complex exponential. At q = 0: phi(0), 0, 0, ... Nothing under- or overflows on the way.
+    1[kappa x + tau > 0] (zeta 0, 1/2 at 0) or Phi(kappa x + tau) (zeta 1). `i`, and which of a, b,
+    tau are zero, are static; other entries may be traced; coef may be complex. Needs 1 - 2 a q > 0;
+    no links on a complex exponential. At q = 0: phi(0), 0, 0, ... Nothing under- or overflows on
+    the way.
     """
     total = jnp.zeros((order + 1, *q.shape), q.dtype)
     groups: dict[tuple[Any, ...], tuple[tuple[Any, ...], dict[int, Any]]] = {}
