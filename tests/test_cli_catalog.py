@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import math
 import os
@@ -14,11 +13,10 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 from dualc import cli
 from dualc.cli import catalog as catalog_module
-from dualc.cli.show import show_list
+from dualc.cli.listing import list_lines
 from dualc.describe import PROPERTIES, degree, formulas, made_of, properties, worst_error
 from dualc.ir import Activation, Record
 from dualc.paths import DERIVED, PACKAGED, project
@@ -57,13 +55,14 @@ def listed(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 0) -
 # ---- the list ----
 
 
-def test_search_looks_at_names_aliases_summaries_and_sources(
+def test_search_looks_at_names_aliases_formulas_summaries_and_sources(
     shelf: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert listed(capsys, "--search", "ELU") == ["gelu", "relu"]
     assert listed(capsys, "--search", "gelu_exact") == ["gelu"]  # an alias
     assert listed(capsys, "--search", "arc-cosine degree") == ["relu"]  # every word, summary
     assert listed(capsys, "--search", "hendrycks") == ["gelu"]  # a source
+    assert listed(capsys, "--search", "normal_cdf(") == ["gelu"]  # the formula
     assert listed(capsys, "--search", "quark", code=1) == []
 
 
@@ -99,16 +98,30 @@ def test_the_rows_have_the_documented_keys(shelf: Path, capsys: pytest.CaptureFi
 
 
 def test_a_line_for_each_whatever_the_width() -> None:
-    for width in (40, 80, 120, 400):
-        out = Console(file=io.StringIO(), width=width, force_terminal=False)
-        with pytest.MonkeyPatch.context() as patch:
-            text = io.StringIO()
-            patch.setattr(sys, "stdout", text)
-            show_list(out, RECORDS)
-        lines = text.getvalue().splitlines()
+    for width in (40, 80, 120, 400, None):
+        lines = list_lines(RECORDS, width)
         assert [line.split()[0] for line in lines] == ["name", *BY_NAME]
-        assert max(map(len, lines)) <= width
-        assert ("dual made of" in lines[0], "phi(x)" in lines[0]) == (width >= 80, width >= 200)
+        most = max(map(len, lines))
+        assert width is None or most <= width
+        wide = width is None or width >= 200
+        assert ("dual made of" in lines[0], "phi(x)" in lines[0]) == (width != 40, wide)
+        assert any(line.endswith(BY_NAME["arcsinh"].activation.typed) for line in lines) == wide
+    assert max(map(len, list_lines(RECORDS, 5))) == 5  # names at least, as far as they go
+
+
+_NEITHER = """
+import sys
+from dualc.cli import run
+assert run(["catalog"]) == 0
+print([name for name in ("sympy", "mpmath", "jax", "numpy", "rich") if name in sys.modules])
+"""
+
+
+def test_the_list_loads_no_computer_algebra_no_jax_and_no_tables(shelf: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _NEITHER], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "[]"
 
 
 # ---- what follows from records ----
@@ -323,7 +336,18 @@ def test_an_unknown_name_is_told_the_nearest_names_and_aliases(
 ) -> None:
     assert "Did you mean 'gelu_exact' or" in failing(capsys, "gelu_exakt")
     assert "'tanh'" in failing(capsys, "tahn")
-    assert "Did you mean" not in failing(capsys, "qqqq")
+    assert "'tanh'" in failing(capsys, "TANH")
+    for name in ("qqqq", "", "../gelu", "$(ls)"):
+        line = failing(capsys, name)
+        assert "Did you mean" not in line or name == "../gelu"
+        assert line.endswith("Run: dualc catalog\n")
+
+
+def test_an_entry_without_a_record_is_told_what_compiles_it(
+    shelf: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copy(PACKAGED.entry("abs"), shelf / "catalog")
+    assert failing(capsys, "abs") == "abs is not compiled.  Run: dualc compile abs\n"
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
@@ -12,7 +11,7 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from dualc.describe import degree, formulas, made_of, worst_error
+from dualc.describe import degree, formulas, made_of
 from dualc.ir import Ball, Certificate, Measurement, Record
 
 _SHOWN = 13  # coefficients: degrees 0..12; --json has all of them
@@ -62,58 +61,6 @@ def table(*columns: str) -> Table:
     for column in columns:
         out.add_column(column, overflow="fold")
     return out
-
-
-def show_list(out: Console, records: Sequence[Record]) -> None:
-    """One line for each activation; what a narrow terminal has no room for is left out.
-
-    The first columns come first: the last one that fits is cut off, the others are not shown.
-    """
-    cells = [_LIST, *(_list_row(record) for record in records)]
-    left = out.width
-    rows = Table(box=None, pad_edge=False, header_style="bold")
-    kept = 0
-    for column in zip(*cells, strict=True):
-        width = min(max(map(len, column)), left)
-        if width < max(map(len, column)) and width < _LEAST:
-            break
-        rows.add_column(column[0], no_wrap=True, overflow="ellipsis", width=width)
-        left, kept = left - width - 2, kept + 1
-    for row in cells[1:]:
-        rows.add_row(*map(Text, row[:kept]))
-    put(out, rows)
-
-
-_LIST = ("name", "tier", "float32", "float64", "dual made of", "kinks", "aliases", "phi(x)")
-_LEAST = 12  # columns: what is narrower says nothing
-
-
-def _list_row(record: Record) -> tuple[str, ...]:
-    activation = record.activation
-    errors = (worst_error(record, dtype) for dtype in ("float32", "float64"))
-    given = "" if activation.expression is not None else "dual "
-    return (
-        record.name,
-        record.form.tier,
-        *map(_eps, errors),
-        made_of(record),
-        _kinks(record),
-        ", ".join(activation.aliases),
-        f"{given}{activation.typed}",
-    )
-
-
-def _eps(units: float | None) -> str:
-    """An error in units of eps; certificates hold powers of two, and large ones read as such."""
-    if units is None:
-        return "-"
-    mantissa, exponent = math.frexp(units)
-    return f"2^{exponent - 1}" if mantissa == 0.5 and exponent > 14 else f"{units:g}"
-
-
-def _kinks(record: Record) -> str:
-    jumps = record.form.jumps
-    return ", ".join(f"jump {k}" if k in jumps else k for k in record.activation.kinks) or "-"
 
 
 def show_record(out: Console, record: Record, importing: str | None = None) -> None:
