@@ -11,7 +11,7 @@ import click
 
 from dualc.cli.listing import list_lines, terminal_width
 from dualc.cli.stale import behind_entry, behind_record
-from dualc.describe import PROPERTIES, TIERS, formulas, made_of, properties
+from dualc.describe import PROPERTIES, TIERS, made_of, properties
 from dualc.errors import DualcError, EntryError, did_you_mean
 from dualc.ir import Record
 from dualc.paths import PACKAGED, Place, folder, project
@@ -183,6 +183,8 @@ def _show_list(records: list[Record]) -> None:
 
 
 def _print_latex(records: list[Record], as_json: bool) -> None:
+    from dualc.equations import formulas
+
     if as_json:
         data = {r.name: {row.function: row.latex for row in formulas(r)} for r in records}
         print(json.dumps(data, indent=1))

@@ -11,7 +11,8 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from dualc.describe import degree, formulas, made_of
+from dualc.describe import degree, made_of
+from dualc.equations import formulas
 from dualc.ir import Ball, Certificate, Measurement, Record
 
 _SHOWN = 13  # coefficients: degrees 0..12; --json has all of them

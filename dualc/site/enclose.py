@@ -15,7 +15,8 @@ from typing import Any
 
 from flint import arb, ctx
 
-from dualc.describe import formulas, properties
+from dualc.describe import properties
+from dualc.equations import formulas
 from dualc.errors import DualcError, EntryError
 from dualc.expand.grid import expansions
 from dualc.expand.hermite import Expansion

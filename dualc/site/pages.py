@@ -17,7 +17,8 @@ from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 
-from dualc.describe import formulas, made_of, properties, worst_error
+from dualc.describe import made_of, properties, worst_error
+from dualc.equations import formulas
 from dualc.ir import Certificate, Measurement, Record
 from dualc.site.enclose import ALLOWANCE, Picture
 from dualc.site.figure import PLOT, Thumbnail, charts, thumbnails
@@ -152,15 +153,13 @@ def _worst(record: Record, region: str) -> Worst:
 
 def _formulas(record: Record) -> Iterator[tuple[str, str, Markup | None]]:
     """(what it is, its text, MathML where it is a formula) of phi, its duals and their parts."""
-    activation, form = record.activation, record.form
+    activation = record.activation
     for line in formulas(record):
         left, _, right = line.latex.partition("&=")
         # Decimals are easier to read than the quotients that are exact.
         typed = line.function == "phi(x)" and "." in activation.typed
         shown = formula(line.text, left) if typed or line.function != "phi(x)" else None
         yield line.function, line.text, shown or equation(f"{left} = {right}")
-        if line.function == "phi(x)" and form.mixed is not None:
-            yield "f(x)", form.mixed, formula(form.mixed, "f(x)")
 
 
 def _pivot(
