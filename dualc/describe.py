@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from decimal import ROUND_HALF_EVEN, ROUND_UP, Context, Decimal
 from fractions import Fraction
 
 from dualc.ir import FUNCTIONS, Activation, Record, fold
@@ -136,7 +137,56 @@ _ALGEBRA: dict[str, Callable[..., _Scaling]] = {
 }
 
 
+# ---- numbers ----
+
+
+def decimal(value: str | float, digits: int = 15, *, up: bool = False) -> str:
+    """A number to that many significant digits; beyond 1e-4 and 1e15 with an exponent.
+
+    `up`: rounded away from 0, as bounds are.
+    """
+    rounding = ROUND_UP if up else ROUND_HALF_EVEN
+    rounded = Context(prec=digits, rounding=rounding).plus(Decimal(str(value)))
+    if not rounded.is_finite():
+        return str(float(rounded))
+    if isinstance(value, float):
+        rounded = rounded.normalize()  # a double has no trailing digits
+    if not rounded:
+        return "0"
+    return f"{rounded:f}" if -5 < rounded.adjusted() < 15 else f"{rounded:e}".replace("e+", "e")
+
+
 # ---- errors ----
+
+
+@dataclass(frozen=True)
+class Truncation:
+    """Bounds of one function at some variances, one for each of `rhos`; "" where there is none."""
+
+    function: str
+    dtype: str  # of a Gauss rule; "" for a series, which is one for both
+    variances: str
+    bounds: tuple[str, ...]
+
+
+def truncations(record: Record) -> tuple[tuple[str, ...], tuple[Truncation, ...]]:
+    """The largest abs(rho) of each column, and how far the series or the Gauss rule may be off.
+
+    In units of sqrt(k11 k22), k being the function's own diagonal. Nothing for a closed form.
+    """
+    found = record.table or record.mixture
+    bounds = found.bounds if found else ()
+    rhos = tuple(dict.fromkeys(bound.rho for bound in bounds))
+    rows: dict[tuple[str, str, str], dict[str, str]] = {}
+    for b in bounds:
+        low, high = (q.removesuffix(".0") for q in (b.q_low, b.q_high))
+        span = low if low == high else f"{low}..{high}"
+        dtype = b.note if record.mixture else ""
+        shown = decimal(b.bound, 3, up=True) if b.bound else "uncertified"
+        rows.setdefault((b.function, dtype, span), {})[b.rho] = shown
+    return rhos, tuple(
+        Truncation(*key, tuple(cells.get(rho, "") for rho in rhos)) for key, cells in rows.items()
+    )
 
 
 def worst_error(record: Record, dtype: str) -> float | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from dualc.hinges import Hinges, hinges
 from dualc.ir import Piecewise, Record
@@ -20,6 +21,7 @@ class Line:
     function: str  # "phi(x)", "dual", "dual_dot", then what those speak of
     text: str
     latex: str
+    means: str = ""  # what it is, where the formula does not say so
 
 
 def formulas(record: Record) -> tuple[Line, ...]:
@@ -89,8 +91,8 @@ def _of_mixture(mixed: str, shown: Mapping[str, str]) -> Iterator[Line]:
     f = tidied(mixed)
     mean = rf"\phi(x) &= \mathbb{{E}}\left[{latex(f)}\right]"
     yield Line("phi(x), again", f"mean over slope of {f}", mean)
-    for function, text in shown.items():
-        pair, symbol = _PAIR[function]
+    for function in sorted(_PAIR.keys() & shown.keys()):
+        (pair, symbol), text = _PAIR[function], shown[function]
         yield Line(
             function,
             f"mean of {pair} over slope1 and slope2",
@@ -146,21 +148,30 @@ def _mean(f: str) -> str:
     return rf"\mathbb{{E}}\left[\{f}(u) \, \{f}(v)\right]"
 
 
-def _defined(left: str, text: str) -> Line:
-    return Line(left, text, f"{latex(left)} &= {latex(text)}")
+def _defined(left: str, text: str, means: str) -> Line:
+    return Line(left, text, f"{latex(left)} &= {latex(text)}", means)
 
 
 _MOMENTS = {
     line.function[0]: line
     for line in (
-        _defined("m(t, q)", "sqrt(q)*normal_pdf(t/sqrt(q)) - t*normal_cdf(-t/sqrt(q))"),
-        _defined("P(t, q)", "normal_cdf(-t/sqrt(q))"),
-        _defined("L(s, t, r)", "Phi2(-s/sqrt(q11), -t/sqrt(q22), r/sqrt(q11*q22))"),
+        _defined(
+            "m(t, q)",
+            "sqrt(q)*normal_pdf(t/sqrt(q)) - t*normal_cdf(-t/sqrt(q))",
+            "E[max(v - t, 0)] at variance q",
+        ),
+        _defined("P(t, q)", "normal_cdf(-t/sqrt(q))", "P(v > t) at variance q"),
+        _defined(
+            "L(s, t, r)",
+            "Phi2(-s/sqrt(q11), -t/sqrt(q22), r/sqrt(q11*q22))",
+            "P(u > s, v > t) at covariance r, by the bivariate normal cdf",
+        ),
         _defined(
             "R(s, t, r)",
             "(r + s*t)*L(s, t, r) + sqrt(D)/(2*pi)*exp(-(q22*s**2 - 2*r*s*t + q11*t**2)/(2*D))"
             " - t*sqrt(q11)*normal_pdf(s/sqrt(q11))*normal_cdf((r*s - q11*t)/sqrt(q11*D))"
             " - s*sqrt(q22)*normal_pdf(t/sqrt(q22))*normal_cdf((r*t - q22*s)/sqrt(q22*D))",
+            "E[max(u - s, 0) max(v - t, 0)] at covariance r",
         ),
     )
 }
@@ -168,21 +179,41 @@ _MOMENTS = {
 
 def _tilted(letter: str, found: Hinges) -> Line:
     """T or M by its generating function: y**i exp(a y) is a derivative of exp(a y) in a."""
-    s, t = (" - s", " - t") if found.has_places else ("", "")
-    shifts = (" - a*s", " - b*t") if found.has_places else ("", "")
-    key = [["i", "j"], ["a", "b"] * found.has_rates, ["s", "t"] * found.has_places]
-    first, second = (", ".join(part[side] for part in key if part) for side in (0, 1))
-    at = "" if found.has_rates else " at a = b = 0"
+    first, second = (_side(*names, found) for names in (("u", "i", "a", "s"), ("v", "j", "b", "t")))
     if letter == "M":
-        left, at = f"M({first}, q)", at.replace(" = b", "")
-        text = f"exp(a**2*q/2{shifts[0]})*normal_cdf((a*q{s})/sqrt(q))"
+        left, where = f"M({first.key}, q)", "a = 0"
+        text = f"exp(a**2*q/2{first.shift})*normal_cdf((a*q{first.place})/sqrt(q))"
         rule, rates = "d^i/da^i", r"\partial_a^i"
+        means = f"E[{first.factor}; {first.condition}] at variance q"
     else:
-        left = f"T({first}, {second}, r)"
-        exponent = f"(a**2*q11 + 2*a*b*r + b**2*q22)/2{''.join(shifts)}"
-        ends = f"(a*q11 + b*r{s})/sqrt(q11), (a*r + b*q22{t})/sqrt(q22)"
+        left, where = f"T({first.key}, {second.key}, r)", "a = b = 0"
+        exponent = f"(a**2*q11 + 2*a*b*r + b**2*q22)/2{first.shift}{second.shift}"
+        ends = f"(a*q11 + b*r{first.place})/sqrt(q11), (a*r + b*q22{second.place})/sqrt(q22)"
         text = f"exp({exponent})*Phi2({ends}, r/sqrt(q11*q22))"
         rule, rates = "d^i/da^i d^j/db^j", r"\partial_a^i \partial_b^j"
-    where = f"_{{{at.removeprefix(' at ')}}}" if at else ""
-    brackets = rf"{rates} \left[{latex(text)}\right]{where}"
-    return Line(left, f"{rule}{at} of {text}", f"{latex(left)} &= {brackets}")
+        both = f"{first.factor} {second.factor}; {first.condition}, {second.condition}"
+        means = f"E[{both}] at covariance r"
+    at, below = ("", "") if found.has_rates else (f" at {where}", f"_{{{where}}}")
+    brackets = rf"{rates} \left[{latex(text)}\right]{below}"
+    return Line(left, f"{rule}{at} of {text}", f"{latex(left)} &= {brackets}", means)
+
+
+class _Side(NamedTuple):
+    """What of a hinge stands where in the moment of a pair."""
+
+    key: str  # "i, a, s": its arguments
+    place: str  # " - s", or nothing where all hinges are at 0
+    shift: str  # " - a*s"
+    factor: str  # "(u - s)**i exp(a*(u - s))"
+    condition: str  # "u > s"
+
+
+def _side(u: str, i: str, a: str, s: str, found: Hinges) -> _Side:
+    y = f"({u} - {s})" if found.has_places else u
+    return _Side(
+        key=", ".join([i, *[a] * found.has_rates, *[s] * found.has_places]),
+        place=f" - {s}" * found.has_places,
+        shift=f" - {a}*{s}" * found.has_places,
+        factor=f"{y}**{i}" + f" exp({a}*{y})" * found.has_rates,
+        condition=f"{u} > {s if found.has_places else 0}",
+    )

@@ -87,15 +87,26 @@ def _operation(left: ast.expr, op: ast.operator, right: ast.expr) -> tuple[str, 
         first, second = _within(left, _PRODUCT), _behind(right, _PRODUCT)
         between = r" \cdot " if second[:1].isdigit() else r" \, "
         return f"{first}{between}{second}", _PRODUCT
-    if isinstance(op, ast.Div) and isinstance(left, ast.UnaryOp):
-        return f"-{_operation(left.operand, op, right)[0]}", _PRODUCT
     if isinstance(op, ast.Div):
         if isinstance(left, ast.BinOp) and isinstance(left.op, ast.Div):  # a/b/c = a/(b c)
             return _operation(left.left, op, ast.BinOp(left.right, ast.Mult(), right))
-        return rf"\frac{{{_walk(left)[0]}}}{{{_walk(right)[0]}}}", _PRODUCT
+        sign, left = _sign_and_size(left)
+        return rf"{sign}\frac{{{_walk(left)[0]}}}{{{_walk(right)[0]}}}", _PRODUCT
     if isinstance(op, ast.Pow):
         return f"{{{_within(left, _ATOM)}}}^{{{_walk(right)[0]}}}", _POWER
     raise TypeError(ast.dump(op))
+
+
+def _sign_and_size(node: ast.expr) -> tuple[str, ast.expr]:
+    """A product's sign, which stands before a fraction, and what is left of it."""
+    match node:
+        case ast.UnaryOp(op=ast.USub(), operand=operand):
+            sign, size = _sign_and_size(operand)
+            return "" if sign else "-", size
+        case ast.BinOp(left=left, op=ast.Mult() | ast.Div() as op, right=right):
+            sign, size = _sign_and_size(left)
+            return sign, ast.BinOp(size, op, right)
+    return "", node
 
 
 def _cases(node: ast.expr) -> str:

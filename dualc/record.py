@@ -39,6 +39,8 @@ def _plain(value: object) -> object:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
     if isinstance(value, tuple):
+        if set(map(type, value)) <= {str}:
+            return list(value)  # the tables, as in `_array_reader`
         return [_plain(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)  # JSON has no infinity; "inf", "-inf", "nan" read back by float()
