@@ -1,159 +1,21 @@
-"""What a person reads of a record: formulas, what the dual is made of, properties, worst errors."""
+"""What a person reads of a record: what the dual is made of, properties, worst errors."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from decimal import ROUND_HALF_EVEN, ROUND_UP, Context, Decimal
 from fractions import Fraction
 
-from dualc.errors import ExpressionError
-from dualc.ir import FUNCTIONS, Activation, Piecewise, Record, Tail, fold
-from dualc.latex import latex
+from dualc.ir import FUNCTIONS, Activation, Record, fold
 
 TIERS = ("closed", "mixture", "series")
 
-# ---- formulas ----
-
-
-@dataclass(frozen=True)
-class Line:
-    """One equation: `text` reads like Python, `latex` is a row of an aligned environment."""
-
-    function: str  # "phi(x)", "dual", "dual_dot", then what those speak of
-    text: str
-    latex: str
-
-
-def formulas(record: Record) -> tuple[Line, ...]:
-    """The equations of phi, dual and dual_dot, exact in every tier, and of what they speak of."""
-    activation, form = record.activation, record.form
-    phi = () if activation.expression is None else (
-        Line("phi(x)", activation.typed, rf"\phi(x) &= {latex(activation.expression)}"),
-    )  # fmt: skip
-    if form.tier == "series":
-        return phi + _SERIES
-    if form.pieces:
-        return phi + _of_pieces({piece.name: piece for piece in form.pieces})
-    lines = [_readable(function, text, form.mixed) for function, text in form.readable]
-    names = {word for _, text in form.readable for word in re.findall(r"\w+", text)}
-    return (*phi, *lines, *(line for line in _NAMES if line.function in names))
-
-
-_LEFT = {
-    "dual": r"k(q_{12}, q_{11}, q_{22})",
-    "dual_dot": r"\dot{k}(q_{12}, q_{11}, q_{22})",
-}
-_SERIES = (
-    Line(
-        "dual",
-        "sum over n >= 0 of a_n(q11)*a_n(q22)*rho**n, rho = q12/sqrt(q11*q22)",
-        rf"{_LEFT['dual']} &= \sum_{{n \ge 0}} a_n(q_{{11}}) \, a_n(q_{{22}}) \, \rho^n",
-    ),
-    Line(
-        "dual_dot",
-        "sum over n >= 1 of n*a_n(q11)*a_n(q22)*rho**(n - 1)/sqrt(q11*q22)",
-        rf"{_LEFT['dual_dot']} &= \sum_{{n \ge 1}} n \, a_n(q_{{11}}) \, a_n(q_{{22}}) \, "
-        r"\frac{\rho^{n-1}}{\sqrt{q_{11} \, q_{22}}}",
-    ),
-    Line(
-        "a_n(q)",
-        "E[phi(sqrt(q)*Z) h_n(Z)], Z standard normal, h_n the normalised Hermite polynomials",
-        r"a_n(q) &= \mathbb{E}\left[\phi(\sqrt{q} \, Z) \, h_n(Z)\right]",
-    ),
-)
-_NAMES = (
-    Line("D", "q11*q22 - q12**2", r"D &= q_{11} \, q_{22} - {q_{12}}^{2}"),
-    Line("rho", "q12/sqrt(q11*q22)", r"\rho &= \frac{q_{12}}{\sqrt{q_{11} \, q_{22}}}"),
-)
-
-
-def _readable(function: str, text: str, mixed: str | None) -> Line:
-    """A formula; that of a mixture is of one pair of slopes, and the kernel its mean."""
-    left, right = _LEFT.get(function, latex(function)), latex(text)
-    if mixed is None:
-        return Line(function, text, f"{left} &= {right}")
-    mean = r"\mathbb{E}_{\mathrm{slope1}, \, \mathrm{slope2}}"
-    return Line(
-        function, f"mean over slope1, slope2 of {text}", rf"{left} &= {mean}\left[{right}\right]"
-    )
-
-
-def _of_pieces(pieces: Mapping[str, Piecewise]) -> tuple[Line, ...]:
-    """Expectations over phi and phi' between their kinks, which the support code takes."""
-    how = "integrals of positive terms of Phi2, Phi and phi"
-    slope, slope_latex = _between_kinks(pieces["slope"])
-    mean, mean_dot = (rf"\mathbb{{E}}\left[{f}(u) \, {f}(v)\right]" for f in (r"\phi", r"\phi'"))
-    return (
-        Line("dual", f"E[phi(u) phi(v)], {how}", f"{_LEFT['dual']} &= {mean}"),
-        Line("dual_dot", f"E[phi'(u) phi'(v)], {how}", f"{_LEFT['dual_dot']} &= {mean_dot}"),
-        Line("phi'(x)", slope, rf"\phi'(x) &= {slope_latex}"),
-    )
-
-
-def _between_kinks(piece: Piecewise) -> tuple[str, str]:
-    """A piecewise function as text and in LaTeX: its summands, each where it is not 0."""
-    ends = ["", *piece.places, ""]
-    found = [
-        (_folded(_polynomial(coefficients)), low, high)
-        for coefficients, low, high in zip(piece.polynomials, ends[:-1], ends[1:], strict=True)
-    ] + [
-        (_folded(_tail(tail)), *((tail.place, "") if tail.side > 0 else ("", tail.place)))
-        for tail in piece.tails
-    ]
-    shown = [row for row in found if row[0] != "0"]
-    texts = [f"{value} for {_where(low, high, str)}" for value, low, high in shown]
-    rows = [
-        rf"{_factor(value)} \mathbf{{1}}\left[{_where(low, high, latex)}\right]"
-        for value, low, high in shown
-    ]
-    for place, height in piece.masses:
-        distance = _folded(f"x - ({place})")
-        texts.append(f"({height})*delta({distance})")
-        rows.append(rf"{_factor(height)} \delta\left({latex(distance)}\right)")
-    return "; ".join(texts) or "0", " + ".join(rows) or "0"
-
-
-def _factor(text: str) -> str:
-    """LaTeX of what is multiplied by something behind it."""
-    if text == "1":
-        return ""
-    plain = latex(text)
-    is_sum = " + " in plain or " - " in plain or plain.startswith("-")
-    return rf"\left({plain}\right)" if is_sum else rf"{plain} \,"
-
-
-def _polynomial(coefficients: tuple[str, ...]) -> str:
-    return " + ".join(f"({c})*x**{power}" for power, c in enumerate(coefficients))
-
-
-def _tail(tail: Tail) -> str:
-    away = f"({tail.side}*(x - ({tail.place})))"
-    return " + ".join(f"({c})*{away}**{n}*exp(({rate})*{away})" for c, n, rate in tail.rows)
-
-
-def _where(low: str, high: str, write: Callable[[str], str]) -> str:
-    """The condition that x lies between two places, either of which may be missing."""
-    if low and high:
-        return f"{write(low)} < x < {write(high)}"
-    return f"x > {write(low)}" if low else f"x < {write(high)}" if high else "all x"
-
-
-def _folded(text: str) -> str:
-    """A piece without the zeros and ones of its table; as it is where it is too long to read."""
-    from dualc.parse.grammar import read  # a quarter of the time of the list, which needs none
-    from dualc.parse.tree import X, name, text_of
-
-    names = {word: name(word) for word in re.findall(r"[A-Za-z_]\w*", text)}
-    try:
-        return text_of(read(text, {**names, "x": X}, "a piece"))
-    except ExpressionError:
-        return text
-
-
 # ---- what the dual is made of ----
 
-_CALLED = {"atan2": "arctan", "atan": "arctan", "max": "orthant moments"}
+# An expectation E[max(u, 0)**n ...] is an angle and a root: `orthant`.
+_CALLED = {"atan2": "arctan", "atan": "arctan", "max": "arctan, sqrt"}
 
 
 def made_of(record: Record) -> str:
@@ -163,7 +25,7 @@ def made_of(record: Record) -> str:
         return "Hermite series"
     if form.pieces:
         tails = any(piece.tails for piece in form.pieces)
-        return "Phi2, Phi, phi, exp" if tails else "Phi2, Phi, phi"
+        return "bivariate normal cdf, exp" if tails else "bivariate normal cdf"
     text = dict(form.readable).get("dual", "")
     called = dict.fromkeys(_CALLED.get(f, f) for f in re.findall(r"([a-z]\w*)\(", text))
     functions = ", ".join(sorted(called)) or "polynomial"
@@ -275,7 +137,56 @@ _ALGEBRA: dict[str, Callable[..., _Scaling]] = {
 }
 
 
+# ---- numbers ----
+
+
+def decimal(value: str | float, digits: int = 15, *, up: bool = False) -> str:
+    """A number to that many significant digits; beyond 1e-4 and 1e15 with an exponent.
+
+    `up`: rounded away from 0, as bounds are.
+    """
+    rounding = ROUND_UP if up else ROUND_HALF_EVEN
+    rounded = Context(prec=digits, rounding=rounding).plus(Decimal(str(value)))
+    if not rounded.is_finite():
+        return str(float(rounded))
+    if isinstance(value, float):
+        rounded = rounded.normalize()  # a double has no trailing digits
+    if not rounded:
+        return "0"
+    return f"{rounded:f}" if -5 < rounded.adjusted() < 15 else f"{rounded:e}".replace("e+", "e")
+
+
 # ---- errors ----
+
+
+@dataclass(frozen=True)
+class Truncation:
+    """Bounds of one function at some variances, one for each of `rhos`; "" where there is none."""
+
+    function: str
+    dtype: str  # of a Gauss rule; "" for a series, which is one for both
+    variances: str
+    bounds: tuple[str, ...]
+
+
+def truncations(record: Record) -> tuple[tuple[str, ...], tuple[Truncation, ...]]:
+    """The largest abs(rho) of each column, and how far the series or the Gauss rule may be off.
+
+    In units of sqrt(k11 k22), k being the function's own diagonal. Nothing for a closed form.
+    """
+    found = record.table or record.mixture
+    bounds = found.bounds if found else ()
+    rhos = tuple(dict.fromkeys(bound.rho for bound in bounds))
+    rows: dict[tuple[str, str, str], dict[str, str]] = {}
+    for b in bounds:
+        low, high = (q.removesuffix(".0") for q in (b.q_low, b.q_high))
+        span = low if low == high else f"{low}..{high}"
+        dtype = b.note if record.mixture else ""
+        shown = decimal(b.bound, 3, up=True) if b.bound else "uncertified"
+        rows.setdefault((b.function, dtype, span), {})[b.rho] = shown
+    return rhos, tuple(
+        Truncation(*key, tuple(cells.get(rho, "") for rho in rhos)) for key, cells in rows.items()
+    )
 
 
 def worst_error(record: Record, dtype: str) -> float | None:

@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+
 
 class DualcError(Exception):
     """An error a person can act on; its text is one line: where, what, what to do."""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """A hint, " Did you mean 'gelu' or 'elu'?", the nearest names whatever the case; or nothing."""
+    folded = {one.casefold(): one for one in sorted(known)}
+    near = difflib.get_close_matches(name.casefold(), folded, n=3, cutoff=0.5)
+    return f" Did you mean {' or '.join(repr(folded[one]) for one in near)}?" if near else ""
 
 
 class ExpressionError(DualcError):

@@ -5,19 +5,19 @@ from __future__ import annotations
 import ast
 import re
 
+_GREEK = re.findall(
+    r"\w+",
+    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau "
+    "upsilon phi chi psi omega",
+)
 _NAMES = {
-    "pi": r"\pi",
-    "rho": r"\rho",
-    "psi": r"\psi",
     "D": "D",
     "q11": "q_{11}",
     "q12": "q_{12}",
     "q22": "q_{22}",
-    **{
-        greek: rf"\{greek}"
-        for greek in ("alpha", "beta", "gamma", "delta", "theta", "kappa", "lambda", "mu", "sigma")
-    },
+    **{greek: rf"\{greek}" for greek in _GREEK},
     "lam": r"\lambda",
+    "slope": "s",  # of a mixture
 }
 _FUNCTIONS = {
     **{name: rf"\{name}" for name in ("sin", "cos", "tan", "sinh", "cosh", "tanh", "min", "max")},
@@ -28,6 +28,7 @@ _FUNCTIONS = {
     "acos": r"\arccos",
     "normal_cdf": r"\Phi",
     "normal_pdf": r"\varphi",
+    "Phi2": r"\Phi_2",
 }
 _COMPARE = {ast.Lt: "<", ast.LtE: r"\le", ast.Gt: ">", ast.GtE: r"\ge"}
 _PLAIN = str.maketrans(
@@ -89,10 +90,23 @@ def _operation(left: ast.expr, op: ast.operator, right: ast.expr) -> tuple[str, 
     if isinstance(op, ast.Div):
         if isinstance(left, ast.BinOp) and isinstance(left.op, ast.Div):  # a/b/c = a/(b c)
             return _operation(left.left, op, ast.BinOp(left.right, ast.Mult(), right))
-        return rf"\frac{{{_walk(left)[0]}}}{{{_walk(right)[0]}}}", _PRODUCT
+        sign, left = _sign_and_size(left)
+        return rf"{sign}\frac{{{_walk(left)[0]}}}{{{_walk(right)[0]}}}", _PRODUCT
     if isinstance(op, ast.Pow):
         return f"{{{_within(left, _ATOM)}}}^{{{_walk(right)[0]}}}", _POWER
     raise TypeError(ast.dump(op))
+
+
+def _sign_and_size(node: ast.expr) -> tuple[str, ast.expr]:
+    """A product's sign, which stands before a fraction, and what is left of it."""
+    match node:
+        case ast.UnaryOp(op=ast.USub(), operand=operand):
+            sign, size = _sign_and_size(operand)
+            return "" if sign else "-", size
+        case ast.BinOp(left=left, op=ast.Mult() | ast.Div() as op, right=right):
+            sign, size = _sign_and_size(left)
+            return sign, ast.BinOp(size, op, right)
+    return "", node
 
 
 def _cases(node: ast.expr) -> str:
@@ -127,6 +141,9 @@ def _call(name: str, arguments: list[str]) -> tuple[str, int]:
     if name == "log1p":
         return rf"\log\left(1 + {inside}\right)", _ATOM
     if name == "heaviside":
-        return rf"\mathbf{{1}}\left[{inside} > 0\right]", _ATOM
-    shown = _FUNCTIONS.get(name) or rf"\operatorname{{{name}}}".replace("_", r"\_")
+        is_below = bool(re.fullmatch(r"-\w+", inside))
+        condition = f"{inside[1:]} < 0" if is_below else f"{inside} > 0"
+        return rf"\mathbf{{1}}\left[{condition}\right]", _ATOM
+    shown = _FUNCTIONS.get(name, name if len(name) == 1 else None)
+    shown = shown or rf"\operatorname{{{name}}}".replace("_", r"\_")
     return rf"{shown}\left({inside}\right)", _ATOM

@@ -39,6 +39,8 @@ def _plain(value: object) -> object:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
     if isinstance(value, tuple):
+        if set(map(type, value)) <= {str}:
+            return list(value)  # the tables, as in `_array_reader`
         return [_plain(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)  # JSON has no infinity; "inf", "-inf", "nan" read back by float()
@@ -121,7 +123,8 @@ def _object_reader(kind: type) -> Reader:
     def read(data: Any) -> object:
         if not isinstance(data, dict):
             raise _expected(f"an object ({kind.__name__})", data)
-        for key in sorted(readers.keys() ^ data.keys()):
+        if readers.keys() != data.keys():
+            key = min(readers.keys() ^ data.keys())
             raise _Mismatch("missing" if key in readers else "unknown key").inside(key)
         values = {}
         key = ""
@@ -141,8 +144,8 @@ def _array_reader(kind: Any) -> Reader:
     def read(data: Any) -> tuple[Any, ...]:
         if not isinstance(data, list):
             raise _expected("an array", data)
-        if kind is str and all(type(item) is str for item in data):
-            return tuple(data)  # the tables: many thousand strings
+        if kind is str and set(map(type, data)) <= {str}:
+            return tuple(data)  # the tables: half a million strings in the whole catalog
         return _each(data, [inner] * len(data))
 
     return read

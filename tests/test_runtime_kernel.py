@@ -140,11 +140,28 @@ def test_an_unknown_name_names_the_nearest_and_the_command(
 ) -> None:
     install(tmp_path)
     monkeypatch.setattr(kernel, "GENERATED", tmp_path)
-    with pytest.raises(DualcError, match=r"'lime'. Did you mean 'line'\?.*dualc compile lime"):
-        load("lime")
+    for name in ("lime", "LINE"):
+        with pytest.raises(DualcError, match=rf"'{name}'\. Did you mean 'line'.*dualc catalog"):
+            load(name)
     for name in ("_support", "..", "", "line.toml"):
         with pytest.raises(DualcError):
             load(name)
+
+
+def test_an_alias_is_loaded_as_what_it_stands_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(tmp_path)
+    monkeypatch.setattr(kernel, "GENERATED", tmp_path)
+    monkeypatch.setattr(kernel, "CATALOG", tmp_path)
+    (tmp_path / "line.toml").write_text('aliases = ["identity", "linear"]')
+    (tmp_path / "damaged.toml").write_text("aliases = [")
+    (tmp_path / "bare.toml").write_text('aliases = ["nothing_compiled"]')
+    assert load("linear").name == "line"
+    with pytest.raises(DualcError, match=r"Did you mean 'linear'"):
+        load("lineer")
+    with pytest.raises(DualcError, match="no compiled kernel is called"):
+        load("nothing_compiled")
 
 
 def test_a_path_that_is_not_there_says_so(tmp_path: Path) -> None:

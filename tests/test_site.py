@@ -11,6 +11,7 @@ import re
 import subprocess
 import sys
 from html.parser import HTMLParser
+from itertools import pairwise
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 from xml.etree import ElementTree
@@ -28,7 +29,7 @@ from dualc.site import Entry, build, picture
 from dualc.site.enclose import VARIANCES, dual, slope_dual
 from dualc.site.figure import charts, thumbnails
 from dualc.site.formulas import equation, formula, symbol
-from dualc.site.pages import digits, shortened
+from dualc.site.pages import digits, formulas_shown, shortened
 
 RHOS = (-1.0, -1 + 2.0**-20, -0.5, 0.0, 0.3, 0.9, 1 - 2.0**-20, 1.0)
 VOID = {"meta", "link", "input", "br", "hr", "img"}
@@ -132,7 +133,6 @@ def test_a_page_says_what_the_record_says(pages: dict[str, str]) -> None:
             Reader(pages[f"activation/{name}.html"]).words,
         )
         said = [*record.form.steps, *record.activation.sources, record.form.gave_up or ""]
-        said += [bound.bound or "" for bound in (record.table.bounds if record.table else ())]
         said += [m.note for c in record.certificates for m in c.worst]
         said += [digits(ball.midpoint) for ball in record.hermite.coefficients]
         for text in said:
@@ -168,7 +168,7 @@ def test_every_formula_of_the_catalog_becomes_mathml() -> None:
         ("a - (b - c)", "a−(b−c)"),
         ("-a - -b", "−a−(−b)"),
         ("atan2(x, y)", "atan2(x,y)"),
-        ("slope1*lambda2", "slope1λ2"),
+        ("slope1*lambda2", "s1λ2"),
         ("expm1(x) + log1p(x)", "ex−1+log(1+x)"),
         (" + ".join(["x*sigmoid(x)"] * 9), "+".join(["xsigmoid(x)"] * 9)),
     ],
@@ -204,9 +204,25 @@ def test_markup_inside_latex_is_not_let_through() -> None:
     assert equation(r"\dot{k} = \sum_{n \ge 0} \text{otherwise}") is not None
 
 
-def test_every_equation_of_the_catalog_is_set(pages: dict[str, str]) -> None:
-    for name in NAMES:
-        assert 'class="prose"' not in pages[f"activation/{name}.html"]
+def test_every_equation_of_the_catalog_is_set() -> None:
+    for path in sorted(DERIVED.glob("*.json")):
+        for line, shown in formulas_shown(read_record(path)):
+            assert shown is not None, (path.stem, line)
+
+
+def test_a_long_sum_has_as_many_lines_as_it_needs() -> None:
+    short, long = (
+        "T(1, 0, 1, 0, q12)",
+        "(" + " + ".join(f"a{n}*q11**{n}" for n in range(9)) + ")**2",
+    )
+    for text, lines in (
+        (short, 1),
+        (" + ".join([short] * 8), 3),
+        (f"{short} + {long} - {short}", 3),
+    ):
+        found = formula(text, "k")
+        assert found is not None
+        assert max(1, found.count("<mtr>")) == lines
 
 
 @pytest.mark.parametrize(
@@ -217,10 +233,38 @@ def test_every_equation_of_the_catalog_is_set(pages: dict[str, str]) -> None:
         (-2.5e-6, "−2.5e−6"),
         (1024.0, "1024"),
         (math.inf, "inf"),
+        ("0.00000175251", "1.753e−6"),
+        ("-0.0500000", "−0.05000"),
+        ("0E-20", "0"),
+        (1e-5, "1e−5"),
+        (2.0**160, "1.462e48"),
     ],
 )
 def test_numbers_are_short(number: object, text: str) -> None:
     assert digits(number, 4) == text
+
+
+def test_bounds_are_rounded_up() -> None:
+    assert digits("1.2341e-20", 4, up=True) == "1.235e−20"
+    assert digits("-1.2341", 4, up=True) == "−1.235"
+    assert digits("1.234", 4, up=True) == "1.234"
+
+
+def test_bounds_stand_in_columns_by_correlation(pages: dict[str, str]) -> None:
+    record = read_record(PACKAGED.record("arcsinh"))
+    assert record.table is not None
+    table = (
+        pages["activation/arcsinh.html"].partition('aria-label="Bounds"')[2].partition("</table>")
+    )
+    rows = re.findall(r"<tr>(.*?)</tr>", table[0], re.DOTALL)
+    assert len(rows) - 1 == len(record.table.bounds) / 3
+    heads = re.findall(r"\|ρ\| ≤ ([\d/]+)", rows[0])
+    assert heads == ["1/2", "9/10", "1"]
+    first = re.findall(r'class="number">([^<]*)</td>', rows[1])
+    for rho, shown in zip(heads, first, strict=True):
+        (bound,) = (b for b in record.table.bounds[:6] if b.rho == rho and b.function == "dual"
+                    and b.q_low == "0")  # fmt: skip
+        assert shown == digits(bound.bound, 3)
 
 
 # ---- what is drawn ----
@@ -287,6 +331,24 @@ def test_phi_is_drawn_from_kink_to_kink() -> None:
     assert (left[0], left[-1], right[0], right[-1]) == ((-5, 0), (0, 0), (0, 1), (5, 1))
     (whole,) = picture(read_record(PACKAGED.record("tanh"))).phi
     assert max(abs(y - math.tanh(x)) for x, y in whole) < 1e-15
+
+
+def test_lines_have_as_many_points_as_they_need() -> None:
+    for name, phi, most in (
+        ("relu", lambda x: max(x, 0.0), 4),
+        ("mexican_hat", lambda x: 2 / math.sqrt(3 * math.sqrt(math.pi)) * (1 - x * x)
+         * math.exp(-x * x / 2), 200),
+        ("siren", lambda x: math.sin(30 * x), 6000),
+    ):  # fmt: skip
+        drawn = picture(read_record(PACKAGED.record(name))).phi
+        points = [point for line in drawn for point in line]
+        assert len(points) <= most
+        height = max(y for _, y in points) - min(y for _, y in points)
+        for line in drawn:
+            for (x0, y0), (x1, y1) in pairwise(line):
+                for share in (0.25, 0.5, 0.75):
+                    x, y = x0 + share * (x1 - x0), y0 + share * (y1 - y0)
+                    assert abs(y - phi(x)) < 0.003 * height, (name, x)
 
 
 def test_a_kernel_without_phi_is_drawn_from_its_record() -> None:

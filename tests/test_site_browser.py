@@ -34,6 +34,12 @@ BEYOND = """() => [...document.querySelectorAll("body *")].filter(e => {
 }).map(e => e.outerHTML.slice(0, 80))"""
 
 
+# Cells of a list whose content lies over the next one.
+WIDER = """() => [...document.querySelectorAll(".list td, .list th")]
+    .filter(e => e.scrollWidth > e.clientWidth + 1 && !e.matches(".unseen, thead *"))
+    .map(e => e.outerHTML.slice(0, 80))"""
+
+
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("site")
@@ -82,6 +88,7 @@ def check_page(page: Page) -> None:
     assert all(width > 0 and height > 0 for width, height in sizes)
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     assert page.evaluate(BEYOND) == []
+    assert page.evaluate(WIDER) == []
 
 
 def test_every_page_loads_and_its_formulas_have_a_size(browser: Browser, site: Path) -> None:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
 import json
 import sys
 from pathlib import Path
 
 import click
 
+from dualc.cli.listing import list_lines, terminal_width
 from dualc.cli.stale import behind_entry, behind_record
-from dualc.describe import PROPERTIES, TIERS, formulas, made_of, properties
-from dualc.errors import DualcError, EntryError
+from dualc.describe import PROPERTIES, TIERS, made_of, properties
+from dualc.errors import DualcError, EntryError, did_you_mean
 from dualc.ir import Record
 from dualc.paths import PACKAGED, Place, folder, project
 from dualc.record import data_of, read_record
@@ -37,7 +37,7 @@ def record_paths() -> dict[str, tuple[Place, Path]]:
 def find_record(name: str) -> tuple[Place, Path]:
     """Where the record of a name, an alias or a path lies: a record's or a module's path.
 
-    Raises DualcError naming the nearest names.
+    Raises DualcError: what compiles an entry that has no record, or the nearest names.
     """
     if name.endswith((".json", ".py")):
         return _at_path(Path(name))
@@ -51,9 +51,10 @@ def find_record(name: str) -> tuple[Place, Path]:
                 aliases.setdefault(alias, (place, path))
     if name in aliases:
         return aliases[name]
-    near = difflib.get_close_matches(name, [*found, *aliases], n=3, cutoff=0.5)
-    hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
-    raise DualcError(f"no record of {name!r}.{hint}  Run: dualc compile {name}")
+    if any(place.entry(name).is_file() for place in places()):
+        raise DualcError(f"{name} is not compiled.  Run: dualc compile {name}")
+    hint = did_you_mean(name, [*found, *aliases])
+    raise DualcError(f"no activation is called {name!r}.{hint}  Run: dualc catalog")
 
 
 def _at_path(path: Path) -> tuple[Place, Path]:
@@ -85,7 +86,7 @@ _JSON = """\b
 @click.command("catalog", epilog=_JSON)
 @click.argument("name", metavar="[NAME | FILE]", required=False)
 @click.option(
-    "--search", metavar="TEXT", help="Those whose name, aliases, summary or sources have it."
+    "--search", metavar="TEXT", help="Words in the name, an alias, phi(x), the summary or a source."
 )
 @click.option("--tier", type=click.Choice(TIERS), help="Those of one tier.")
 @click.option(
@@ -140,7 +141,7 @@ def _all() -> tuple[list[Record], list[str]]:
 def _matches(record: Record, search: str | None, tier: str | None, wanted: tuple[str, ...]) -> bool:
     """Whether every word of the search, the tier and all properties fit."""
     a = record.activation
-    text = "\n".join((a.name, *a.aliases, a.summary, *a.sources)).casefold()
+    text = "\n".join((a.name, *a.aliases, a.typed, a.summary, *a.sources)).casefold()
     return (
         all(word in text for word in (search or "").casefold().split())
         and tier in (None, record.form.tier)
@@ -171,19 +172,19 @@ def _row(record: Record) -> dict[str, object]:
 
 
 def _show_list(records: list[Record]) -> None:
-    from dualc.cli.show import console, put, show_list
-
     if records:
-        out = console()
-        show_list(out, records)
-        put(
-            out,
+        head, *rows = list_lines(records, terminal_width())
+        click.secho(head, bold=True)
+        print("\n".join(rows))
+        print(
             f"{len(records)} compiled; float32, float64: worst certified error in units of eps.  "
-            "More: dualc catalog NAME",
+            "More: dualc catalog NAME"
         )
 
 
 def _print_latex(records: list[Record], as_json: bool) -> None:
+    from dualc.equations import formulas
+
     if as_json:
         data = {r.name: {row.function: row.latex for row in formulas(r)} for r in records}
         print(json.dumps(data, indent=1))

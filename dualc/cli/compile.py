@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import json
 import sys
 import tomllib
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dualc.errors import DualcError, EntryError, OutputError
+from dualc.errors import DualcError, EntryError, OutputError, did_you_mean
 from dualc.paths import PACKAGED, Place, folder, project
 
 if TYPE_CHECKING:
@@ -167,10 +166,8 @@ def find_entry(target: str) -> Path:
     for candidate in entries.values():
         if target in _aliases(candidate):
             return candidate
-    near = difflib.get_close_matches(target, entries, n=3, cutoff=0.5)
-    hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
     raise EntryError(
-        f"no entry is called {target!r}.{hint}  "
+        f"no entry is called {target!r}.{did_you_mean(target, entries)}  "
         f"See dualc catalog, or run: dualc compile --expr TEXT --name {target}"
     )
 

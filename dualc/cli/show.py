@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from decimal import Decimal
 
 from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from dualc.describe import degree, formulas, made_of, worst_error
-from dualc.ir import Ball, Certificate, Measurement, Record
+from dualc.describe import decimal, degree, made_of, truncations
+from dualc.equations import Line, formulas
+from dualc.ir import Certificate, Measurement, Record
+from dualc.tidy import tidied
 
 _SHOWN = 13  # coefficients: degrees 0..12; --json has all of them
 
@@ -35,11 +35,6 @@ def progress(title: str) -> Iterator[Callable[[str], None]]:
         return
     with err.status(title) as status:
         yield lambda stage: status.update(f"{title}: {stage}")
-
-
-def decimal(text: str, digits: int = 15) -> str:
-    """Decimal text to that many digits."""
-    return f"{Decimal(text):.{digits}g}"
 
 
 def worst(certificate: Certificate | None, dtype: str) -> str:
@@ -64,58 +59,6 @@ def table(*columns: str) -> Table:
     return out
 
 
-def show_list(out: Console, records: Sequence[Record]) -> None:
-    """One line for each activation; what a narrow terminal has no room for is left out.
-
-    The first columns come first: the last one that fits is cut off, the others are not shown.
-    """
-    cells = [_LIST, *(_list_row(record) for record in records)]
-    left = out.width
-    rows = Table(box=None, pad_edge=False, header_style="bold")
-    kept = 0
-    for column in zip(*cells, strict=True):
-        width = min(max(map(len, column)), left)
-        if width < max(map(len, column)) and width < _LEAST:
-            break
-        rows.add_column(column[0], no_wrap=True, overflow="ellipsis", width=width)
-        left, kept = left - width - 2, kept + 1
-    for row in cells[1:]:
-        rows.add_row(*map(Text, row[:kept]))
-    put(out, rows)
-
-
-_LIST = ("name", "tier", "float32", "float64", "dual made of", "kinks", "aliases", "phi(x)")
-_LEAST = 12  # columns: what is narrower says nothing
-
-
-def _list_row(record: Record) -> tuple[str, ...]:
-    activation = record.activation
-    errors = (worst_error(record, dtype) for dtype in ("float32", "float64"))
-    given = "" if activation.expression is not None else "dual "
-    return (
-        record.name,
-        record.form.tier,
-        *map(_eps, errors),
-        made_of(record),
-        _kinks(record),
-        ", ".join(activation.aliases),
-        f"{given}{activation.typed}",
-    )
-
-
-def _eps(units: float | None) -> str:
-    """An error in units of eps; certificates hold powers of two, and large ones read as such."""
-    if units is None:
-        return "-"
-    mantissa, exponent = math.frexp(units)
-    return f"2^{exponent - 1}" if mantissa == 0.5 and exponent > 14 else f"{units:g}"
-
-
-def _kinks(record: Record) -> str:
-    jumps = record.form.jumps
-    return ", ".join(f"jump {k}" if k in jumps else k for k in record.activation.kinks) or "-"
-
-
 def show_record(out: Console, record: Record, importing: str | None = None) -> None:
     """Formulas, steps, charts, coefficients and certificate of one activation.
 
@@ -124,7 +67,7 @@ def show_record(out: Console, record: Record, importing: str | None = None) -> N
     form = record.form
     _show_rows(out, [*_head(record), *([("import", importing)] if importing else [])])
     put(out, "")
-    _show_rows(out, [(row.function, row.text) for row in formulas(record)])
+    _show_rows(out, [(row.function, _with_meaning(row)) for row in formulas(record)])
     _show_charts(out, record)
     steps = list(form.steps) + ([f"gave up: {form.gave_up}"] if form.gave_up else [])
     _show_lines(out, "how" if form.gave_up is None else "what was tried", steps)
@@ -132,6 +75,10 @@ def show_record(out: Console, record: Record, importing: str | None = None) -> N
     _show_hermite(out, record)
     _show_bounds(out, record)
     _show_certificates(out, record)
+
+
+def _with_meaning(line: Line) -> str:
+    return f"{line.means}: {line.text}" if line.means else line.text
 
 
 def _show_rows(out: Console, rows: Sequence[tuple[str, str]]) -> None:
@@ -210,10 +157,10 @@ def beside(out: Console, charts: Sequence[Sequence[str]]) -> None:
 
 def _show_hermite(out: Console, record: Record) -> None:
     series = record.hermite
-    rows = table("n", "a_n at q = 1", "+-", "exact")
+    rows = table("n", "a_n at q = 1", "radius", "exact")
     for n, ball in enumerate(series.coefficients[:_SHOWN]):
-        exact = series.symbolic[n] if n < len(series.symbolic) else ""
-        rows.add_row(str(n), decimal(ball.midpoint), _radius(ball), exact)
+        exact = tidied(series.symbolic[n]) if n < len(series.symbolic) else ""
+        rows.add_row(str(n), decimal(ball.midpoint), decimal(ball.radius, 2, up=True), exact)
     put(out, f"\n[bold]Hermite coefficients[/bold], order {record.order}")
     put(out, rows)
     if record.order >= _SHOWN:
@@ -221,21 +168,19 @@ def _show_hermite(out: Console, record: Record) -> None:
     put(out, f"tail E\\[phi^2] - sum a_n^2 = {decimal(series.tail.midpoint, 6)}")
 
 
-def _radius(ball: Ball) -> str:
-    return decimal(ball.radius, 2)
-
-
 def _show_bounds(out: Console, record: Record) -> None:
-    if record.table is None:
+    rhos, found = truncations(record)
+    if not found:
         return
-    limit = "|error| / sqrt(k11 k22) up to"
-    rows = table("function", "variances", "|rho| up to", limit)
-    for bound in record.table.bounds:
-        span = f"{bound.q_low}..{bound.q_high}"
-        rows.add_row(bound.function, span, bound.rho, bound.bound or f"uncertified: {bound.note}")
+    what = "truncation" if record.table else "Gauss rule"
     put(
-        out, "\n[bold]truncation[/bold], k being the function's own diagonal; how certified: --json"
+        out,
+        f"\n[bold]{what}[/bold]: |error| / sqrt(k11 k22) at most, k the function's own diagonal",
     )
+    dtype = ("dtype",) if record.mixture else ()
+    rows = table("function", *dtype, "variances", *(f"|rho| <= {rho}" for rho in rhos))
+    for one in found:
+        rows.add_row(one.function, *filter(None, [one.dtype]), one.variances, *one.bounds)
     put(out, rows)
 
 
@@ -259,7 +204,11 @@ def _pivot(certificate: Certificate) -> Table:
 
     In units of eps; regions: generic, edge (next to rho = +-1), boundary (rho = +-1, q = 0).
     """
-    rows = table("error / eps", *(f"{d[0]}{d[-2:]} {region}" for d, region in _COLUMNS), "worst at")
+    rows = table(
+        "error / eps",
+        *(f"{d[0]}{d[-2:]} {region}" for d, region in _COLUMNS),
+        "worst at q12, q11, q22",
+    )
     by_function: dict[str, dict[tuple[str, str], Measurement]] = {}
     for m in certificate.worst:
         by_function.setdefault(m.function, {})[m.dtype, m.region] = m

@@ -10,12 +10,13 @@ is loaded anew.
 from __future__ import annotations
 
 import ast
-import difflib
+import contextlib
 import hashlib
 import json
 import linecache
 import sys
 import threading
+import tomllib
 import types
 import warnings
 from collections.abc import Callable
@@ -24,9 +25,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dualc.errors import DualcError, StaleModule, UncertifiedBackend
+from dualc.errors import DualcError, StaleModule, UncertifiedBackend, did_you_mean
 from dualc.ir import INTERFACE, fingerprint
-from dualc.paths import GENERATED, records_beside
+from dualc.paths import CATALOG, GENERATED, records_beside
 
 if TYPE_CHECKING:
     from jax import Array
@@ -74,7 +75,7 @@ class Kernel:
 
 
 def load(name_or_path: str | Path) -> Kernel:
-    """The kernel of a packaged name, or of the generated module at an explicit path (NAME.py).
+    """The kernel of a packaged name or alias, or of the generated module at a path (NAME.py).
 
     Warns UncertifiedBackend, once, where no certificate covers JAX's default backend.
     Raises DualcError if there is no such module and StaleModule if it does not fit its record, its
@@ -116,19 +117,30 @@ def load_text(text: str, support: str | None, name: str, *, origin: str | None =
 
 def _locate(name_or_path: str | Path) -> Path:
     path = Path(name_or_path)
-    if isinstance(name_or_path, Path) or path.suffix == ".py" or len(path.parts) != 1:
+    if isinstance(name_or_path, Path) or path.suffix == ".py" or len(path.parts) > 1:
         if path.is_file():
             return path.resolve()
         raise DualcError(f"{path}: no such file.  Run: dualc compile {path.stem} --out DIR")
     known = sorted(p.stem for p in GENERATED.glob("*.py") if not p.stem.startswith("_"))
-    if name_or_path in known:
-        return GENERATED / f"{name_or_path}.py"
-    near = difflib.get_close_matches(str(name_or_path), known, n=3, cutoff=0.5)
-    hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
+    aliases = {} if name_or_path in known else _aliases()
+    name = aliases.get(name_or_path, name_or_path)
+    if name in known:
+        return GENERATED / f"{name}.py"
     raise DualcError(
-        f"no compiled kernel is called {str(name_or_path)!r}.{hint}  "
-        f"Run: dualc compile {name_or_path}  (a module of your own is loaded by its path)"
+        f"no compiled kernel is called {name_or_path!r}."
+        f"{did_you_mean(name_or_path, [*known, *aliases])}  "
+        "Run: dualc catalog  (a module of your own is loaded by its path)"
     )
+
+
+def _aliases() -> dict[str, str]:
+    """The name that an alias in the packaged catalog stands for."""
+    found: dict[str, str] = {}
+    for entry in sorted(CATALOG.glob("*.toml")):
+        with contextlib.suppress(OSError, ValueError):  # an entry that compiling it will name
+            data = tomllib.loads(entry.read_text(encoding="utf-8"))
+            found |= dict.fromkeys(data.get("aliases", ()), entry.stem)
+    return found
 
 
 def _read(path: Path) -> str:

@@ -7,7 +7,7 @@ series kept, and a certified bound of the rest.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import pairwise
@@ -15,7 +15,8 @@ from typing import Any
 
 from flint import arb, ctx
 
-from dualc.describe import formulas, properties
+from dualc.describe import properties
+from dualc.equations import formulas
 from dualc.errors import DualcError, EntryError
 from dualc.expand.grid import expansions
 from dualc.expand.hermite import Expansion
@@ -26,7 +27,8 @@ ORDER = 48  # degrees kept: smooth phi need fewer, and with kinks the rest falls
 VARIANCES = tuple(2.0 ** (k / 2) for k in range(-8, 9))  # 1/16..16; floats, taken as exact
 ALLOWANCE = 1e-12  # of E[phi^2]: radii and roundings of ORDER + 1 products, see `_enclosure`
 _RADIUS = 1e-15  # of sqrt(E[phi^2]), for every coefficient; below it one is written as 0
-_REACH, _POINTS = 5.0, 400  # phi is drawn on [-5, 5]
+_REACH, _POINTS = 5.0, 150  # phi is drawn on [-5, 5], from so many points and those it needs
+_FINE, _HALVINGS = 7e-4, 5  # of its height: a tenth of a line's width
 
 Point = tuple[float, float]
 
@@ -159,19 +161,59 @@ def _of_record(recorded: Sequence[Recorded], tail: float) -> Enclosure:
 
 
 def _phi(activation: Activation) -> tuple[tuple[Point, ...], ...]:
-    """Polylines of phi on [-5, 5]; its limits at both sides of a kink are the ends of two."""
+    """Polylines of phi on [-5, 5]; its limits at both sides of a kink are the ends of two.
+
+    They are off by less than a line is wide; straight lines have two points.
+    """
     with ctx.workdps(30):
         cut = pieces(activation)
         inner = [k for k in cut.kinks if abs(k) < _REACH]
-        ends = [arb(-_REACH), *inner, arb(_REACH)]
         lines = []
-        for low, high in pairwise(ends):
+        for low, high in pairwise([arb(-_REACH), *inner, arb(_REACH)]):
             program = cut.at((low + high) / 2)
             count = max(2, math.ceil(_POINTS * float(high - low) / (2 * _REACH)))
             places = [low + (high - low) * k / count for k in range(count + 1)]
             points = [(float(x), float(program.value(x))) for x in places]
-            lines.append(tuple(p for p in points if math.isfinite(p[1])))
-        return tuple(line for line in lines if len(line) > 1)
+            lines.append(([p for p in points if math.isfinite(p[1])], program))
+        heights = [y for points, _ in lines for _, y in points]
+        fine = _FINE * (max(heights) - min(heights)) if heights else 0.0
+        drawn = (_refined(points, program.value, fine) for points, program in lines)
+        return tuple(tuple(_straightened(line, fine)) for line in drawn if len(line) > 1)
+
+
+def _refined(points: list[Point], value: Callable[[Any], Any], fine: float) -> list[Point]:
+    """The points, and more where a line between two of them is off in its middle."""
+    found = points[:1]
+    for a, b in pairwise(points):
+        found += _between_points(a, b, value, fine, _HALVINGS)
+    return found
+
+
+def _between_points(
+    a: Point, b: Point, value: Callable[[Any], Any], fine: float, left: int
+) -> list[Point]:
+    x = (a[0] + b[0]) / 2
+    y = float(value(arb(x)))
+    if not left or not abs(y - (a[1] + b[1]) / 2) > fine:
+        return [b]
+    middle = (x, y)
+    return [
+        *_between_points(a, middle, value, fine, left - 1),
+        *_between_points(middle, b, value, fine, left - 1),
+    ]
+
+
+def _straightened(points: list[Point], fine: float) -> list[Point]:
+    """Without the points that a line passes within `fine`: slopes from the last one kept."""
+    kept, (low, high) = points[:1], (-math.inf, math.inf)
+    for before, point in pairwise(points):
+        (x0, y0), (x, y) = kept[-1], point
+        if not low <= (y - y0) / (x - x0) <= high:
+            kept.append(before)
+            (x0, y0), (low, high) = before, (-math.inf, math.inf)
+        low = max(low, (y - fine - y0) / (x - x0))
+        high = min(high, (y + fine - y0) / (x - x0))
+    return [*kept, points[-1]]
 
 
 def dual(e: Enclosure, rho: float) -> tuple[float, float]:

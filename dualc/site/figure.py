@@ -126,7 +126,7 @@ def _thumbnail(lines: Sequence[Sequence[Point]], what: str) -> Thumbnail | None:
     says = f"{what} runs from {first:.3g} to {last:.3g}"
     if min(heights) < min(first, last) or max(heights) > max(first, last):
         says += f", between {min(heights):.3g} and {max(heights):.3g}"
-    return Thumbnail("".join(frame.path([*line[::3], line[-1]]) for line in lines), says)
+    return Thumbnail("".join(map(frame.path, lines)), says)
 
 
 def _phi(picture: Picture) -> Chart | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Sequence
 from xml.etree import ElementTree
 
 from latex2mathml.converter import convert
@@ -11,7 +12,8 @@ from markupsafe import Markup
 
 from dualc.latex import latex
 
-_LONG = 90  # characters of a formula's text beyond which every summand has a line of its own
+_LONG = 90  # characters of a formula's text beyond which it has several lines
+_ROW = 60  # of the summands' text that share a line
 _MOST = 4000  # characters of a text that is still read as a formula
 # latex2mathml sets a name in roman type letter by letter, and one of a function as an operator with
 # space around it; MathML sets <mi>name</mi> upright itself.
@@ -30,16 +32,30 @@ _ODD_OPERATOR = re.compile(r"<mo /><mrow>((?:<m[in]>[^<]*</m[in]>)+)</mrow>")  #
 def formula(text: str, left: str = "") -> Markup | None:
     """A displayed equation `left` = text, `left` in LaTeX; None if the text is no formula.
 
-    Of a long sum every summand has a line of its own.
+    A long sum has several lines, broken between summands.
     """
     parts = _summands(text)
     if parts is None:
         return None
-    first, *others = parts
-    if not others or len(text) <= _LONG:
+    if len(parts) == 1 or len(text) <= _LONG:
         return equation(f"{left} = {latex(text)}" if left else latex(text))
-    rows = [f"{left} = & {first}" if left else f" & {first}", *(f" & {p}" for p in others)]
+    first, *others = _lines(parts)
+    rows = [f"{left} = & {first}" if left else f" & {first}", *(f" & {row}" for row in others)]
     return equation(r"\begin{array}{rl}" + r" \\ ".join(rows) + r"\end{array}")
+
+
+def _lines(summands: Sequence[tuple[int, str]]) -> list[str]:
+    """The summands, as many to a line as there is room for."""
+    lines: list[str] = []
+    room = 0
+    for size, shown in summands:
+        if size > room:
+            lines.append(shown)
+            room = _ROW - size
+        else:
+            lines[-1] += f" {shown}"
+            room -= size
+    return lines
 
 
 def equation(body: str) -> Markup | None:
@@ -75,20 +91,21 @@ def _joined(match: re.Match[str]) -> str:
     return f"<mi>{letters}</mi>"
 
 
-def _summands(text: str) -> list[str] | None:
-    """LaTeX of the summands, signs included; None if the text does not parse as a formula."""
+def _summands(text: str) -> list[tuple[int, str]] | None:
+    """Length and LaTeX of the summands, signs included; None if the text is no formula."""
     if len(text) > _MOST or not text.isascii():
         return None
     try:
         node = ast.parse(text, mode="eval").body
         if latex(text).startswith(r"\text"):
             return None
-        parts: list[str] = []
+        parts: list[tuple[int, str]] = []
         while isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add | ast.Sub):
             sign = "+" if isinstance(node.op, ast.Add) else "-"
-            parts.append(f"{sign} {_grouped(node.right)}")
+            parts.append((len(ast.unparse(node.right)), f"{sign} {_grouped(node.right)}"))
             node = node.left
-        return [latex(ast.unparse(node)), *reversed(parts)]
+        first = ast.unparse(node)
+        return [(len(first), latex(first)), *reversed(parts)]
     except (SyntaxError, ValueError, RecursionError, MemoryError):  # anybody's text
         return None
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from decimal import Decimal
 from functools import cache
 from importlib.resources import files
 from itertools import groupby
@@ -17,11 +16,13 @@ from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 
-from dualc.describe import formulas, made_of, properties, worst_error
+from dualc.describe import decimal, degree, made_of, properties, truncations, worst_error
+from dualc.equations import Line, formulas
 from dualc.ir import Certificate, Measurement, Record
 from dualc.site.enclose import ALLOWANCE, Picture
 from dualc.site.figure import PLOT, Thumbnail, charts, thumbnails
 from dualc.site.formulas import equation, formula, symbol
+from dualc.tidy import tidied
 
 TIERS = {
     "closed": "An exact formula, derived from the expression.",
@@ -72,6 +73,7 @@ class Worst:
     tier: str
     found: dict[str, Measurement | None]
     notes: tuple[str, ...]
+    words: str  # what else a search finds
 
 
 def row(entry: Entry) -> Row:
@@ -80,7 +82,7 @@ def row(entry: Entry) -> Row:
     activation = record.activation
     shown = symbol(activation.typed) if "." in activation.typed else None
     shown = shown or symbol(activation.expression or activation.dual or "")
-    words = " ".join((*activation.sources, *properties(record)))
+    words = " ".join((activation.typed, *activation.sources, *properties(record)))
     units = {dtype: worst_error(record, dtype) for dtype in DTYPES}
     return Row(record, shown, *thumbnails(entry.picture), made_of(record), units, words)
 
@@ -94,14 +96,16 @@ def activation_page(entry: Entry, before: str | None, after: str | None) -> str:
         root="../",
         record=record,
         own=entry.own,
-        formulas=list(_formulas(record)),
+        formulas=list(formulas_shown(record)),
         known=[(k, formula(k.claim)) for k in record.activation.known],
         made_of=made_of(record),
         charts=charts(entry.picture),
         explorer=_explorer(entry) if one else None,
         allowance=ALLOWANCE,
         first=_FIRST,
-        symbols=[symbol(text) for text in record.hermite.symbolic],
+        symbols=[symbol(tidied(text)) for text in record.hermite.symbolic],
+        degree=degree(record.activation),
+        truncations=truncations(record),
         certificates=[(c, _pivot(c)) for c in record.certificates],
         columns=[(d, r) for d in DTYPES for r in REGIONS],
         source=_highlighted(entry.source),
@@ -124,7 +128,7 @@ def tier_page(tier: str, rows: Sequence[Row]) -> str:
 
 def region_page(region: str, rows: Sequence[Row]) -> str:
     """How far every activation's worst function is off in a region of accuracy."""
-    found = [_worst(r.record, region) for r in rows]
+    found = [_worst(r, region) for r in rows]
     return _fill(
         "region.html", root="../", region=region, says=REGIONS[region], rows=found, dtypes=DTYPES
     )
@@ -140,27 +144,28 @@ def assets() -> Iterator[tuple[str, str]]:
 # ---- what pages say ----
 
 
-def _worst(record: Record, region: str) -> Worst:
+def _worst(row: Row, region: str) -> Worst:
+    record = row.record
     found = [m for c in record.certificates for m in c.worst if m.region == region]
     by_dtype = {
         dtype: max((m for m in found if m.dtype == dtype), key=lambda m: m.units, default=None)
         for dtype in DTYPES
     }
     notes = tuple(f"{m.function}, {m.dtype}: {m.note}" for m in found if m.note)
-    return Worst(record.name, record.form.tier, by_dtype, notes)
+    a = record.activation
+    words = " ".join((*a.aliases, a.typed, a.summary, row.words))
+    return Worst(record.name, record.form.tier, by_dtype, notes, words)
 
 
-def _formulas(record: Record) -> Iterator[tuple[str, str, Markup | None]]:
-    """(what it is, its text, MathML where it is a formula) of phi, its duals and their parts."""
-    activation, form = record.activation, record.form
+def formulas_shown(record: Record) -> Iterator[tuple[Line, Markup | None]]:
+    """The equations of phi, its duals and their parts, with MathML where it can be had."""
+    activation = record.activation
     for line in formulas(record):
         left, _, right = line.latex.partition("&=")
         # Decimals are easier to read than the quotients that are exact.
         typed = line.function == "phi(x)" and "." in activation.typed
         shown = formula(line.text, left) if typed or line.function != "phi(x)" else None
-        yield line.function, line.text, shown or equation(f"{left} = {right}")
-        if line.function == "phi(x)" and form.mixed is not None:
-            yield "f(x)", form.mixed, formula(form.mixed, "f(x)")
+        yield line, shown or equation(f"{left} = {right}")
 
 
 def _pivot(
@@ -208,11 +213,10 @@ def _is_numeric(line: str) -> bool:
     return bool(re.fullmatch(r"""[\s\d.,e+\-()"']+""", line))
 
 
-def digits(text: object, count: int = 15) -> str:
-    """A number, or decimal text of one, to that many digits."""
-    value = text if isinstance(text, float) else Decimal(str(text))
-    plain = re.sub(r"e([+-])0*(?=\d)", r"e\1", f"{value:.{count}g}")
-    return plain.replace("-", "\N{MINUS SIGN}")
+def digits(text: object, count: int = 15, up: bool = False) -> str:
+    """A number, or decimal text of one, to that many digits; `up`: rounded up, as bounds are."""
+    shown = decimal(text if isinstance(text, float) else str(text), count, up=up)
+    return shown.replace("-", "\N{MINUS SIGN}")
 
 
 @cache
@@ -225,7 +229,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     found.filters["digits"] = digits
-    found.globals |= {"symbol": symbol, "plot": PLOT}
+    found.globals |= {"symbol": symbol, "plot": PLOT, "is_worded": re.compile("[a-z/]").search}
     return found
 
 
