@@ -148,9 +148,8 @@ def _rows(
 
 
 def readable(found: tuple[Linked, ...]) -> tuple[tuple[str, str], ...]:
-    """(function, formula as a person would write it) of dual and dual_dot."""
-    pairs = (("dual", found[0]), ("dual_dot", found[1]))
-    return tuple((name, f"E[f(u) f(v)], f(x) = {_written(f)}") for name, f in pairs)
+    """(function, formula as a person would write it) of phi and its slope."""
+    return tuple((item.name, _written(item)) for item in found[:2])
 
 
 _ODD, _SECOND = "(normal_cdf({0}) - 1/2)", "(normal_cdf({1}) - 1/2)"
