@@ -1,9 +1,10 @@
 """Functions with kinks anywhere: polynomials and exponentials between kinks, cut where they meet.
 
 A piecewise polynomial stays a list of polynomials. With exponentials, or where it is one tail, it
-becomes a polynomial and tails, half lines that do not hold 0: x - relu(x - 1) + relu(-x - 1), not three intervals, so that
-nothing cancels at small variances, where tails vanish. Pairs of either kind are what the support
-code evaluates (bivariate normal probabilities and their kin, as integrals of positive terms).
+becomes a polynomial and tails, half lines that do not hold 0: x - relu(x - 1) + relu(-x - 1), not
+three intervals, so that nothing cancels at small variances, where tails vanish. Pairs of either
+kind are what the support code evaluates (bivariate normal probabilities and their kin, as integrals
+of positive terms).
 """
 
 from __future__ import annotations

@@ -29,8 +29,8 @@ def pair(
     """The arguments of a term "pair" after (a, c), `both` being (up, down).
 
     They are start, x, y, and four each for up and down: x cosh(c) + y sinh(c) is the sum, start =
-    x + c y, "" where that may be added as it stands. up and down are (numerator, denominator, mean, mean), and
-    in a numerator q11 and q22 stand for the means of u and v where those are given.
+    x + c y, "" where that may be added as it stands. up and down are (numerator, denominator, mean,
+    mean), and in a numerator q11 and q22 stand for the means of u and v where those are given.
     """
     x, y = k.normal(both[0] + both[1]), k.normal(both[0] - both[1])
     sides = [

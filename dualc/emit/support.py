@@ -866,7 +866,7 @@ def exp_expm1(a: Array, c: Array) -> Array:
 
 
 def exp_pair(a: Array, c: Array, start: Array, x: Array, y: Array, up: Array, down: Array) -> Array:
-    """exp(-a) (x cosh(c) + y sinh(c)), |c| <= a: a difference that stays right wherever it is small.
+    """exp(-a) (x cosh(c) + y sinh(c)), |c| <= a, right wherever the difference is small.
 
     start = x + c y, up = (x + y)/2 and down = (x - y)/2, which the caller forms as they cancel
     least: near c = 0 it is start that is left, beyond |c| = 1 up exp(c - a) and down exp(-c - a).

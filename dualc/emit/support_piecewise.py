@@ -403,7 +403,7 @@ def tails_size(phi: Piecewise, q: Array) -> Array:
 
 
 def _weighted_sums(rows: Array, values: Array) -> Array:
-    """rows @ values by panels of nodes and then in pairs: one long sum would lose ten eps."""
+    """The product rows @ values by panels and then in pairs: one long sum loses ten eps."""
     pad = -len(values) % _PANEL
     rows = jnp.pad(rows, ((0, 0), (0, pad))).reshape(len(rows), -1, _PANEL)
     values = jnp.pad(values, ((0, pad), *((0, 0),) * (values.ndim - 1)))
