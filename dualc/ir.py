@@ -120,6 +120,9 @@ class Term:
                                         T_n, and `below` is added, where c < 0
         cosh, sinh, cos, sin  (a, c)    exp(a) cosh(c), exp(a) sinh(c), exp(a) cos(c), exp(a) sin(c)
         exp, grow  (a, c)               exp(a + c); grow: the exponent may be large and positive
+        pair      (a, c, start, x, y, *up, *down)
+                                        exp(a) (x cosh(c) + y sinh(c)), up exp(a + c) + down
+                                        exp(a - c) of the same value; see derive/regroup.py
         coshm1, expm1  (a, c)           exp(a) (cosh(c) - 1), exp(a) (exp(c) - 1)
         product   (left, right)         the product of two sums of coefficient * shape(exponent),
                                         rows "shape;coefficient;exponent", shape exp, expm1 or none

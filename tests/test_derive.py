@@ -270,6 +270,27 @@ def test_what_is_continuous_has_no_jumps(name: str) -> None:
 # ---- the atoms
 
 
+@pytest.mark.parametrize(
+    "expression", ["x*cos(x)", "(1 + x)*sin(2*x)", "x**2*cos(3*x) + x", "x*cos(x)*exp(-x**2/2)"]
+)
+def test_the_three_readings_of_a_pair_are_one_function(expression: str) -> None:
+    form = derive(parse_expression(expression, "typed", {}))
+    found = [t for f in form.formulas for t in f.terms if t.shape == "pair"]
+    assert found
+    with mp.workdps(50):
+        for point in ((0.7, 1.3, 0.9), (-0.01, 1.0, 3.0), (2.4, 2.5, 2.6)):
+            for term in found:
+                whole, near, far = exact.pair(term, point, {})
+                assert max(abs(whole - near), abs(whole - far)) < 1e-40
+
+
+def test_what_vanishes_by_design_is_a_product_in_a_pair() -> None:
+    """E[phi'] is 0 at variance 1 for x cos(x): its dual there begins with q12**3."""
+    form = derive(parse_expression("x*cos(x)", "gcu", {}))
+    (term,) = exact.named(form, "dual").terms
+    assert term.arguments[2].startswith("(q11 - 1)*(q22 - 1)*(q12) + ")
+
+
 @pytest.mark.parametrize(("name", "overrides"), CLOSED, ids=_IDS)
 def test_the_atoms_add_up_to_the_activation(name: str, overrides: dict[str, str]) -> None:
     activation, form = entry(name, **overrides), entry_form(name, **overrides)

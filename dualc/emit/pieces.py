@@ -94,14 +94,23 @@ class PiecesPrinter:
 
     def has_short_series(self) -> bool:
         """Whether a Hermite series is cheaper than the kernel, and its coefficients are cheap."""
-        return bool(self.pieces) and all(tail.place == "0" for tail in self.pieces[0].tails)
+        tails = self.pieces[0].tails if self.pieces else ()
+        return bool(self.pieces) and (
+            all(tail.place == "0" for tail in tails) or self._is_one_place()
+        )
+
+    def _is_one_place(self) -> bool:
+        """Whether phi is a polynomial and one tail of polynomials."""
+        tails = self.pieces[0].tails
+        return len(tails) == 1 and all(rate == "0" for _, _, rate in tails[0].rows)
 
     def _short_series(self, spelled: str) -> list[str]:
         """The coefficients of pieces, and the functions that use them."""
         p, phi = self.prefix, f"_phi_pieces({spelled})"
         order, q = (", ".join((head, *self.spelled.values())) for head in ("order, q", "q"))
-        if not self.pieces[0].tails:
-            call = f"{p}pieces_coefficients(order, {phi}.pieces(), q)"
+        if not self.pieces[0].tails or self._is_one_place():
+            pieces = "one_place" if self.pieces[0].tails else "pieces"
+            call = f"{p}pieces_coefficients(order, {phi}.{pieces}(), q)"
             return [
                 f"def _coefficients({order}):\n    return {call}",
                 weakly(p, "_coefficients"),

@@ -773,6 +773,13 @@ def _sinh_near_zero(c: Array) -> Array:
     return c * _polynomial(tuple(1 / math.factorial(2 * k + 1) for k in range(terms)), c * c)
 
 
+def _sinh_excess(c: Array) -> Array:
+    """sinh(c) - c for |c| <= 1, by its Taylor series."""
+    terms = 7 if c.dtype == jnp.float32 else 10
+    table = tuple(1 / math.factorial(2 * k + 3) for k in range(terms))
+    return c * c * c * _polynomial(table, c * c)
+
+
 def _zero_or(factor: Array, other: Array) -> Array:
     """The product factor * other with 0 * inf = 0."""
     return jnp.where(factor == 0, 0.0, factor * other)
@@ -858,24 +865,18 @@ def exp_expm1(a: Array, c: Array) -> Array:
     return _zero_or(factor, jnp.exp(jnp.where(size < 1, 0.5 * c, jnp.maximum(c, 0.0)) - a))
 
 
-@jax.custom_jvp
-def exp_mix(a: Array, c: Array, x: Array, y: Array) -> Array:
-    """exp(-a) (x cosh(c) + y sinh(c)).
+def exp_pair(a: Array, c: Array, start: Array, x: Array, y: Array, up: Array, down: Array) -> Array:
+    """exp(-a) (x cosh(c) + y sinh(c)), |c| <= a, right wherever the difference is small.
 
-    For |c| >= 1 as x exp(-a-|c|) + (x + sgn(c) y) exp(-a) sinh|c|, which stays right
-    where x + sgn(c) y is small or zero and the growing exponentials cancel.
+    start = x + c y, up = (x + y)/2 and down = (x - y)/2, which the caller forms as they cancel
+    least: near c = 0 it is start that is left, beyond |c| = 1 up exp(c - a) and down exp(-c - a).
     """
-    size = jnp.abs(c)
-    bracket = x * (1 + 2 * jnp.square(_sinh_near_zero(0.5 * c))) + y * _sinh_near_zero(c)
-    near = _zero_or(bracket, jnp.exp(-a))
-    falling = _zero_or(x, jnp.exp(-a - size))
-    both = x + jnp.sign(c) * y
-    growing = _zero_or(both, exp_sinh(a, jnp.maximum(size, 1.0)))
-    shrink = jnp.exp(-2 * size)
-    sign = jnp.sign(x * shrink + 0.5 * both * (1 - shrink))  # decides inf - inf
-    beyond = jnp.isinf(falling) & jnp.isinf(growing)
-    far = jnp.where(beyond, _zero_or(sign, jnp.full_like(sign, jnp.inf)), falling + growing)
-    return jnp.where(size < 1, near, far)
+    near = jnp.abs(c) < 1
+    inner, outer = jnp.where(near, c, 0.0), jnp.where(near, 1.0, c)
+    bracket = start + x * (2 * jnp.square(_sinh_near_zero(0.5 * inner))) + y * _sinh_excess(inner)
+    rising, falling = jnp.exp(outer - a), jnp.exp(-outer - a)
+    far = _zero_or(rising, up) + _zero_or(falling, down)
+    return jnp.where(near, _zero_or(jnp.exp(-a), bracket), far)
 
 
 @exp_cosh.defjvp
@@ -901,17 +902,6 @@ def _exp_expm1_jvp(primals: tuple[Array, ...], tangents: tuple[Array, ...]) -> t
     a, c = primals
     value = exp_expm1(a, c)
     return value, _scaled(-value, tangents[0]) + _scaled(jnp.exp(c - a), tangents[1])
-
-
-@exp_mix.defjvp
-def _exp_mix_jvp(primals: tuple[Array, ...], tangents: tuple[Array, ...]) -> tuple[Array, Array]:
-    a, c, x, y = primals
-    value = exp_mix(a, c, x, y)
-    rates = (-value, exp_mix(a, c, y, x), exp_cosh(a, c), exp_sinh(a, c))
-    total = jnp.zeros_like(value)
-    for rate, tangent in zip(rates, tangents, strict=True):
-        total = total + _scaled(rate, tangent)
-    return value, total
 
 
 # ---- moments of two half lines
