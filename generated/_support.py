@@ -3122,10 +3122,12 @@ def _hermite_parts(f: Any, s: Array, count: int) -> list[Array]:
             total = total + jnp.where(near, _snapped(at_zero), flat) * (signs * step[:count])
         for rate, members in _groups(rows):
             powers = tuple(power for _, power in members)
-            turned = [None] * len(powers)
-            if not _is_zero(rate):
-                turned = _projections(rate, powers, s, near, count)
-            for (c, power), column in zip(members, turned, strict=True):
+            is_flat = _is_zero(rate)
+            turned = (
+                (None,) * len(powers) if is_flat else _projections(rate, powers, s, near, count)
+            )
+            for (c, power), found in zip(members, turned, strict=True):
+                column: Any = found
                 if power > 0:
                     ends = _times_powers(step, power)[:count]
                     column = ends if column is None else column + jnp.where(near, ends, 0.0)

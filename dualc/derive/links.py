@@ -9,6 +9,7 @@ recursion with bivariate normal probabilities at its end.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from fractions import Fraction
 from math import comb
 from typing import NamedTuple
 
@@ -94,6 +95,7 @@ def links(activation: Activation, parameters: tuple[Parameter, ...]) -> tuple[Li
     Raises NoClosedForm where phi is no such function, or jumps.
     """
     phi = read(activation)
+    _refuse_large_terms(phi.smooth, atoms.defaults(activation))
     slope = phi.derivative()
     named = {"phi": phi, "slope": slope, "second": slope.derivative()}
     rates = {p.name: phi.parameter_derivative(p.name) for p in parameters}
@@ -105,6 +107,26 @@ def links(activation: Activation, parameters: tuple[Parameter, ...]) -> tuple[Li
         pass  # kinks: JAX differentiates dual_dot
     defaults = atoms.defaults(activation)
     return tuple(Linked(name, _terms(f, defaults)) for name, f in named.items())
+
+
+def _refuse_large_terms(terms: Sum, defaults: Mapping[Constant, Constant]) -> None:
+    """Raise NoClosedForm where phi is far smaller than its terms at large x.
+
+    As softplus(x) - softplus(x - 1) is: at large variances it would be a difference of large
+    numbers.
+    """
+    largest, size = 0.0, 0.0
+    for x in (_FAR, -_FAR):
+        values = [
+            algebra.real_value(atoms.evaluate({key: row}, x), defaults)
+            for key, row in terms.items()
+        ]
+        largest, size = max(largest, abs(sum(values))), max(size, sum(map(abs, values)))
+    if size > _MOST * largest:
+        raise NoClosedForm("what is bounded is a difference of growing terms")
+
+
+_FAR, _MOST = Fraction(100), 32
 
 
 def _terms(f: Function, defaults: Mapping[Constant, Constant]) -> tuple[LinkTerm, ...]:
