@@ -3126,13 +3126,13 @@ def _hermite_parts(f: Any, s: Array, count: int) -> list[Array]:
             turned = (
                 (None,) * len(powers) if is_flat else _projections(rate, powers, s, near, count)
             )
-            for (c, power), found in zip(members, turned, strict=True):
-                column: Any = found
+            for (c, power), rise in zip(members, turned, strict=True):
+                found: Any = rise
                 if power > 0:
                     ends = _times_powers(step, power)[:count]
-                    column = ends if column is None else column + jnp.where(near, ends, 0.0)
-                if column is not None:
-                    total = total + c * lax.integer_pow(s, power)[None] * (signs * column)
+                    found = ends if found is None else found + jnp.where(near, ends, 0.0)
+                if found is not None:
+                    total = total + c * lax.integer_pow(s, power)[None] * (signs * found)
     return [_mean_near_zero(f, s, total[0]), *total[1:]]
 
 
