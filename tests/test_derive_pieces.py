@@ -97,6 +97,17 @@ def test_masses_are_the_jumps_of_what_was_differentiated() -> None:
     assert dict(found["dlam"].masses) == {"-lam": "lam", "lam": "-lam"}
 
 
+@pytest.mark.parametrize(
+    ("expression", "is_tail"),
+    [("max(x - 3, 0)", True), ("min(x + 1, 0)", True), ("where(x > 2, x**2, 0)", True)]
+    + [("max(x + 3, 0)", False), ("max(x, -1)", False), ("min(max(x, -2), 2)", False)],
+)
+def test_what_is_zero_up_to_its_only_kink_is_a_tail(expression: str, is_tail: bool) -> None:
+    phi = derive(parse_expression(expression, "typed", {})).pieces[0]
+    assert bool(phi.tails) == is_tail
+    assert len(phi.tails) == is_tail
+
+
 def test_tails_point_away_from_zero() -> None:
     form = derive(parse_expression("where(x < 1, x*exp(x/2), 2 - x)", "probe", {}))
     for f in form.pieces:

@@ -212,6 +212,12 @@ def test_dual_dot_of_a_jump_is_infinite_at_rho_one_and_its_gradient_has_a_sign()
         assert truth["dual/q11"] == ("-inf" if rho > 0 else "inf")
 
 
+def test_a_rate_that_is_infinite_by_a_small_factor_is_infinite():
+    """phi' jumps at 0, and E[phi(v)] is 2e-7 by design: dk/dq11 grows slowly as q11 goes to 0."""
+    serlu = _activation("1.07862*(max(x, 0) + 2.90427*min(x, 0)*exp(min(x, 0)))", ("0",))
+    assert truths(serlu, [(0.0, 0.0, 1.0)])[0]["dual/q11"] == "-inf"
+
+
 def test_variances_of_zero_give_the_limits():
     values = {
         a.expression: truths(a, [(0.0, 0.0, 0.0), (0.0, 0.0, 1.0)]) for a in (RELU, GELU, EXP)
