@@ -31,11 +31,8 @@ from dualc.runtime.mixing import (
     draw_gaussian_rows,
     draw_mixing,
     gaussian,
-    generator,
     mix,
     padded,
-    random_signs,
-    signed,
 )
 from dualc.runtime.transform import next_power_of_two
 
@@ -48,7 +45,6 @@ class DirectWeights:
     rows: GaussianRows
     spreading: Mixing | None  # of columns that are not spread, to go with those that are
     mixing: Mixing | None
-    signs: Float[Array, "blocks p"] | None  # of the columns of z that phi' times R z is added to
 
 
 def draw(key: Array, s: Sketch, plan: Plan) -> DirectWeights:
@@ -63,19 +59,11 @@ def draw(key: Array, s: Sketch, plan: Plan) -> DirectWeights:
         c = next_power_of_two(width(spread))
         spreading = draw_mixing(jax.random.fold_in(keys[0], 1), columns(others), c, s.dtype)
     rows = draw_gaussian_rows(keys[0], c, p, s.dtype, rounds=1 if spread else 2)
-    mixing = signs = None
+    mixing = None
     if s.ntk:
         tangents = jax.eval_shape(Sketch.tangents, s)
         mixing = draw_mixing(keys[1], columns(tangents), p, s.dtype)
-        count = len(_by_width(s.z, p)[0])
-        signs = random_signs(generator(jax.random.fold_in(keys[1], 1)), (count, p), s.dtype)
-    return DirectWeights(rows, spreading, mixing, signs)
-
-
-def _by_width(z: Blocks, p: int) -> tuple[Blocks, Blocks]:
-    """Blocks that are spread over p columns, which can be added up, and the others."""
-    fit = tuple(block for block in z if block.spread and block.width == p)
-    return fit, tuple(block for block in z if not (block.spread and block.width == p))
+    return DirectWeights(rows, spreading, mixing)
 
 
 def _by_spread(blocks: Blocks) -> tuple[Blocks, Blocks]:
@@ -106,8 +94,7 @@ def activate(
 ) -> Sketch:
     """The features after phi(u), u = W h.
 
-    h becomes [a_0, m h, (phi(u) - a_0 - m u)/sqrt p], z becomes [m z, (phi'(u) - m) * R z], added
-    up with random signs where z is of as many columns.
+    h becomes [a_0, m h, (phi(u) - a_0 - m u)/sqrt p], z becomes [m z, (phi'(u) - m) * R z].
 
     a_0 = E phi and m = E phi' at the variance q of each sample; <h', h'> and <z', z'> have the
     kernel and the NTK times dual_dot for their means. h is given the size sqrt(q) beforehand:
@@ -121,13 +108,10 @@ def activate(
     root, none = jnp.sqrt(jnp.array(u.shape[-1], u.dtype)), jnp.zeros((), u.dtype)
     rest = Block((phi - a_0 - m * u) / root, none, spread=True)
     s = _settled(replace(s, h=h))
-    z = s.z
-    if weights.mixing is not None and weights.signs is not None:
+    z = tuple(block.times(m) for block in s.z)
+    if weights.mixing is not None:
         tangents = mix(weights.mixing, columns(s.tangents()))
-        fit, others = _by_width(s.z, u.shape[-1])
-        kept = [signed(block.array, e) * m for block, e in zip(fit, weights.signs, strict=True)]
-        whole = Block(added([(phi_dot - m) * tangents, *kept]), none, spread=True)
-        z = (*(block.times(m) for block in others), whole)
+        z = (*z, Block((phi_dot - m) * tangents, none, spread=True))
     return replace(s, h=(Block(a_0, none, exact=True), *(block.times(m) for block in h), rest), z=z)
 
 

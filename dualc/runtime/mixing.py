@@ -74,10 +74,10 @@ def gaussian(rows: GaussianRows, h: Float[Array, "*batch c"]) -> Float[Array, "*
     for block in rows.signs:
         part = wide
         for signs in block:
-            part = hadamard(signed(part, signs), ordered=False)
+            part = hadamard(_signed(part, signs), ordered=False)
         parts.append(part)
     whole = parts[0] if len(parts) == 1 else jnp.concatenate(parts, axis=-1)
-    return signed(whole[..., : rows.radii.shape[0]], rows.radii)
+    return _signed(whole[..., : rows.radii.shape[0]], rows.radii)
 
 
 @jax.tree_util.register_dataclass
@@ -123,7 +123,7 @@ def mix(mixing: Mixing, groups: tuple[Columns, ...]) -> Float[Array, "*batch p"]
     """
     spread = [group.values for group in groups if _is_ready(group, mixing.p)]
     others = [group.values for group in groups if not _is_ready(group, mixing.p)]
-    parts = [signed(x, signs) for x, signs in zip(spread, mixing.ready, strict=True)]
+    parts = [_signed(x, signs) for x, signs in zip(spread, mixing.ready, strict=True)]
     if others:
         pieces, copies, side = mixing.signs.shape
         x = padded(jnp.concatenate(others, axis=-1), pieces * side)
@@ -161,8 +161,7 @@ def added(parts: list[Array]) -> Array:
     return reduce(lambda a, b: a + b, parts)
 
 
-def signed(x: Float[Array, "*batch c"], signs: Float[Array, " c"]) -> Float[Array, "*batch c"]:
-    """Every column times its own factor."""
+def _signed(x: Array, signs: Array) -> Array:
     return x * _like(signs, x)
 
 
