@@ -33,6 +33,7 @@ def kernel(
     domain: tuple[float, float] = (0.0, 1e4),
     positive: tuple[int, ...] = (),
     nonnegative: tuple[int, ...] = (),
+    is_dear: bool = False,
 ) -> Callable[..., Array]:
     """The public f(q12, q11, q22, *parameters, delta=None) of a private value.
 
@@ -42,6 +43,7 @@ def kernel(
     `partials` = (d/dq12, d/dq11, d/d(parameter), ...), private functions of the same signature;
     d/dq22 is d/dq11 with q11 and q22 exchanged. Without them JAX differentiates `value`.
     `positive`, `nonnegative`: which parameters (counted from 0) must lie in those sets.
+    `is_dear`: d/dq11 takes long to compile, and is there once where both variances' are asked for.
     Law: NaN outside the domain; gradients are the partials; an infinite partial times a zero
     tangent (or cotangent) is zero. The partials cannot cancel against one another: where they
     are infinite, the derivative along q -> (q, q, q) is that of `diagonal`, not of their sum.
@@ -66,9 +68,9 @@ def kernel(
     near, *near_rates = map(_with_delta, functions)
     if near_rates:
         near_rates.insert(3, lambda q12, *_: jnp.zeros_like(q12))  # in delta
-    sets = (positive, nonnegative)
-    plain = _public(far, tuple(rates) or None, inside, 3, *sets)
-    refined = _public(near, tuple(near_rates) or None, inside, 4, *sets)
+    rules = (positive, nonnegative, is_dear)
+    plain = _public(far, tuple(rates) or None, inside, 3, *rules)
+    refined = _public(near, tuple(near_rates) or None, inside, 4, *rules)
 
     def public(
         q12: Array, q11: Array, q22: Array, *parameters: Array, delta: Array | None = None
@@ -181,6 +183,7 @@ def _public(
     arity: int,
     positive: tuple[int, ...],
     nonnegative: tuple[int, ...],
+    is_dear: bool = False,
 ) -> Callable[..., Array]:
     """Jitted `value` on array-likes: cast, ranks made equal, NaN outside, JVP from `rates`."""
 
@@ -205,7 +208,7 @@ def _public(
 
     compute = guarded(value)
     if rates is not None:
-        compute = _with_rates(compute, tuple(guarded(rate) for rate in rates))
+        compute = _with_rates(compute, tuple(guarded(rate) for rate in rates), is_dear)
 
     def public(*arguments: Array) -> Array:
         arrays, dtype = _cast(arguments, arity)
@@ -215,21 +218,48 @@ def _public(
 
 
 def _with_rates(
-    value: Callable[..., Array], rates: tuple[Callable[..., Array], ...]
+    value: Callable[..., Array], rates: tuple[Callable[..., Array], ...], is_dear: bool = False
 ) -> Callable[..., Array]:
-    """`value` with its partial derivatives given, one for every argument."""
+    """`value` with its partial derivatives given, one for every argument.
+
+    `is_dear`: the third rate is the second with those arguments exchanged, and joins it.
+    """
     wrapped = jax.custom_jvp(value)
 
     def jvp(primals: tuple[Array, ...], tangents: tuple[Array, ...]) -> tuple[Array, Array]:
         out = wrapped(*primals)  # itself, so that second derivatives use the rates as well
         total = jnp.zeros_like(out)
-        for rate, tangent in zip(rates, tangents, strict=True):
-            if not isinstance(tangent, SymbolicZero):  # rates nobody asked for cost nothing
-                total = total + _scaled(rate(*primals), tangent)
+        asked = [not isinstance(tangent, SymbolicZero) for tangent in tangents]
+        known = [None] * len(rates)  # rates nobody asked for cost nothing
+        if is_dear and asked[1] and asked[2]:
+            known[1:3] = both_ways(rates[1], *primals)
+        for i in (i for i, is_asked in enumerate(asked) if is_asked):
+            rate = rates[i](*primals) if known[i] is None else known[i]
+            total = total + _scaled(rate, tangents[i])
         return out, total
 
     wrapped.defjvp(jvp, symbolic_zeros=True)
     return wrapped
+
+
+def both_ways(
+    function: Callable[..., Array], q12: Array, q11: Array, q22: Array, *rest: Array
+) -> tuple[Array, Array]:
+    """function(q12, q11, q22, *rest), and that with q11 and q22 exchanged.
+
+    In one evaluation at twice as many places where all have one shape: XLA's time is that of the
+    code, not of the places. Where q11 and q22 are a column and a row they stay so, in two.
+    """
+    shape = jnp.shape(q12)
+    if any(jnp.shape(x) != shape for x in (q11, q22)) or any(
+        jnp.shape(x) not in ((), shape) for x in rest
+    ):
+        return function(q12, q11, q22, *rest), function(q12, q22, q11, *rest)
+    join = jnp.concatenate if shape else jnp.stack
+    others = [join((x, x)) if jnp.shape(x) else x for x in rest]
+    value = function(join((q12, q12)), join((q11, q22)), join((q22, q11)), *others)
+    first, second = jnp.reshape(value, (2, *shape))
+    return first, second
 
 
 def _scaled(rate: Array, tangent: Array) -> Array:
@@ -4004,7 +4034,15 @@ def _taylor_at_pole(
     return total
 
 
-def _joint_parts(f: Pieces, g: Pieces, r: int, q11: _piecesArray, q22: _piecesArray, sign: _piecesArray) -> list[_Part]:
+def pieces_square(f: Pieces, q: _piecesArray) -> _piecesArray:
+    """E[f(u)^2], u ~ N(0, q)."""
+    (total,) = _sums([_joint_parts(f, f, 0, q, q, 1.0)], q.dtype)
+    return jnp.zeros_like(q) if total is None else total
+
+
+def _joint_parts(
+    f: Pieces, g: Pieces, r: int, q11: _piecesArray, q22: _piecesArray, sign: _piecesArray | float
+) -> list[_Part]:
     """What adds up to E[f^(r)(sqrt(q11) z) h^(r)(sqrt(q22) z)], h(x) = g(sign x)."""
     if _parity(f) and _parity(g):
         left, right = (_halves(h) or (None, None) for h in (f, g))
@@ -4012,15 +4050,17 @@ def _joint_parts(f: Pieces, g: Pieces, r: int, q11: _piecesArray, q22: _piecesAr
         one, two = left[odd], right[odd]
         if one is None or two is None:
             return []
-        factor = 2 * sign if odd else jnp.full_like(sign, 2.0)
+        factor = 2 * sign if odd else 2.0
         return _joint_half((one, None), (two, None), r, q11, q22, (None, factor))
     lefts, rights = _sides(f), _sides(g)
     if lefts is not None and rights is not None:
-        return _joint_half(lefts, rights, r, q11, q22, (sign, jnp.ones_like(sign)))
+        return _joint_half(lefts, rights, r, q11, q22, (sign, 1.0))
     turned, mirror = _mirrored(f), _mirrored(g)
     parts = []
     for one, two, way in ((f, g, 1), (turned, mirror, 1), (f, mirror, -1), (turned, g, -1)):
-        chosen = jnp.where(sign == way, jnp.ones_like(sign), jnp.zeros_like(sign))
+        if _known(sign) and sign != way:
+            continue
+        chosen = 1.0 if _known(sign) else jnp.where(sign == way, 1.0, 0.0).astype(q11.dtype)
         parts += _joint_half((one, None), (two, None), r, q11, q22, (None, chosen))
     return parts
 
@@ -4031,7 +4071,7 @@ def _joint_half(
     r: int,
     q11: _piecesArray,
     q22: _piecesArray,
-    signs: tuple[_piecesArray | None, _piecesArray],
+    signs: tuple[_piecesArray | float | None, _piecesArray | float],
 ) -> list[_Part]:
     """The integral over z > 0 of f[0] g[0] + f[1] g[1]; of f[0] g[1] + f[1] g[0] where sign < 0.
 
@@ -4073,7 +4113,7 @@ def _joint_cell(
     present: list[tuple[int, int]],
     q11: _piecesArray,
     q22: _piecesArray,
-    sign: _piecesArray | None,
+    sign: _piecesArray | float | None,
 ) -> _Part:
     """The mean of the products `present` on the overlap: i = j where sign > 0, else i != j."""
     (one, *_), (two, *_) = ([cell for cell in pair if cell is not None] for pair in (left, right))
@@ -4683,6 +4723,56 @@ def piecewise_moment(
     return jnp.where(nowhere, at_zero, total)
 
 
+def piecewise_square(f: Piecewise, q: Array) -> Array:
+    """E[f(u)^2], u ~ N(0, q): `piecewise_moment` at rho = 1, where it is a single integral."""
+    if f.masses:
+        return piecewise_moment(f, f, q, q, q, jnp.zeros_like(q))
+    safe = jnp.where(q > 0, q, jnp.ones_like(q))
+    if f.places and not f.tails:
+        value = pieces_square(f.pieces(), safe)
+    else:
+        value = _tails_square(f, safe)
+    return jnp.where(q > 0, value, _piecewise_moment_at_zero(f, f, q.dtype))
+
+
+def _tails_square(f: Piecewise, q: Array) -> Array:
+    """E[f(u)^2] without masses and places."""
+    pair, p = (q, q, q, jnp.zeros_like(q)), f.polynomials[0]
+    total = _polynomial_moment(p, p, q, q, q)
+    right, left = (tuple(t for t in f.tails if (t[0] > 0) == way) for way in (True, False))
+    places = [[t[1] for t in tails] for tails in (right, left)]
+    if _are_numbers(*places[0], *places[1]) and min(places[0], default=math.inf) >= max(
+        places[1], default=-math.inf
+    ):
+        total = total + corners(right, right, *pair) if right else total  # they do not meet
+        total = total + corners(left, left, *pair) if left else total
+    else:
+        total = total + corners(f.tails, f.tails, *pair)
+    for tail in () if _is_null(p) else f.tails:
+        total = total + 2 * ray(p, tail, *pair)
+    return total
+
+
+def _are_numbers(*values: Any) -> bool:
+    return all(isinstance(x, (int, float)) for x in values)
+
+
+def piecewise_both(
+    f: Piecewise, g: Piecewise, q12: Array, q11: Array, q22: Array, d: Array
+) -> Array:
+    """E[f(u) g(v)] + E[g(u) f(v)], of a parameter's rate; in one evaluation as `both_ways`."""
+    leaves, tree = jax.tree_util.tree_flatten((f, g))
+    arrays = {id(x): x for x in leaves if not _are_numbers(x)}  # equal ones are to stay the same
+
+    def moment(q12: Array, q11: Array, q22: Array, d: Array, *given: Array) -> Array:
+        now = dict(zip(arrays, given, strict=True))
+        one, two = jax.tree_util.tree_unflatten(tree, [now.get(id(x), x) for x in leaves])
+        return piecewise_moment(one, two, q12, q11, q22, d)
+
+    first, second = both_ways(moment, q12, q11, q22, d, *arrays.values())
+    return first + second
+
+
 def _train(f: Piecewise, g: Piecewise) -> tuple[tuple[tuple[Any, Any], ...], Piecewise]:
     """The masses of f, and what of g they see: its even or odd part where masses are paired.
 
@@ -5135,17 +5225,22 @@ def weakly(
     tile are weak, `full` is not evaluated. Derivatives are those of `full`.
     """
 
+    def rows(q: Array, *parameters: Array) -> Array:
+        """The coefficients, and what their errors are an eps of."""
+        kept = coefficients(_ORDER, q, *parameters)[lost:]
+        last = jnp.zeros_like(q) if size is None else size(q, *parameters)
+        return jnp.concatenate([kept, jnp.broadcast_to(last, kept.shape[1:])[None]])
+
     def value(q12: Array, q11: Array, q22: Array, d: Array, *parameters: Array) -> Array:
         shape = jnp.broadcast_shapes(*(x.shape for x in (q12, q11, q22, d, *parameters)))
         is_many = q11.size + q22.size > max(4096, math.prod(shape) // 16)  # coefficients
         is_shaped = size is None and any(p.ndim for p in parameters)  # one parameter for each pair
         if is_many or is_shaped or q12.dtype != jnp.float32:
             return full(q12, q11, q22, d, *parameters)
-        sides = tuple(coefficients(_ORDER, q, *parameters)[lost:] for q in (q11, q22))
-        rows = [jnp.zeros_like(q) if size is None else size(q, *parameters) for q in (q11, q22)]
+        first, second = _at_both(rows, q11, q22, parameters)
         if lost:  # n a_n a_n rho^(n-1): the factor goes with the rows
-            degrees = jnp.arange(1, _ORDER + 1).astype(q12.dtype)
-            sides = (sides[0] * degrees.reshape(-1, *(1,) * q11.ndim), sides[1])
+            degrees = jnp.append(jnp.arange(1, _ORDER + 1), 1).astype(q12.dtype)
+            first = first * degrees.reshape(-1, *(1,) * q11.ndim)
 
         def tile(*arrays: Array) -> Array:
             *pair, first, second = arrays
@@ -5156,11 +5251,7 @@ def weakly(
                 lambda: jnp.where(is_weak, series, full(*pair)),
             )
 
-        sides = tuple(
-            jnp.concatenate([a, jnp.broadcast_to(row, a.shape[1:])[None]])
-            for a, row in zip(sides, rows, strict=True)
-        )
-        return in_tiles(tile, (q12, q11, q22, d, *parameters), _weak_TILE, sides)
+        return in_tiles(tile, (q12, q11, q22, d, *parameters), _weak_TILE, (first, second))
 
     wrapped = jax.custom_jvp(value)
 
@@ -5169,6 +5260,23 @@ def weakly(
         return wrapped(*primals), jax.jvp(full, primals, tangents)[1]
 
     return wrapped
+
+
+def _at_both(
+    function: Callable[..., Array], q11: Array, q22: Array, parameters: tuple[Array, ...]
+) -> tuple[Array, Array]:
+    """function(q, *parameters), of one axis more, at q11 and at q22: side by side if possible."""
+    shapes = {p.shape for p in parameters} - {()}
+    if not shapes:
+        both = function(jnp.concatenate([q11.ravel(), q22.ravel()]), *parameters)
+        first, second = jnp.split(both, [q11.size], 1)
+        return first.reshape(-1, *q11.shape), second.reshape(-1, *q22.shape)
+    if shapes != {q11.shape} or q11.shape != q22.shape:
+        return function(q11, *parameters), function(q22, *parameters)
+    doubled = [jnp.concatenate([p, p]) if p.ndim else p for p in parameters]
+    both = function(jnp.concatenate([q11, q22]), *doubled)
+    first, second = jnp.split(both, 2, 1)
+    return first, second
 
 
 def _series(

@@ -25,7 +25,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "663c21e4d42541b7b9f5cd7541add81d5a19dfe73eb63117dd33475a51e3d63e"
+FINGERPRINT = "9b54c5460dc5e91c8c0b9e69dfdd59d510dfefb463920d8f1993f01fe63f71a8"
 PARAMETERS = (("alpha", 1.0),)
 JUMPS = ()  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
@@ -131,30 +131,32 @@ def _dual_dot_dq11(q12, q11, q22, d, alpha):
 
 
 def _dual_dalpha(q12, q11, q22, d, alpha):
-    return (
-        s.piecewise_moment(_dalpha_pieces(alpha), _phi_pieces(alpha), q12, q11, q22, d) +
-        s.piecewise_moment(_phi_pieces(alpha), _dalpha_pieces(alpha), q12, q11, q22, d)
-    )
+    return s.piecewise_both(_dalpha_pieces(alpha), _phi_pieces(alpha), q12, q11, q22, d)
 
 
 def _dual_dot_dalpha(q12, q11, q22, d, alpha):
-    return (
-        s.piecewise_moment(_slope_dalpha_pieces(alpha), _slope_pieces(alpha), q12, q11, q22, d) +
-        s.piecewise_moment(_slope_pieces(alpha), _slope_dalpha_pieces(alpha), q12, q11, q22, d)
-    )
+    return s.piecewise_both(_slope_dalpha_pieces(alpha), _slope_pieces(alpha), q12, q11, q22, d)
 
 
 def _hermite(q, alpha):
     return s.piecewise_hermite(ORDER, _phi_pieces(alpha), q)
 
 
+def _dual_diag(q, alpha):
+    return s.piecewise_square(_phi_pieces(alpha), q)
+
+
+def _dual_dot_diag(q, alpha):
+    return s.piecewise_square(_slope_pieces(alpha), q)
+
+
 _phi_kernel = s.pointwise(_phi)
 _phi_dot_kernel = s.pointwise(s.slope(_phi))
-_dual_kernel = s.kernel(_dual, (_dual_dot, _dual_dq11, _dual_dalpha), domain=DOMAIN)
-_dual_dot_kernel = s.kernel(_dual_dot, (_dual_dot_dq12, _dual_dot_dq11, _dual_dot_dalpha), domain=DOMAIN)
+_dual_kernel = s.kernel(_dual, (_dual_dot, _dual_dq11, _dual_dalpha), domain=DOMAIN, is_dear=True)
+_dual_dot_kernel = s.kernel(_dual_dot, (_dual_dot_dq12, _dual_dot_dq11, _dual_dot_dalpha), domain=DOMAIN, is_dear=True)
 _deficit_kernel = s.deficit(_dual_full, _dual_dot_full, domain=DOMAIN)
-_dual_diag_kernel = s.pointwise(s.diagonal(_dual_full), domain=DOMAIN)
-_dual_dot_diag_kernel = s.pointwise(s.diagonal(_dual_dot_full), domain=DOMAIN)
+_dual_diag_kernel = s.pointwise(_dual_diag, domain=DOMAIN)
+_dual_dot_diag_kernel = s.pointwise(_dual_dot_diag, domain=DOMAIN)
 _hermite_kernel = s.pointwise(_hermite, domain=DOMAIN)
 
 

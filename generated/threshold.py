@@ -24,7 +24,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "8728126cb70c21a40213c338b681e532582ff2ea0b40760cea09785172b22ad7"
+FINGERPRINT = "618c127474bb0f41b2689dbce2a2303c02544367f99150891418255e3a253a3c"
 PARAMETERS = (("t", 0.1), ("v", 20.0))
 JUMPS = ("t",)  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
@@ -144,30 +144,32 @@ def _dual_dq11(q12, q11, q22, d, t, v):
 
 
 def _dual_dt(q12, q11, q22, d, t, v):
-    return (
-        s.piecewise_moment(_dt_pieces(t, v), _phi_pieces(t, v), q12, q11, q22, d) +
-        s.piecewise_moment(_phi_pieces(t, v), _dt_pieces(t, v), q12, q11, q22, d)
-    )
+    return s.piecewise_both(_dt_pieces(t, v), _phi_pieces(t, v), q12, q11, q22, d)
 
 
 def _dual_dv(q12, q11, q22, d, t, v):
-    return (
-        s.piecewise_moment(_dv_pieces(t, v), _phi_pieces(t, v), q12, q11, q22, d) +
-        s.piecewise_moment(_phi_pieces(t, v), _dv_pieces(t, v), q12, q11, q22, d)
-    )
+    return s.piecewise_both(_dv_pieces(t, v), _phi_pieces(t, v), q12, q11, q22, d)
 
 
 def _hermite(q, t, v):
     return s.piecewise_hermite(ORDER, _phi_pieces(t, v), q)
 
 
+def _dual_diag(q, t, v):
+    return s.piecewise_square(_phi_pieces(t, v), q)
+
+
+def _dual_dot_diag(q, t, v):
+    return s.piecewise_square(_slope_pieces(t, v), q)
+
+
 _phi_kernel = s.pointwise(_phi)
 _phi_dot_kernel = s.pointwise(s.slope(_phi))
-_dual_kernel = s.kernel(_dual, (_dual_dot, _dual_dq11, _dual_dt, _dual_dv), domain=DOMAIN)
-_dual_dot_kernel = s.kernel(_dual_dot, domain=DOMAIN)
+_dual_kernel = s.kernel(_dual, (_dual_dot, _dual_dq11, _dual_dt, _dual_dv), domain=DOMAIN, is_dear=True)
+_dual_dot_kernel = s.kernel(_dual_dot, domain=DOMAIN, is_dear=True)
 _deficit_kernel = s.deficit(_dual_full, _dual_dot_full, domain=DOMAIN)
-_dual_diag_kernel = s.pointwise(s.diagonal(_dual_full), domain=DOMAIN)
-_dual_dot_diag_kernel = s.pointwise(s.diagonal(_dual_dot_full), domain=DOMAIN)
+_dual_diag_kernel = s.pointwise(_dual_diag, domain=DOMAIN)
+_dual_dot_diag_kernel = s.pointwise(_dual_dot_diag, domain=DOMAIN)
 _hermite_kernel = s.pointwise(_hermite, domain=DOMAIN)
 
 

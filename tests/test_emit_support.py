@@ -855,3 +855,32 @@ def test_tail_polynomials_do_not_cancel_and_are_as_good_as_they_say(bits: int) -
             truth = e * mp.hyp2f1(1, 2 * n + 1, n + mp.mpf(3) / 2, (1 + x) / 4)
             value = sum(c * x**k for k, c in enumerate(coefficients))
             assert abs(value / truth - 1) < mp.mpf(2) ** (1 - bits)
+
+
+def test_a_dear_rate_of_both_variances_is_evaluated_once_and_right_for_all_shapes() -> None:
+    calls = []
+
+    def value(q12: Any, q11: Any, q22: Any, d: Any) -> Any:
+        return q12 * q11**2 * q22**2
+
+    def in_q11(q12: Any, q11: Any, q22: Any, d: Any) -> Any:
+        calls.append(jnp.shape(q11))
+        return 2 * q12 * q11 * q22**2
+
+    def in_q12(q12: Any, q11: Any, q22: Any, d: Any) -> Any:
+        return q11**2 * q22**2
+
+    f = s.kernel(value, (in_q12, in_q11), is_dear=True)
+    for shape, twice in (((), (2,)), ((3,), (6,)), ((2, 3), (4, 3))):
+        calls.clear()
+        q = [jnp.full(shape, x) for x in (0.5, 1.0, 3.0)]
+        rates = jax.grad(lambda *q: f(*q).sum(), (0, 1, 2))(*q)
+        assert calls == [twice]
+        for rate, truth in zip(rates, (9.0, 9.0, 3.0), strict=True):
+            np.testing.assert_allclose(rate, np.full(shape, truth))
+    calls.clear()
+    column, row = jnp.full((2, 1), 1.0), jnp.full((1, 3), 3.0)
+    rates = jax.grad(lambda *q: f(*q).sum(), (1, 2))(jnp.full((2, 3), 0.5), column, row)
+    assert set(calls) == {(2, 1), (1, 3)}  # a column and a row stay what they are
+    np.testing.assert_allclose(rates[0], np.full((2, 1), 27.0))
+    np.testing.assert_allclose(rates[1], np.full((1, 3), 6.0))

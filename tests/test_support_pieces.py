@@ -800,7 +800,7 @@ def test_opposite_masses_at_rho_0_have_moment_0_exactly() -> None:
 
 
 @both_dtypes
-@pytest.mark.parametrize("g", [TENT, RAMP, PIECES["box"]])
+@pytest.mark.parametrize("g", [TENT, pytest.param(RAMP, marks=pytest.mark.slow), PIECES["box"]])
 @pytest.mark.parametrize("q", [pytest.param(1.5, marks=pytest.mark.slow), 1e4])
 def test_coefficients_of_compact_functions_keep_their_digits(
     dtype: Any, g: Pieces, q: float

@@ -32,6 +32,7 @@ def kernel(
     domain: tuple[float, float] = (0.0, 1e4),
     positive: tuple[int, ...] = (),
     nonnegative: tuple[int, ...] = (),
+    is_dear: bool = False,
 ) -> Callable[..., Array]:
     """The public f(q12, q11, q22, *parameters, delta=None) of a private value.
 
@@ -41,6 +42,7 @@ def kernel(
     `partials` = (d/dq12, d/dq11, d/d(parameter), ...), private functions of the same signature;
     d/dq22 is d/dq11 with q11 and q22 exchanged. Without them JAX differentiates `value`.
     `positive`, `nonnegative`: which parameters (counted from 0) must lie in those sets.
+    `is_dear`: d/dq11 takes long to compile, and is there once where both variances' are asked for.
     Law: NaN outside the domain; gradients are the partials; an infinite partial times a zero
     tangent (or cotangent) is zero. The partials cannot cancel against one another: where they
     are infinite, the derivative along q -> (q, q, q) is that of `diagonal`, not of their sum.
@@ -65,9 +67,9 @@ def kernel(
     near, *near_rates = map(_with_delta, functions)
     if near_rates:
         near_rates.insert(3, lambda q12, *_: jnp.zeros_like(q12))  # in delta
-    sets = (positive, nonnegative)
-    plain = _public(far, tuple(rates) or None, inside, 3, *sets)
-    refined = _public(near, tuple(near_rates) or None, inside, 4, *sets)
+    rules = (positive, nonnegative, is_dear)
+    plain = _public(far, tuple(rates) or None, inside, 3, *rules)
+    refined = _public(near, tuple(near_rates) or None, inside, 4, *rules)
 
     def public(
         q12: Array, q11: Array, q22: Array, *parameters: Array, delta: Array | None = None
@@ -180,6 +182,7 @@ def _public(
     arity: int,
     positive: tuple[int, ...],
     nonnegative: tuple[int, ...],
+    is_dear: bool = False,
 ) -> Callable[..., Array]:
     """Jitted `value` on array-likes: cast, ranks made equal, NaN outside, JVP from `rates`."""
 
@@ -204,7 +207,7 @@ def _public(
 
     compute = guarded(value)
     if rates is not None:
-        compute = _with_rates(compute, tuple(guarded(rate) for rate in rates))
+        compute = _with_rates(compute, tuple(guarded(rate) for rate in rates), is_dear)
 
     def public(*arguments: Array) -> Array:
         arrays, dtype = _cast(arguments, arity)
@@ -214,21 +217,48 @@ def _public(
 
 
 def _with_rates(
-    value: Callable[..., Array], rates: tuple[Callable[..., Array], ...]
+    value: Callable[..., Array], rates: tuple[Callable[..., Array], ...], is_dear: bool = False
 ) -> Callable[..., Array]:
-    """`value` with its partial derivatives given, one for every argument."""
+    """`value` with its partial derivatives given, one for every argument.
+
+    `is_dear`: the third rate is the second with those arguments exchanged, and joins it.
+    """
     wrapped = jax.custom_jvp(value)
 
     def jvp(primals: tuple[Array, ...], tangents: tuple[Array, ...]) -> tuple[Array, Array]:
         out = wrapped(*primals)  # itself, so that second derivatives use the rates as well
         total = jnp.zeros_like(out)
-        for rate, tangent in zip(rates, tangents, strict=True):
-            if not isinstance(tangent, SymbolicZero):  # rates nobody asked for cost nothing
-                total = total + _scaled(rate(*primals), tangent)
+        asked = [not isinstance(tangent, SymbolicZero) for tangent in tangents]
+        known = [None] * len(rates)  # rates nobody asked for cost nothing
+        if is_dear and asked[1] and asked[2]:
+            known[1:3] = both_ways(rates[1], *primals)
+        for i in (i for i, is_asked in enumerate(asked) if is_asked):
+            rate = rates[i](*primals) if known[i] is None else known[i]
+            total = total + _scaled(rate, tangents[i])
         return out, total
 
     wrapped.defjvp(jvp, symbolic_zeros=True)
     return wrapped
+
+
+def both_ways(
+    function: Callable[..., Array], q12: Array, q11: Array, q22: Array, *rest: Array
+) -> tuple[Array, Array]:
+    """function(q12, q11, q22, *rest), and that with q11 and q22 exchanged.
+
+    In one evaluation at twice as many places where all have one shape: XLA's time is that of the
+    code, not of the places. Where q11 and q22 are a column and a row they stay so, in two.
+    """
+    shape = jnp.shape(q12)
+    if any(jnp.shape(x) != shape for x in (q11, q22)) or any(
+        jnp.shape(x) not in ((), shape) for x in rest
+    ):
+        return function(q12, q11, q22, *rest), function(q12, q22, q11, *rest)
+    join = jnp.concatenate if shape else jnp.stack
+    others = [join((x, x)) if jnp.shape(x) else x for x in rest]
+    value = function(join((q12, q12)), join((q11, q22)), join((q22, q11)), *others)
+    first, second = jnp.reshape(value, (2, *shape))
+    return first, second
 
 
 def _scaled(rate: Array, tangent: Array) -> Array:

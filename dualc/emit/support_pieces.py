@@ -755,7 +755,15 @@ def _taylor_at_pole(
     return total
 
 
-def _joint_parts(f: Pieces, g: Pieces, r: int, q11: Array, q22: Array, sign: Array) -> list[_Part]:
+def pieces_square(f: Pieces, q: Array) -> Array:
+    """E[f(u)^2], u ~ N(0, q)."""
+    (total,) = _sums([_joint_parts(f, f, 0, q, q, 1.0)], q.dtype)
+    return jnp.zeros_like(q) if total is None else total
+
+
+def _joint_parts(
+    f: Pieces, g: Pieces, r: int, q11: Array, q22: Array, sign: Array | float
+) -> list[_Part]:
     """What adds up to E[f^(r)(sqrt(q11) z) h^(r)(sqrt(q22) z)], h(x) = g(sign x)."""
     if _parity(f) and _parity(g):
         left, right = (_halves(h) or (None, None) for h in (f, g))
@@ -763,15 +771,17 @@ def _joint_parts(f: Pieces, g: Pieces, r: int, q11: Array, q22: Array, sign: Arr
         one, two = left[odd], right[odd]
         if one is None or two is None:
             return []
-        factor = 2 * sign if odd else jnp.full_like(sign, 2.0)
+        factor = 2 * sign if odd else 2.0
         return _joint_half((one, None), (two, None), r, q11, q22, (None, factor))
     lefts, rights = _sides(f), _sides(g)
     if lefts is not None and rights is not None:
-        return _joint_half(lefts, rights, r, q11, q22, (sign, jnp.ones_like(sign)))
+        return _joint_half(lefts, rights, r, q11, q22, (sign, 1.0))
     turned, mirror = _mirrored(f), _mirrored(g)
     parts = []
     for one, two, way in ((f, g, 1), (turned, mirror, 1), (f, mirror, -1), (turned, g, -1)):
-        chosen = jnp.where(sign == way, jnp.ones_like(sign), jnp.zeros_like(sign))
+        if _known(sign) and sign != way:
+            continue
+        chosen = 1.0 if _known(sign) else jnp.where(sign == way, 1.0, 0.0).astype(q11.dtype)
         parts += _joint_half((one, None), (two, None), r, q11, q22, (None, chosen))
     return parts
 
@@ -782,7 +792,7 @@ def _joint_half(
     r: int,
     q11: Array,
     q22: Array,
-    signs: tuple[Array | None, Array],
+    signs: tuple[Array | float | None, Array | float],
 ) -> list[_Part]:
     """The integral over z > 0 of f[0] g[0] + f[1] g[1]; of f[0] g[1] + f[1] g[0] where sign < 0.
 
@@ -824,7 +834,7 @@ def _joint_cell(
     present: list[tuple[int, int]],
     q11: Array,
     q22: Array,
-    sign: Array | None,
+    sign: Array | float | None,
 ) -> _Part:
     """The mean of the products `present` on the overlap: i = j where sign > 0, else i != j."""
     (one, *_), (two, *_) = ([cell for cell in pair if cell is not None] for pair in (left, right))

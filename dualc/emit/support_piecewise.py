@@ -9,10 +9,11 @@ import math
 from itertools import pairwise, zip_longest
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jax import lax
 
-from dualc.emit.support import Array, _zero_or, normal_pdf, ratio, regression, root
+from dualc.emit.support import Array, _zero_or, both_ways, normal_pdf, ratio, regression, root
 from dualc.emit.support_corner import (
     _snapped,
     corners,
@@ -29,6 +30,7 @@ from dualc.emit.support_pieces import (
     masses_moment,
     pieces_mean,
     pieces_moment,
+    pieces_square,
     train_pieces,
 )
 
@@ -83,6 +85,56 @@ def piecewise_moment(
     if f.masses and g.masses:
         total = total + masses_moment(f.masses, g.masses, q12, q11, q22, d)
     return jnp.where(nowhere, at_zero, total)
+
+
+def piecewise_square(f: Piecewise, q: Array) -> Array:
+    """E[f(u)^2], u ~ N(0, q): `piecewise_moment` at rho = 1, where it is a single integral."""
+    if f.masses:
+        return piecewise_moment(f, f, q, q, q, jnp.zeros_like(q))
+    safe = jnp.where(q > 0, q, jnp.ones_like(q))
+    if f.places and not f.tails:
+        value = pieces_square(f.pieces(), safe)
+    else:
+        value = _tails_square(f, safe)
+    return jnp.where(q > 0, value, _moment_at_zero(f, f, q.dtype))
+
+
+def _tails_square(f: Piecewise, q: Array) -> Array:
+    """E[f(u)^2] without masses and places."""
+    pair, p = (q, q, q, jnp.zeros_like(q)), f.polynomials[0]
+    total = _polynomial_moment(p, p, q, q, q)
+    right, left = (tuple(t for t in f.tails if (t[0] > 0) == way) for way in (True, False))
+    places = [[t[1] for t in tails] for tails in (right, left)]
+    if _are_numbers(*places[0], *places[1]) and min(places[0], default=math.inf) >= max(
+        places[1], default=-math.inf
+    ):
+        total = total + corners(right, right, *pair) if right else total  # they do not meet
+        total = total + corners(left, left, *pair) if left else total
+    else:
+        total = total + corners(f.tails, f.tails, *pair)
+    for tail in () if _is_null(p) else f.tails:
+        total = total + 2 * ray(p, tail, *pair)
+    return total
+
+
+def _are_numbers(*values: Any) -> bool:
+    return all(isinstance(x, (int, float)) for x in values)
+
+
+def piecewise_both(
+    f: Piecewise, g: Piecewise, q12: Array, q11: Array, q22: Array, d: Array
+) -> Array:
+    """E[f(u) g(v)] + E[g(u) f(v)], of a parameter's rate; in one evaluation as `both_ways`."""
+    leaves, tree = jax.tree_util.tree_flatten((f, g))
+    arrays = {id(x): x for x in leaves if not _are_numbers(x)}  # equal ones are to stay the same
+
+    def moment(q12: Array, q11: Array, q22: Array, d: Array, *given: Array) -> Array:
+        now = dict(zip(arrays, given, strict=True))
+        one, two = jax.tree_util.tree_unflatten(tree, [now.get(id(x), x) for x in leaves])
+        return piecewise_moment(one, two, q12, q11, q22, d)
+
+    first, second = both_ways(moment, q12, q11, q22, d, *arrays.values())
+    return first + second
 
 
 def _train(f: Piecewise, g: Piecewise) -> tuple[tuple[tuple[Any, Any], ...], Piecewise]:
