@@ -105,7 +105,10 @@ def _inputs(x1: Any, x2: Any) -> tuple[Array, Array | None]:
 
 def floating(inputs: Any) -> Array:
     """Inputs as real floating-point numbers, with samples first and channels last."""
-    array: Array = jnp.asarray(inputs)
+    try:
+        array: Array = jnp.asarray(inputs)
+    except (TypeError, ValueError) as error:
+        raise NetworkError(f"inputs are one array of numbers: {error}") from error
     if jnp.issubdtype(array.dtype, jnp.complexfloating):
         raise NetworkError("inputs are real numbers, not complex ones")
     if not jnp.issubdtype(array.dtype, jnp.floating):

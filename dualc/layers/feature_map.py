@@ -169,7 +169,8 @@ def _batches(x: Array | BCOO, p: int) -> Sequence[Array | BCOO]:
 
     All of one size, for which one program is compiled: the last begins before the one before ends.
     """
-    one = prod(x.shape[1:-1]) * p * x.dtype.itemsize
+    positions = prod(x.shape[1:-1])
+    one = positions * (p + positions) * x.dtype.itemsize  # with all pairs of positions
     if isinstance(x, Tracer | BCOO) or len(x.devices()) > 1:
         return [x]
     (device,) = x.devices()

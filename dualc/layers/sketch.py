@@ -30,7 +30,7 @@ from dualc.runtime.mixing import (
 )
 from dualc.runtime.polysketch import unit_rows
 
-_SHARE = 16  # exact patches beyond this part of p take time, and were not seen to help
+_SHARE = 16  # exact patches beyond this part of p take time, and help no more than the mixed
 
 if TYPE_CHECKING:
     from dualc.layers.layer import Layer, Weights
@@ -288,7 +288,7 @@ class Patches:
 
 
 def draw_patches(key: Array, s: Sketch, filter_shape: tuple[int, ...], plan: Plan) -> Patches:
-    """Exact blocks are kept while their patches are few beside p: at most half, a sixteenth later."""
+    """Exact blocks are kept while their patches are few: half of p at most, a sixteenth later."""
     left = plan.p // (_SHARE if s.depth else 2)
     kept = []
     for i in sorted(range(len(s.h)), key=lambda i: s.h[i].width):
@@ -326,8 +326,8 @@ def over_patches(
 
     E |sum over t of e_t * M h_t|^2 = sum of |h_t|^2 for signs e and a mixing M: products of
     different positions cancel. M rotates small blocks of columns, so that no column is heavy in all
-    the positions under a filter. `patches` gives the values under the filter side
-    by side, over the root of their number; `slide(x, signs)` is the depthwise convolution.
+    the positions under a filter. `patches` gives the values under the filter side by side, over the
+    root of their number; `slide(x, signs)` is the depthwise convolution.
     """
     kept, rest = weights.split(s)
 

@@ -81,9 +81,7 @@ def shifted(
     return parts
 
 
-def weighted(
-    x: Array, factors: Array, strides: tuple[int, ...], padding: str
-) -> Array:
+def weighted(x: Array, factors: Array, strides: tuple[int, ...], padding: str) -> Array:
     """out[n, *i, :] = sum over t in the window of factors[*t, :] * x[n, *(i stride + t), :].
 
     Shifted products, which fuse into one pass: grouped convolutions are slow on most backends.

@@ -61,7 +61,8 @@ def _orthogonal(random: np.random.Generator, count: int, c: int) -> np.ndarray:
     """Uniformly distributed orthogonal matrices (count, c, c)."""
     orthogonal, triangular = np.linalg.qr(random.standard_normal((count, c, c)))
     # With the signs of the diagonal Q is uniform, whatever LAPACK's convention.
-    return orthogonal * np.sign(np.diagonal(triangular, axis1=1, axis2=2))[:, None]
+    rows: np.ndarray = orthogonal * np.sign(np.diagonal(triangular, axis1=1, axis2=2))[:, None]
+    return rows
 
 
 def gaussian(rows: GaussianRows, h: Float[Array, "*batch c"]) -> Float[Array, "*batch p"]:
