@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import errno
 import json
 import math
 import os
@@ -340,10 +341,27 @@ def write_files(files: Mapping[Path, str | bytes]) -> tuple[Path, ...]:
     return tuple(changed)
 
 
+def require_writable(folder: Path) -> None:
+    """Raises OutputError if no file can be made in a folder, before the work for it is done.
+
+    The folder need not be there; it is left as it was.
+    """
+    made: list[Path] = []
+    try:
+        made = _make_folder(folder)
+        _stage(folder / "probe", b"").unlink()
+    except OSError as error:
+        raise _unwritable(folder, error) from None
+    finally:
+        for path in reversed(made):
+            path.rmdir()
+
+
 def _unwritable(place: Path, error: OSError) -> OutputError:
+    is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
     return OutputError(
         f"{place}: cannot be written ({error.strerror or error}); every file is as it was.  "
-        "Make the folder writable, or give another with --out"
+        f"Make {'room there' if is_full else 'the folder writable'}, or give another with --out"
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import sys
 
 import pytest
@@ -32,8 +33,10 @@ def test_a_missing_library_is_an_error_that_says_what_to_install(
         importlib.import_module(f"dualc.adapters.{adapter}")
     assert isinstance(caught.value, DualcError)
     assert isinstance(caught.value, ImportError)
-    assert caught.value.name == library
-    assert str(caught.value) == f"{library} is not installed.  Run: pip install 'dualc[{extra}]'"
+    name = str(caught.value.name)
+    # Where other libraries of the extra are missing as well, the first of them is named.
+    assert name == library or importlib.util.find_spec(name) is None
+    assert str(caught.value) == f"{name} is not installed.  Run: pip install 'dualc[{extra}]'"
 
 
 @pytest.mark.parametrize("adapter", [a[0] for a in ADAPTERS])

@@ -467,3 +467,15 @@ def test_a_reader_that_leaves_early_gets_no_traceback(root: Path) -> None:
     command = f"{sys.executable} -m dualc --help | true; exit ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
     assert done.stderr == ""
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a file that is always full")
+@pytest.mark.parametrize("arguments", [["catalog"], ["catalog", "relu"], ["catalog", "--json"]])
+def test_an_output_that_is_full_is_one_line(arguments: list[str]) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "dualc", *arguments],
+            stdout=full, stderr=subprocess.PIPE, text=True, check=False,
+        )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr == "the output: cannot be written (No space left on device)\n"

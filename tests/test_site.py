@@ -13,6 +13,7 @@ import sys
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
+from typing import NoReturn
 from urllib.parse import unquote, urlsplit
 from xml.etree import ElementTree
 
@@ -608,6 +609,24 @@ def test_a_file_in_the_place_of_the_folder_is_an_error(
         assert "--out" in err
         assert err.count("\n") == 1
     assert Path("thesis").read_text() == "mine"
+
+
+def test_a_folder_that_cannot_be_written_is_said_before_any_work(
+    place: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(*_: object) -> NoReturn:
+        raise AssertionError("work was done before the fault was said")
+
+    def read_only(*_: object) -> NoReturn:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(os, "fsync", read_only)
+    monkeypatch.setattr("dualc.site.picture", refuse)
+    assert cli.run(["site", "--out", "deep/er"]) == 2
+    line = capsys.readouterr().err
+    assert line.startswith("deep/er: cannot be written (Read-only file system)")
+    assert "Make the folder writable" in line
+    assert not Path("deep").exists()
 
 
 def test_a_full_disk_leaves_the_site_as_it_was(

@@ -6,6 +6,7 @@ imported inside the commands: `dualc catalog` loads neither sympy nor jax.
 
 from __future__ import annotations
 
+import errno
 import gc
 import os
 import sys
@@ -55,10 +56,19 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except (click.Abort, KeyboardInterrupt):
         print("interrupted; nothing was half written", file=sys.stderr)
         return 130
-    except BrokenPipeError:  # `dualc catalog | head`: the reader has seen enough
+    except OSError as error:
+        if error.errno not in _OUTPUT:
+            raise
+        # What is still in the buffer would fail again when Python ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1  # as click has it
+        if isinstance(error, BrokenPipeError):  # `dualc catalog | head`: it has seen enough
+            return 1  # as click has it
+        where = error.filename or "the output"
+        print(f"{where}: cannot be written ({error.strerror})", file=sys.stderr)
     return 2
+
+
+_OUTPUT = (errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EIO)  # files say which they are
 
 
 def _one_line(message: str) -> str:

@@ -16,7 +16,7 @@ import click
 from dualc.cli.catalog import find_record
 from dualc.cli.stale import behind_entry
 from dualc.errors import DualcError, UncertifiedBackend
-from dualc.record import read_record, write_files
+from dualc.record import read_record, require_writable, write_files
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -69,6 +69,7 @@ def _kind(out: Path, count: int) -> str:
     from dualc.plots.draw import require_few
 
     require_few(count)
+    require_writable(out.parent)
     return kind
 
 

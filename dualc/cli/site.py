@@ -13,7 +13,7 @@ from dualc.cli.catalog import record_paths
 from dualc.cli.stale import behind_entry, behind_record
 from dualc.errors import DualcError, OutputError
 from dualc.paths import PACKAGED, Place
-from dualc.record import read_record, write_files
+from dualc.record import read_record, require_writable, write_files
 
 if TYPE_CHECKING:
     from dualc.site import Entry
@@ -28,6 +28,7 @@ def site_command(out: Path) -> int:
     """Write the catalog as static pages that open from disk."""
     earlier = _earlier(out)
     _require_packages()
+    require_writable(out)
     from dualc.site import build
 
     failures: list[str] = []

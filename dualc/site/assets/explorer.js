@@ -140,7 +140,8 @@ function drawKernel(svg, title, rhos, values, at) {
 // phi, and how far the Gaussian values reach: one standard deviation to either side.
 function drawPhi(svg, pieces, q11, q22) {
   const values = pieces.flat().map((p) => p[1]);
-  const place = frame([-5, 5], [Math.min(...values), Math.max(...values)]);
+  const [low, high] = [Math.min(...values), Math.max(...values)];
+  const place = frame([-5, 5], [low - 0.12 * (high - low), high]); // room for the deviations
   const reach = (q, s) => {
     const r = Math.min(5, Math.sqrt(q));
     const [left, right] = [-r, r].map((x) => place.across(x).toFixed(1));
