@@ -3149,7 +3149,8 @@ def _hermite_parts(f: Any, s: Array, count: int) -> list[Array]:
         at_zero = [c for c, power, _ in rows if power == 0]  # these rows may cancel
         if at_zero:
             flat = sum(c for c, power, rate in rows if power == 0 and _is_zero(rate))
-            total = total + jnp.where(near, _snapped(at_zero), flat) * (signs * step[:count])
+            start = jnp.where(near, _snapped(at_zero), flat)[None]
+            total = total + start * (signs * step[:count])
         for rate, members in _groups(rows):
             powers = tuple(power for _, power in members)
             is_flat = _is_zero(rate)

@@ -171,12 +171,11 @@ def _check_apart(model: Model, split: Split, x: Array) -> None:
 
 @lru_cache(maxsize=32)
 def _together_and_alone(model: Model) -> Callable[..., tuple[Array, Array]]:
-    @jax.jit
-    @jax.default_matmul_precision("highest")  # an accelerator's default may depend on the shape
     def outputs(trained: Arrays, frozen: Arrays, few: Array) -> tuple[Array, Array]:
         def alone(x: Array) -> Array:
             return model.outputs(trained, frozen, x[None])[0]
 
-        return model.outputs(trained, frozen, few), jax.lax.map(alone, few)
+        with jax.default_matmul_precision("highest"):  # an accelerator's may depend on the shape
+            return model.outputs(trained, frozen, few), jax.lax.map(alone, few)
 
-    return outputs
+    return jax.jit(outputs)
