@@ -3161,7 +3161,7 @@ def _hermite_parts(f: Any, s: Array, count: int) -> list[Array]:
                 found: Any = rise
                 if power > 0:
                     ends = _times_powers(step, power)[:count]
-                    found = ends if found is None else found + jnp.where(near, ends, 0.0)
+                    found = ends if found is None else found + jnp.where(near[None], ends, 0.0)
                 if found is not None:
                     total = total + c * lax.integer_pow(s, power)[None] * (signs * found)
     return [_mean_near_zero(f, s, total[0]), *total[1:]]
