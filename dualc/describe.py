@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -145,7 +146,7 @@ _ALGEBRA: dict[str, Callable[..., _Scaling]] = {
 
 
 def decimal(value: str | float, digits: int = 15, *, up: bool = False) -> str:
-    """A number to that many significant digits; beyond 1e-4 and 1e15 with an exponent.
+    """A number to that many significant digits; below 1e-4 and beyond those digits as 1.2e34.
 
     `up`: rounded away from 0, as bounds are.
     """
@@ -157,7 +158,8 @@ def decimal(value: str | float, digits: int = 15, *, up: bool = False) -> str:
         rounded = rounded.normalize()  # a double has no trailing digits
     if not rounded:
         return "0"
-    return f"{rounded:f}" if -5 < rounded.adjusted() < 15 else f"{rounded:e}".replace("e+", "e")
+    is_plain = -5 < rounded.adjusted() < digits
+    return f"{rounded:f}" if is_plain else f"{rounded:e}".replace("e+", "e")
 
 
 # ---- errors ----
@@ -191,6 +193,14 @@ def truncations(record: Record) -> tuple[tuple[str, ...], tuple[Truncation, ...]
     return rhos, tuple(
         Truncation(*key, tuple(cells.get(rho, "") for rho in rhos)) for key, cells in rows.items()
     )
+
+
+def in_eps(units: float | None) -> str:
+    """An error in units of eps; certificates hold powers of two, and large ones read as such."""
+    if units is None:
+        return "-"
+    mantissa, exponent = math.frexp(units)
+    return f"2^{exponent - 1}" if mantissa == 0.5 and exponent > 14 else f"{units:g}"
 
 
 def worst_error(record: Record, dtype: str) -> float | None:

@@ -66,8 +66,6 @@ def _summands(node: ast.expr, sign: int = 1) -> list[_Product]:
         case ast.BinOp(left=left, op=ast.Add() | ast.Sub() as op, right=right):
             turned = sign if isinstance(op, ast.Add) else -sign
             return _summands(left, sign) + _summands(right, turned)
-        case ast.UnaryOp(op=ast.USub(), operand=ast.BinOp(op=ast.Add() | ast.Sub()) as inner):
-            return _summands(inner, -sign)
     return [_product(node).times(_Product(Fraction(sign), {}))]
 
 
@@ -83,8 +81,11 @@ def _collected(summands: Iterable[_Product]) -> list[_Product]:
 
 
 def _sum(summands: Iterable[_Product]) -> str:
+    found = _collected(summands)
+    if len(found) == 1 and found[0].number == 1 and list(found[0].powers.values()) == [1]:
+        return next(iter(found[0].powers))  # a sum alone needs no parentheses
     text = ""
-    for product in _collected(summands):
+    for product in found:
         minus = product.number < 0
         size = _written(_Product(abs(product.number), product.powers))
         text += f" {'-' if minus else '+'} {size}" if text else "-" * minus + size

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -132,14 +133,24 @@ def test_the_moments_have_the_closed_forms_shown() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "rates"), [("sqlu", (0.0, 0.0)), ("elu", (-1.0, -0.5))], ids=["places", "rates"]
-)
+    ("name", "rates", "places"),
+    [("sqlu", (0.0, 0.0), (0.6, -1.1)), ("elu", (-1.0, -0.5), (0.0, 0.0)),
+     ("elu", (-1.0, -0.5), (0.6, -1.1))],
+    ids=["places", "rates", "both"],
+)  # fmt: skip
 def test_the_generating_functions_have_the_moments_as_derivatives(
-    name: str, rates: tuple[float, float]
+    name: str, rates: tuple[float, float], places: tuple[float, float]
 ) -> None:
     q11, q22, r = 1.4, 0.7, -0.35
-    s, t = (0.6, -1.1) if name == "sqlu" else (0.0, 0.0)
-    texts = {line.function[0]: line.text.partition(" of ")[2] for line in formulas(BY_NAME[name])}
+    s, t = places
+    record = BY_NAME[name]
+    if name == "elu" and s:  # moved to the right
+        pieces = tuple(
+            replace(f, tails=tuple(replace(tail, place="1") for tail in f.tails), masses=())
+            for f in record.form.pieces
+        )
+        record = replace(record, form=replace(record.form, pieces=pieces))
+    texts = {line.function[0]: line.text.partition(" of ")[2] for line in formulas(record)}
 
     def phi2(x: float, y: float, rho: float) -> float:
         return moment(0, 0, -x, 0, 0, -y, rho, 1.0, 1.0)

@@ -30,7 +30,7 @@ from dualc.site import Entry, build, picture
 from dualc.site.enclose import VARIANCES, dual, slope_dual
 from dualc.site.figure import charts, thumbnails
 from dualc.site.formulas import equation, formula, symbol
-from dualc.site.pages import digits, formulas_shown, shortened
+from dualc.site.pages import digits, eps, formulas_shown, shortened
 
 RHOS = (-1.0, -1 + 2.0**-20, -0.5, 0.0, 0.3, 0.9, 1 - 2.0**-20, 1.0)
 VOID = {"meta", "link", "input", "br", "hr", "img"}
@@ -233,6 +233,7 @@ def test_a_long_sum_has_as_many_lines_as_it_needs() -> None:
         ("0.10e-45", "1.0e−46"),
         (-2.5e-6, "−2.5e−6"),
         (1024.0, "1024"),
+        (65536.0, "6.554e4"),
         (math.inf, "inf"),
         ("0.00000175251", "1.753e−6"),
         ("-0.0500000", "−0.05000"),
@@ -243,6 +244,11 @@ def test_a_long_sum_has_as_many_lines_as_it_needs() -> None:
 )
 def test_numbers_are_short(number: object, text: str) -> None:
     assert digits(number, 4) == text
+
+
+def test_errors_are_powers_of_two() -> None:
+    shown = [eps(units) for units in (1.0, 8192.0, 16384.0, 2.0**160, math.inf, None)]
+    assert shown == ["1", "8192", "2¹⁴", "2¹⁶⁰", "inf", "–"]
 
 
 def test_bounds_are_rounded_up() -> None:

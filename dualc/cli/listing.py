@@ -10,7 +10,7 @@ import shutil
 import sys
 from collections.abc import Sequence
 
-from dualc.describe import made_of, worst_error
+from dualc.describe import in_eps, made_of, worst_error
 from dualc.ir import Record
 
 _HEAD = ("name", "tier", "float32", "float64", "dual made of", "kinks", "aliases", "phi(x)")
@@ -53,20 +53,12 @@ def _row(record: Record) -> tuple[str, ...]:
     return (
         record.name,
         record.form.tier,
-        *map(_eps, errors),
+        *map(in_eps, errors),
         made_of(record),
         _kinks(record),
         ", ".join(activation.aliases),
         f"{given}{activation.typed}",
     )
-
-
-def _eps(units: float | None) -> str:
-    """An error in units of eps; certificates hold powers of two, and large ones read as such."""
-    if units is None:
-        return "-"
-    mantissa, exponent = math.frexp(units)
-    return f"2^{exponent - 1}" if mantissa == 0.5 and exponent > 14 else f"{units:g}"
 
 
 def _kinks(record: Record) -> str:

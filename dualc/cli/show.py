@@ -10,7 +10,7 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from dualc.describe import decimal, degree, made_of, truncations
+from dualc.describe import decimal, degree, in_eps, made_of, truncations
 from dualc.equations import Line, formulas
 from dualc.ir import Certificate, Measurement, Record
 from dualc.tidy import tidied
@@ -40,7 +40,7 @@ def progress(title: str) -> Iterator[Callable[[str], None]]:
 def worst(certificate: Certificate | None, dtype: str) -> str:
     """The largest error of any function in a dtype, in units of eps."""
     units = [m.units for m in certificate.worst if m.dtype == dtype] if certificate else []
-    return f"{max(units):g}" if units else "-"
+    return in_eps(max(units, default=None))
 
 
 def put(out: Console, thing: RenderableType) -> None:
@@ -213,7 +213,7 @@ def _pivot(certificate: Certificate) -> Table:
     for m in certificate.worst:
         by_function.setdefault(m.function, {})[m.dtype, m.region] = m
     for function, cells in by_function.items():
-        shown = [f"{cells[key].units:g}" if key in cells else "-" for key in _COLUMNS]
+        shown = [in_eps(cells[key].units) if key in cells else "-" for key in _COLUMNS]
         worst_one = max(cells.values(), key=lambda m: m.units)
         place = ", ".join(f"{value:g}" for value in worst_one.point)
         rows.add_row(function, *shown, place)

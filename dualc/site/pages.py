@@ -16,7 +16,15 @@ from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 
-from dualc.describe import decimal, degree, made_of, properties, truncations, worst_error
+from dualc.describe import (
+    decimal,
+    degree,
+    in_eps,
+    made_of,
+    properties,
+    truncations,
+    worst_error,
+)
 from dualc.equations import Line, formulas
 from dualc.ir import Certificate, Measurement, Record
 from dualc.site.enclose import ALLOWANCE, Picture
@@ -219,6 +227,15 @@ def digits(text: object, count: int = 15, up: bool = False) -> str:
     return shown.replace("-", "\N{MINUS SIGN}")
 
 
+def eps(units: float | None) -> str:
+    """An error in units of eps: 8, 2¹⁴."""
+    base, _, power = in_eps(units).partition("^")
+    return "–" if units is None else base + power.translate(_SUPERSCRIPT)
+
+
+_SUPERSCRIPT = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
 @cache
 def _environment() -> Environment:
     found = Environment(
@@ -228,7 +245,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    found.filters["digits"] = digits
+    found.filters |= {"digits": digits, "eps": eps}
     found.globals |= {"symbol": symbol, "plot": PLOT, "is_worded": re.compile("[a-z/]").search}
     return found
 
