@@ -266,9 +266,11 @@ def test_what_a_killed_writer_left_is_swept_away(tmp_path: Path) -> None:
 
 
 _WRITER = """
+import signal
 import sys
 from pathlib import Path
 from dualc.record import write_files
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in a shell's background jobs
 folder, word = Path(sys.argv[1]), sys.argv[2]
 print("ready", flush=True)
 n = 0
