@@ -3112,9 +3112,9 @@ def _hermite_parts(f: Any, s: Array, count: int) -> list[Array]:
             total = total + jnp.where(near, _snapped(at_zero), flat) * (signs * step[:count])
         for rate, members in _groups(rows):
             powers = tuple(power for _, power in members)
-            turned = [None] * len(powers)
+            turned: list[Any] = [None] * len(powers)
             if not _is_zero(rate):
-                turned = _projections(rate, powers, s, near, count)
+                turned = list(_projections(rate, powers, s, near, count))
             for (c, power), column in zip(members, turned, strict=True):
                 if power > 0:
                     ends = _times_powers(step, power)[:count]
