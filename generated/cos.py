@@ -4,10 +4,10 @@ The cosine, with amplitude, frequency and phase.
 
 Tier closed. (u, v) ~ N(0, [[q11, q12], [q12, q22]]), D = q11 q22 - q12^2.
 
-    dual = a**2*cos(c)**2*exp(-((q11 + q22)*b**2/2))*cosh(b**2*q12) + a**2*sin(c)**2*exp(-((q11
-        + q22)*b**2/2))*sinh(b**2*q12)
-    dual_dot = a**2*b**2*sin(c)**2*exp(-((q11 + q22)*b**2/2))*cosh(b**2*q12) +
-        a**2*b**2*cos(c)**2*exp(-((q11 + q22)*b**2/2))*sinh(b**2*q12)
+    dual = exp(-((q11 + q22)*b**2/2))*(a**2*cos(c)**2*cosh(b**2*q12) +
+        a**2*sin(c)**2*sinh(b**2*q12))
+    dual_dot = exp(-((q11 + q22)*b**2/2))*(a**2*b**2*sin(c)**2*cosh(b**2*q12) +
+        a**2*b**2*cos(c)**2*sinh(b**2*q12))
 
 Emitted by dualc from cos.json; not meant to be edited.
 """
@@ -23,7 +23,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "f6fa21a1eea89de59dfcf9e9237e4f51df98aec88d7537cdc40386367b68143d"
+FINGERPRINT = "aed4e5a421bdbc2abbfda92ce619739e44d5a5eb1ef13d4454b72c3f65fc0efb"
 PARAMETERS = (("a", 1.0), ("b", 1.0), ("c", 0.0))
 JUMPS = ()  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
@@ -41,45 +41,59 @@ def _phi(x, a, b, c):
 def _dual(q12, q11, q22, d, a, b, c):
     a2 = b**2*(q11 + q22)/2
     c2 = q12*b**2
+    k = a**2*jnp.cos(c)**2
+    k2 = a**2*jnp.sin(c)**2
     return (
-        s.weighted(s.exp_cosh, a2, c2, a**2*jnp.cos(c)**2) + s.weighted(s.exp_sinh, a2, c2,
-        a**2*jnp.sin(c)**2)
+        s.exp_pair(a2, c2, k + c2*k2, k, k2, a**2*(jnp.sin(c)**2 + jnp.cos(c)**2)/2,
+        a**2*(-jnp.sin(c) + jnp.cos(c))*(jnp.sin(c) + jnp.cos(c))/2)
     )
 
 
 def _dual_dot(q12, q11, q22, d, a, b, c):
     a2 = b**2*(q11 + q22)/2
     c2 = q12*b**2
+    k = a**2*b**2*jnp.sin(c)**2
+    k2 = a**2*b**2*jnp.cos(c)**2
     return (
-        s.weighted(s.exp_cosh, a2, c2, a**2*b**2*jnp.sin(c)**2) + s.weighted(s.exp_sinh, a2, c2,
-        a**2*b**2*jnp.cos(c)**2)
+        s.exp_pair(a2, c2, k + c2*k2, k, k2, a**2*b**2*(jnp.sin(c)**2 + jnp.cos(c)**2)/2,
+        a**2*b**2*(jnp.sin(c) - jnp.cos(c))*(jnp.sin(c) + jnp.cos(c))/2)
     )
 
 
 def _dual_dq11(q12, q11, q22, d, a, b, c):
     a2 = b**2*(q11 + q22)/2
     c2 = q12*b**2
+    k = -a**2*b**2*jnp.cos(c)**2/2
+    k2 = -a**2*b**2*jnp.sin(c)**2/2
     return (
-        s.weighted(s.exp_cosh, a2, c2, -a**2*b**2*jnp.cos(c)**2/2) + s.weighted(s.exp_sinh, a2, c2,
-        -a**2*b**2*jnp.sin(c)**2/2)
+        s.exp_pair(a2, c2, k + c2*k2, k, k2, a**2*b**2*(-jnp.sin(c)**2 - jnp.cos(c)**2)/4,
+        a**2*b**2*(jnp.sin(c) - jnp.cos(c))*(jnp.sin(c) + jnp.cos(c))/4)
     )
 
 
 def _dual_da(q12, q11, q22, d, a, b, c):
     a2 = b**2*(q11 + q22)/2
     c2 = q12*b**2
+    k = 2*a*jnp.cos(c)**2
+    k2 = 2*a*jnp.sin(c)**2
     return (
-        s.weighted(s.exp_cosh, a2, c2, 2*a*jnp.cos(c)**2) + s.weighted(s.exp_sinh, a2, c2,
-        2*a*jnp.sin(c)**2)
+        s.exp_pair(a2, c2, k + c2*k2, k, k2, a*(jnp.sin(c)**2 + jnp.cos(c)**2), a*(-jnp.sin(c) +
+        jnp.cos(c))*(jnp.sin(c) + jnp.cos(c)))
     )
 
 
 def _dual_db(q12, q11, q22, d, a, b, c):
     a2 = b**2*(q11 + q22)/2
     c2 = q12*b**2
+    k = b*a**2*(-q11*jnp.cos(c)**2 + 2*q12*jnp.sin(c)**2 - q22*jnp.cos(c)**2)
+    k2 = b*a**2*(-q11*jnp.sin(c)**2 + 2*q12*jnp.cos(c)**2 - q22*jnp.sin(c)**2)
+    m = q11 - q12
+    m2 = -q12 + q22
+    m3 = q11 + q12
+    m4 = q12 + q22
     return (
-        b*a**2*(-q11*jnp.cos(c)**2 + 2*q12*jnp.sin(c)**2 - q22*jnp.cos(c)**2)*s.exp_cosh(a2, c2) +
-        b*a**2*(-q11*jnp.sin(c)**2 + 2*q12*jnp.cos(c)**2 - q22*jnp.sin(c)**2)*s.exp_sinh(a2, c2)
+        s.exp_pair(a2, c2, k + c2*k2, k, k2, b*a**2*(jnp.sin(c)**2 + jnp.cos(c)**2)*(-m - m2)/2,
+        b*a**2*(-m3 - m4)*(-jnp.sin(c) + jnp.cos(c))*(jnp.sin(c) + jnp.cos(c))/2)
     )
 
 

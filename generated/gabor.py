@@ -6,11 +6,10 @@ Tier closed. (u, v) ~ N(0, [[q11, q12], [q12, q22]]), D = q11 q22 - q12^2.
 
     dual = exp(-((4*D + q11 + q22)/(2*(4*D + 2*q11 + 2*q22 + 1))))*sinh(q12/(4*D + 2*q11 + 2*q22
         + 1))/sqrt(4*D + 2*q11 + 2*q22 + 1)
-    dual_dot = (4*D + 2*q11 + 8*q12**2 + 2*q22 + 1)/(4*D + 2*q11 + 2*q22 + 1)**2*exp(-((4*D +
-        q11 + q22)/(2*(4*D + 2*q11 + 2*q22 + 1))))*cosh(q12/(4*D + 2*q11 + 2*q22 + 1))/sqrt(4*D
-        + 2*q11 + 2*q22 + 1) + 4*(4*D + 3*q11 + 3*q22 + 2)*q12/(4*D + 2*q11 + 2*q22 +
-        1)**2*exp(-((4*D + q11 + q22)/(2*(4*D + 2*q11 + 2*q22 + 1))))*sinh(q12/(4*D + 2*q11 +
-        2*q22 + 1))/sqrt(4*D + 2*q11 + 2*q22 + 1)
+    dual_dot = exp(-((4*D + q11 + q22)/(2*(4*D + 2*q11 + 2*q22 + 1))))*((4*D + 2*q11 + 8*q12**2
+        + 2*q22 + 1)/(4*D + 2*q11 + 2*q22 + 1)**2*cosh(q12/(4*D + 2*q11 + 2*q22 + 1)) + 4*(4*D +
+        3*q11 + 3*q22 + 2)*q12/(4*D + 2*q11 + 2*q22 + 1)**2*sinh(q12/(4*D + 2*q11 + 2*q22 +
+        1)))/sqrt(4*D + 2*q11 + 2*q22 + 1)
 
 Emitted by dualc from gabor.json; not meant to be edited.
 """
@@ -26,7 +25,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "06ae10fdf7e0faacd7b78819e0f77913abf1ade016c16ad5f0661cbaf4239c9a"
+FINGERPRINT = "50b3bcda7761a84b06541f74008a0f7d36ce802d60d525180434043450f948f0"
 PARAMETERS = ()
 JUMPS = ()  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
@@ -53,9 +52,11 @@ def _dual_dot(q12, q11, q22, d):
     r = s.root(w)
     a = (4*d + q11 + q22)/(2*w)
     c = q12/w
+    k = (8*q12**2 + w)/w**2
+    k2 = 4*q12*(4*d + 3*q11 + 3*q22 + 2)/w**2
     return (
-        (8*q12**2 + w)*s.exp_cosh(a, c)/(w**2*r) + 4*q12*(4*d + 3*q11 + 3*q22 + 2)*s.exp_sinh(a,
-        c)/(w**2*r)
+        s.exp_pair(a, c, k + c*k2, k, k2, (d*(16*q12 + 4) + 2*q11 + q12*(12*q11 + 8*q12 + 12*q22 +
+        8) + 2*q22 + 1)/(2*w**2), (8*d*q12 + 8*q12**2 - 2*q12 + w*(1 - 6*q12))/(2*w**2))/r
     )
 
 
@@ -64,9 +65,12 @@ def _dual_dq11(q12, q11, q22, d):
     r = s.root(w)
     a = (4*d + q11 + q22)/(2*w)
     c = q12/w
+    k = 2*q12*(-2*q22 - 1)/w**2
+    k2 = (d*(-16*q22 - 16) - 4*q11 - 12*q12**2 + q22*(-12*q22 - 12) - 3)/(2*w**2)
     return (
-        2*q12*(-2*q22 - 1)*s.exp_cosh(a, c)/(w**2*r) + (d*(-16*q22 - 16) - 4*q11 - 12*q12**2 +
-        q22*(-12*q22 - 12) - 3)*s.exp_sinh(a, c)/(2*w**2*r)
+        s.exp_pair(a, c, k + c*k2, k, k2, (d*(-16*q22 - 16) - 4*q11 + q12*(-12*q12 - 8*q22 - 4) +
+        q22*(-12*q22 - 12) - 3)/(4*w**2), (d*(16*q22 + 16) + 4*q11 + q12*(12*q12 - 8*q22 - 4) +
+        q22*(12*q22 + 12) + 3)/(4*w**2))/r
     )
 
 

@@ -4,10 +4,10 @@ The rectified linear unit that starts at t.
 
 Tier closed. (u, v) ~ N(0, [[q11, q12], [q12, q22]]), D = q11 q22 - q12^2.
 
-    dual = E[f(u) f(v)] by integrals of positive terms of Phi2, Phi and phi, f(x) = [(-t) +
-        (1)*x; t < x < oo]
-    dual_dot = E[f(u) f(v)] by integrals of positive terms of Phi2, Phi and phi, f(x) = [(1); t
-        < x < oo]
+    dual = E[f(u) f(v)] by integrals of positive terms of Phi2, Phi and phi, f(x) =
+        [(1)*y**1*exp((0)*y); y = ((x - t))_+ > 0]
+    dual_dot = E[f(u) f(v)] by integrals of positive terms of Phi2, Phi and phi, f(x) =
+        [(1)*y**0*exp((0)*y); y = ((x - t))_+ > 0]
 
 Emitted by dualc from shifted_relu.json; not meant to be edited.
 """
@@ -23,7 +23,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "b77a1ffaa3add503974bc132b607401f440d7ec7d9213f0d4a1607364545e155"
+FINGERPRINT = "b8b32eb5dd1f942565fb8ab356ec2b997bcbed35ed2bc87d8dd4c6bc27897a58"
 PARAMETERS = (("t", 1.0),)
 JUMPS = ()  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
@@ -41,73 +41,59 @@ def _phi(x, t):
 def _phi_pieces(t):
     return s.Piecewise(
         # places
-        (t,),
+        (),
         # polynomials
-        ((0,), (-t, 1)),
-        # orders of the derivatives that jump
-        orders=((1,),),
-        # 1 even, -1 odd
-        parity=0,
+        ((0,),),
+        # tails: side, place, rows (coefficient, power, rate)
+        ((1, t, ((1, 1, 0),)),),
     )
 
 
 def _slope_pieces(t):
     return s.Piecewise(
         # places
-        (t,),
+        (),
         # polynomials
-        ((0,), (1,)),
-        # orders of the derivatives that jump
-        orders=((0,),),
-        # 1 even, -1 odd
-        parity=0,
+        ((0,),),
+        # tails: side, place, rows (coefficient, power, rate)
+        ((1, t, ((1, 0, 0),)),),
     )
 
 
 def _half_second_pieces(t):
     return s.Piecewise(
         # places
-        (t,),
+        (),
         # polynomials
-        ((0,), (0,)),
+        ((0,),),
         # tails: side, place, rows (coefficient, power, rate)
         (),
         # masses
         ((t, 1/2),),
-        # orders of the derivatives that jump
-        orders=((),),
-        # 1 even, -1 odd
-        parity=0,
     )
 
 
 def _dt_pieces(t):
     return s.Piecewise(
         # places
-        (t,),
+        (),
         # polynomials
-        ((0,), (-1,)),
-        # orders of the derivatives that jump
-        orders=((0,),),
-        # 1 even, -1 odd
-        parity=0,
+        ((0,),),
+        # tails: side, place, rows (coefficient, power, rate)
+        ((1, t, ((-1, 0, 0),)),),
     )
 
 
 def _slope_dt_pieces(t):
     return s.Piecewise(
         # places
-        (t,),
+        (),
         # polynomials
-        ((0,), (0,)),
+        ((0,),),
         # tails: side, place, rows (coefficient, power, rate)
         (),
         # masses
         ((t, -1),),
-        # orders of the derivatives that jump
-        orders=((),),
-        # 1 even, -1 odd
-        parity=0,
     )
 
 
@@ -120,7 +106,7 @@ def _dual_dot_full(q12, q11, q22, d, t):
 
 
 def _coefficients(order, q, t):
-    return s.pieces_coefficients(order, _phi_pieces(t).pieces(), q)
+    return s.pieces_coefficients(order, _phi_pieces(t).one_place(), q)
 
 
 _dual = s.weakly(_dual_full, _coefficients)

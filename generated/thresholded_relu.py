@@ -4,10 +4,10 @@ The line above theta, 0 below. It jumps: an NNGP kernel only.
 
 Tier closed. (u, v) ~ N(0, [[q11, q12], [q12, q22]]), D = q11 q22 - q12^2.
 
-    dual = E[f(u) f(v)] by integrals of positive terms of Phi2, Phi and phi, f(x) = [(1)*x;
-        theta < x < oo]
-    dual_dot = E[f(u) f(v)] by integrals of positive terms of Phi2, Phi and phi, f(x) = [(1);
-        theta < x < oo] + (theta)*delta(x - theta)
+    dual = E[f(u) f(v)] by integrals of positive terms of Phi2, Phi and phi, f(x) =
+        [(theta)*y**0*exp((0)*y) + (1)*y**1*exp((0)*y); y = ((x - theta))_+ > 0]
+    dual_dot = E[f(u) f(v)] by integrals of positive terms of Phi2, Phi and phi, f(x) =
+        [(1)*y**0*exp((0)*y); y = ((x - theta))_+ > 0] + (theta)*delta(x - theta)
 
 Emitted by dualc from thresholded_relu.json; not meant to be edited.
 """
@@ -23,7 +23,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "6fa02736f8c34b9cd449d5780a5ed3e0afbd7680c90a119baffb3beb00f233d9"
+FINGERPRINT = "64ccfd1acc9ff0a7f984354de740d88c102a8889a005efc914c80e74be914e3a"
 PARAMETERS = (("theta", 1.0),)
 JUMPS = ("theta",)  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
@@ -42,66 +42,52 @@ def _phi(x, theta):
 def _phi_pieces(theta):
     return s.Piecewise(
         # places
-        (theta,),
+        (),
         # polynomials
-        ((0,), (0, 1)),
-        # orders of the derivatives that jump
-        orders=((0, 1),),
-        # 1 even, -1 odd
-        parity=0,
+        ((0,),),
+        # tails: side, place, rows (coefficient, power, rate)
+        ((1, theta, ((theta, 0, 0), (1, 1, 0))),),
     )
 
 
 def _slope_pieces(theta):
     return s.Piecewise(
         # places
-        (theta,),
-        # polynomials
-        ((0,), (1,)),
-        # tails: side, place, rows (coefficient, power, rate)
         (),
+        # polynomials
+        ((0,),),
+        # tails: side, place, rows (coefficient, power, rate)
+        ((1, theta, ((1, 0, 0),)),),
         # masses
         ((theta, theta),),
-        # orders of the derivatives that jump
-        orders=((0,),),
-        # 1 even, -1 odd
-        parity=0,
     )
 
 
 def _half_second_pieces(theta):
     return s.Piecewise(
         # places
-        (theta,),
+        (),
         # polynomials
-        ((0,), (0,)),
+        ((0,),),
         # tails: side, place, rows (coefficient, power, rate)
         (),
         # masses
         ((theta, 1/2),),
         # dipoles
         ((theta, theta/2),),
-        # orders of the derivatives that jump
-        orders=((),),
-        # 1 even, -1 odd
-        parity=0,
     )
 
 
 def _dtheta_pieces(theta):
     return s.Piecewise(
         # places
-        (theta,),
+        (),
         # polynomials
-        ((0,), (0,)),
+        ((0,),),
         # tails: side, place, rows (coefficient, power, rate)
         (),
         # masses
         ((theta, -theta),),
-        # orders of the derivatives that jump
-        orders=((),),
-        # 1 even, -1 odd
-        parity=0,
     )
 
 
@@ -114,7 +100,7 @@ def _dual_dot_full(q12, q11, q22, d, theta):
 
 
 def _coefficients(order, q, theta):
-    return s.pieces_coefficients(order, _phi_pieces(theta).pieces(), q)
+    return s.pieces_coefficients(order, _phi_pieces(theta).one_place(), q)
 
 
 _dual = s.weakly(_dual_full, _coefficients)
