@@ -113,7 +113,7 @@ def test_the_error_falls_as_the_root_of_p() -> None:
     off = []
     for p in sizes:
         found = []
-        for key in range(12):
+        for key in range(48):
             features = empirical.features(f, params, jax.random.key(key), p, "pseudo")(X)
             found.append(np.asarray(features @ features.T) - kernel)
         off.append(np.sqrt(np.mean(np.square(found))))
