@@ -27,6 +27,10 @@ def made_of(record: Record) -> str:
     if form.pieces:
         tails = any(piece.tails for piece in form.pieces)
         return "bivariate normal cdf, exp" if tails else "bivariate normal cdf"
+    if form.links:
+        both = any(term.kind == "both" for item in form.links for term in item.terms)
+        functions = "integral of bivariate normal cdf" if both else "bivariate normal cdf"
+        return functions if form.mixed is None else f"mean of {functions}"
     text = dict(form.readable).get("dual", "")
     called = dict.fromkeys(_CALLED.get(f, f) for f in re.findall(r"([a-z]\w*)\(", text))
     functions = ", ".join(sorted(called)) or "polynomial"

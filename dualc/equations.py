@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from dualc.hinges import Hinges, hinges
-from dualc.ir import Piecewise, Record
+from dualc.ir import DualForm, Piecewise, Record
 from dualc.latex import latex
 from dualc.orthant import with_orthants
 from dualc.tidy import tidied
@@ -37,6 +37,8 @@ def formulas(record: Record) -> tuple[Line, ...]:
         return phi + _SERIES
     if form.pieces:
         return (*phi, *_of_pieces(activation.typed, {piece.name: piece for piece in form.pieces}))
+    if form.links:
+        return (*phi, *_of_links(activation.typed, form))
     shown = {function: tidied(with_orthants(text)) for function, text in form.readable}
     lines = [_line(function, text) for function, text in shown.items()]
     if form.mixed is not None:
@@ -100,6 +102,40 @@ def _of_mixture(mixed: str, shown: Mapping[str, str]) -> Iterator[Line]:
         )
         yield Line(pair, text, f"{symbol}(s_1, s_2) &= {latex(text)}")
     yield _SLOPE
+
+
+# ---- links ----
+
+_PRODUCTS = Line(
+    "k(f, g)",
+    "sum over m < r of q12**m/m!*E[f^(m)(u)]*E[g^(m)(v)] + integral from 0 to q12 of "
+    "(q12 - t)**(r - 1)/(r - 1)!*E[f^(r)(u) g^(r)(v)] dt at covariance t, f^(r) the first "
+    "derivative without products of normal cdfs",
+    r"k(f, g) &= \sum_{m < r} \frac{{q_{12}}^{m}}{m!} \, \mathbb{E} f^{(m)}(u) \, \mathbb{E} "
+    r"g^{(m)}(v) + \int_0^{q_{12}} \frac{(q_{12} - t)^{r-1}}{(r-1)!} \, \mathbb{E}_t\left["
+    r"f^{(r)}(u) \, g^{(r)}(v)\right] \, dt",
+    "E[f(u) g(v)]",
+)
+
+
+def _of_links(typed: str, form: DualForm) -> Iterator[Line]:
+    """The activation and its slope as sums over links, and the moment of a pair of them."""
+    found = {function: tidied(text) for function, text in form.readable}
+    slope = ", of slope1 and slope2" if form.mixed else ""
+    again = f"mean over slope of {found['phi']}" if form.mixed else found["phi"]
+    right = (
+        rf"\mathbb{{E}}\left[{latex(found['phi'])}\right]" if form.mixed else latex(found["phi"])
+    )
+    if again != typed:
+        yield Line("phi(x), again", again, rf"\phi(x) &= {right}")
+    for function, f in (("dual", "phi"), ("dual_dot", "phi'")):
+        yield Line(function, f"E[{f}(u) {f}(v)]{slope}", f"{_LEFT[function]} &= {_mean(f)}")
+    yield Line("phi'(x)", found["slope"], rf"\phi'(x) &= {latex(found['slope'])}")
+    if any(term.kind == "both" for item in form.links for term in item.terms):
+        yield _PRODUCTS
+    yield _LINKED
+    if form.mixed:
+        yield _SLOPE
 
 
 # ---- pieces ----
@@ -175,6 +211,20 @@ _MOMENTS = {
         ),
     )
 }
+
+
+_LINKED = Line(
+    "T(i, j)",
+    "d^i/da^i d^j/db^j at a = b = 0 of exp((a**2*q11 + 2*a*b*q12 + b**2*q22)/2)*Phi2((s + "
+    "k*(a*q11 + b*q12))/sqrt(k**2*q11 + 1), (t + l*(a*q12 + b*q22))/sqrt(l**2*q22 + 1), "
+    "k*l*q12/sqrt((k**2*q11 + 1)*(l**2*q22 + 1)))",
+    r"T(i, j) &= \partial_a^i \partial_b^j \left[" + latex(
+        "exp((a**2*q11 + 2*a*b*q12 + b**2*q22)/2)*Phi2((s + k*(a*q11 + b*q12))/sqrt(k**2*q11 + 1),"
+        "(t + l*(a*q12 + b*q22))/sqrt(l**2*q22 + 1),"
+        "k*l*q12/sqrt((k**2*q11 + 1)*(l**2*q22 + 1)))"
+    ) + r"\right]_{a = b = 0}",
+    "E[u**i normal_cdf(k*u + s) v**j normal_cdf(l*v + t)]",
+)  # fmt: skip
 
 
 def _tilted(letter: str, found: Hinges) -> Line:

@@ -120,6 +120,9 @@ class Term:
                                         T_n, and `below` is added, where c < 0
         cosh, sinh, cos, sin  (a, c)    exp(a) cosh(c), exp(a) sinh(c), exp(a) cos(c), exp(a) sin(c)
         exp, grow  (a, c)               exp(a + c); grow: the exponent may be large and positive
+        pair      (a, c, start, x, y, *up, *down)
+                                        exp(a) (x cosh(c) + y sinh(c)), up exp(a + c) + down
+                                        exp(a - c) of the same value; see derive/regroup.py
         coshm1, expm1  (a, c)           exp(a) (cosh(c) - 1), exp(a) (exp(c) - 1)
         product   (left, right)         the product of two sums of coefficient * shape(exponent),
                                         rows "shape;coefficient;exponent", shape exp, expm1 or none
@@ -205,6 +208,39 @@ class Piecewise:
 
 
 @dataclass(frozen=True)
+class LinkTerm:
+    """coefficient * x**power * exp(a x**2 + b x) times a link, y = kappa x + tau.
+
+    By `kind` it is "" 1, "cdf" Phi(y), "odd" Phi(y) - 1/2; "pdf" Phi'(y), and then the power is one
+    of y; "both" (Phi(y) - 1/2) (Phi(kappa2 x + tau2) - 1/2). With zeta 0 the step 1[y > 0] stands
+    in the place of Phi(y).
+    """
+
+    coefficient: str
+    power: int
+    a: str
+    b: str
+    kind: str
+    kappa: str
+    tau: str
+    zeta: int
+    kappa2: str = "0"
+    tau2: str = "0"
+
+
+@dataclass(frozen=True)
+class Linked:
+    """A function as a sum of terms with links anywhere.
+
+    Where phi has terms of kind "both" there are phi and its derivatives, to two beyond the first
+    without: moments of the others are integrals of its moments over the covariance.
+    """
+
+    name: str  # "phi" | "slope" | "second" | "third" | "fourth" | "dPARAMETER" | "slope_dPARAMETER"
+    terms: tuple[LinkTerm, ...]
+
+
+@dataclass(frozen=True)
 class DualForm:
     """What derivation found: the tier, and exact formulas and atoms or why there are none.
 
@@ -221,6 +257,7 @@ class DualForm:
     hermite: tuple[str, ...] = ()  # exact a_0..a_4 at variance 1
     mixed: str | None = None  # a mixture: the function of x and slope whose mean phi is
     pieces: tuple[Piecewise, ...] = ()  # in the place of formulas and atoms: kinks off 0
+    links: tuple[Linked, ...] = ()  # in the same place: links off 0, kinks beside normal CDFs
 
 
 @dataclass(frozen=True)

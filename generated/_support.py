@@ -18,6 +18,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 from jax.custom_derivatives import SymbolicZero
+from jax.scipy.special import log_ndtr
 
 Array = Any  # what JAX accepts and returns; tracers included
 
@@ -32,6 +33,7 @@ def kernel(
     domain: tuple[float, float] = (0.0, 1e4),
     positive: tuple[int, ...] = (),
     nonnegative: tuple[int, ...] = (),
+    is_dear: bool = False,
 ) -> Callable[..., Array]:
     """The public f(q12, q11, q22, *parameters, delta=None) of a private value.
 
@@ -41,6 +43,7 @@ def kernel(
     `partials` = (d/dq12, d/dq11, d/d(parameter), ...), private functions of the same signature;
     d/dq22 is d/dq11 with q11 and q22 exchanged. Without them JAX differentiates `value`.
     `positive`, `nonnegative`: which parameters (counted from 0) must lie in those sets.
+    `is_dear`: d/dq11 takes long to compile, and is there once where both variances' are asked for.
     Law: NaN outside the domain; gradients are the partials; an infinite partial times a zero
     tangent (or cotangent) is zero. The partials cannot cancel against one another: where they
     are infinite, the derivative along q -> (q, q, q) is that of `diagonal`, not of their sum.
@@ -65,9 +68,9 @@ def kernel(
     near, *near_rates = map(_with_delta, functions)
     if near_rates:
         near_rates.insert(3, lambda q12, *_: jnp.zeros_like(q12))  # in delta
-    sets = (positive, nonnegative)
-    plain = _public(far, tuple(rates) or None, inside, 3, *sets)
-    refined = _public(near, tuple(near_rates) or None, inside, 4, *sets)
+    rules = (positive, nonnegative, is_dear)
+    plain = _public(far, tuple(rates) or None, inside, 3, *rules)
+    refined = _public(near, tuple(near_rates) or None, inside, 4, *rules)
 
     def public(
         q12: Array, q11: Array, q22: Array, *parameters: Array, delta: Array | None = None
@@ -180,6 +183,7 @@ def _public(
     arity: int,
     positive: tuple[int, ...],
     nonnegative: tuple[int, ...],
+    is_dear: bool = False,
 ) -> Callable[..., Array]:
     """Jitted `value` on array-likes: cast, ranks made equal, NaN outside, JVP from `rates`."""
 
@@ -204,7 +208,7 @@ def _public(
 
     compute = guarded(value)
     if rates is not None:
-        compute = _with_rates(compute, tuple(guarded(rate) for rate in rates))
+        compute = _with_rates(compute, tuple(guarded(rate) for rate in rates), is_dear)
 
     def public(*arguments: Array) -> Array:
         arrays, dtype = _cast(arguments, arity)
@@ -214,21 +218,48 @@ def _public(
 
 
 def _with_rates(
-    value: Callable[..., Array], rates: tuple[Callable[..., Array], ...]
+    value: Callable[..., Array], rates: tuple[Callable[..., Array], ...], is_dear: bool = False
 ) -> Callable[..., Array]:
-    """`value` with its partial derivatives given, one for every argument."""
+    """`value` with its partial derivatives given, one for every argument.
+
+    `is_dear`: the third rate is the second with those arguments exchanged, and joins it.
+    """
     wrapped = jax.custom_jvp(value)
 
     def jvp(primals: tuple[Array, ...], tangents: tuple[Array, ...]) -> tuple[Array, Array]:
         out = wrapped(*primals)  # itself, so that second derivatives use the rates as well
         total = jnp.zeros_like(out)
-        for rate, tangent in zip(rates, tangents, strict=True):
-            if not isinstance(tangent, SymbolicZero):  # rates nobody asked for cost nothing
-                total = total + _scaled(rate(*primals), tangent)
+        asked = [not isinstance(tangent, SymbolicZero) for tangent in tangents]
+        known = [None] * len(rates)  # rates nobody asked for cost nothing
+        if is_dear and asked[1] and asked[2]:
+            known[1:3] = both_ways(rates[1], *primals)
+        for i in (i for i, is_asked in enumerate(asked) if is_asked):
+            rate = rates[i](*primals) if known[i] is None else known[i]
+            total = total + _scaled(rate, tangents[i])
         return out, total
 
     wrapped.defjvp(jvp, symbolic_zeros=True)
     return wrapped
+
+
+def both_ways(
+    function: Callable[..., Array], q12: Array, q11: Array, q22: Array, *rest: Array
+) -> tuple[Array, Array]:
+    """function(q12, q11, q22, *rest), and that with q11 and q22 exchanged.
+
+    In one evaluation at twice as many places where all have one shape: XLA's time is that of the
+    code, not of the places. Where q11 and q22 are a column and a row they stay so, in two.
+    """
+    shape = jnp.shape(q12)
+    if any(jnp.shape(x) != shape for x in (q11, q22)) or any(
+        jnp.shape(x) not in ((), shape) for x in rest
+    ):
+        return function(q12, q11, q22, *rest), function(q12, q22, q11, *rest)
+    join = jnp.concatenate if shape else jnp.stack
+    others = [join((x, x)) if jnp.shape(x) else x for x in rest]
+    value = function(join((q12, q12)), join((q11, q22)), join((q22, q11)), *others)
+    first, second = jnp.reshape(value, (2, *shape))
+    return first, second
 
 
 def _scaled(rate: Array, tangent: Array) -> Array:
@@ -773,6 +804,13 @@ def _sinh_near_zero(c: Array) -> Array:
     return c * _polynomial(tuple(1 / math.factorial(2 * k + 1) for k in range(terms)), c * c)
 
 
+def _sinh_excess(c: Array) -> Array:
+    """sinh(c) - c for |c| <= 1, by its Taylor series."""
+    terms = 7 if c.dtype == jnp.float32 else 10
+    table = tuple(1 / math.factorial(2 * k + 3) for k in range(terms))
+    return c * c * c * _polynomial(table, c * c)
+
+
 def _zero_or(factor: Array, other: Array) -> Array:
     """The product factor * other with 0 * inf = 0."""
     return jnp.where(factor == 0, 0.0, factor * other)
@@ -858,24 +896,18 @@ def exp_expm1(a: Array, c: Array) -> Array:
     return _zero_or(factor, jnp.exp(jnp.where(size < 1, 0.5 * c, jnp.maximum(c, 0.0)) - a))
 
 
-@jax.custom_jvp
-def exp_mix(a: Array, c: Array, x: Array, y: Array) -> Array:
-    """exp(-a) (x cosh(c) + y sinh(c)).
+def exp_pair(a: Array, c: Array, start: Array, x: Array, y: Array, up: Array, down: Array) -> Array:
+    """exp(-a) (x cosh(c) + y sinh(c)), |c| <= a, right wherever the difference is small.
 
-    For |c| >= 1 as x exp(-a-|c|) + (x + sgn(c) y) exp(-a) sinh|c|, which stays right
-    where x + sgn(c) y is small or zero and the growing exponentials cancel.
+    start = x + c y, up = (x + y)/2 and down = (x - y)/2, which the caller forms as they cancel
+    least: near c = 0 it is start that is left, beyond |c| = 1 up exp(c - a) and down exp(-c - a).
     """
-    size = jnp.abs(c)
-    bracket = x * (1 + 2 * jnp.square(_sinh_near_zero(0.5 * c))) + y * _sinh_near_zero(c)
-    near = _zero_or(bracket, jnp.exp(-a))
-    falling = _zero_or(x, jnp.exp(-a - size))
-    both = x + jnp.sign(c) * y
-    growing = _zero_or(both, exp_sinh(a, jnp.maximum(size, 1.0)))
-    shrink = jnp.exp(-2 * size)
-    sign = jnp.sign(x * shrink + 0.5 * both * (1 - shrink))  # decides inf - inf
-    beyond = jnp.isinf(falling) & jnp.isinf(growing)
-    far = jnp.where(beyond, _zero_or(sign, jnp.full_like(sign, jnp.inf)), falling + growing)
-    return jnp.where(size < 1, near, far)
+    near = jnp.abs(c) < 1
+    inner, outer = jnp.where(near, c, 0.0), jnp.where(near, 1.0, c)
+    bracket = start + x * (2 * jnp.square(_sinh_near_zero(0.5 * inner))) + y * _sinh_excess(inner)
+    rising, falling = jnp.exp(outer - a), jnp.exp(-outer - a)
+    far = _zero_or(rising, up) + _zero_or(falling, down)
+    return jnp.where(near, _zero_or(jnp.exp(-a), bracket), far)
 
 
 @exp_cosh.defjvp
@@ -901,17 +933,6 @@ def _exp_expm1_jvp(primals: tuple[Array, ...], tangents: tuple[Array, ...]) -> t
     a, c = primals
     value = exp_expm1(a, c)
     return value, _scaled(-value, tangents[0]) + _scaled(jnp.exp(c - a), tangents[1])
-
-
-@exp_mix.defjvp
-def _exp_mix_jvp(primals: tuple[Array, ...], tangents: tuple[Array, ...]) -> tuple[Array, Array]:
-    a, c, x, y = primals
-    value = exp_mix(a, c, x, y)
-    rates = (-value, exp_mix(a, c, y, x), exp_cosh(a, c), exp_sinh(a, c))
-    total = jnp.zeros_like(value)
-    for rate, tangent in zip(rates, tangents, strict=True):
-        total = total + _scaled(rate, tangent)
-    return value, total
 
 
 # ---- moments of two half lines
@@ -1052,11 +1073,12 @@ def complex_of(real: Any, imaginary: Any) -> Any:
 def hermite_atoms(order: int, q: Array, atoms: tuple[tuple[Any, ...], ...]) -> Array:
     """a_n(q) = E[phi(sqrt(q) Z) h_n(Z)], n = 0..order, on a new last axis, h_n = He_n/sqrt(n!).
 
-    phi is the sum of atoms (coef, i, a, b_real, b_imag, kappa, zeta), each the real part of
+    phi is the sum of atoms (coef, i, a, b_real, b_imag, kappa, zeta[, tau]), each the real part of
     coef x^i exp(a x^2 + (b_real + 1j b_imag) x) link(x); the link is 1 (kappa None), the step
-    1[kappa x > 0] (zeta 0, 1/2 at 0) or Phi(kappa x) (zeta 1). `i`, and which of a, b are zero, are
-    static; other entries may be traced; coef may be complex. Needs 1 - 2 a q > 0; no links on a
-    complex exponential. At q = 0: phi(0), 0, 0, ... Nothing under- or overflows on the way.
+    1[kappa x + tau > 0] (zeta 0, 1/2 at 0) or Phi(kappa x + tau) (zeta 1). `i`, and which of a, b,
+    tau are zero, are static; other entries may be traced; coef may be complex. Needs 1 - 2 a q > 0;
+    no links on a complex exponential. At q = 0: phi(0), 0, 0, ... Nothing under- or overflows on
+    the way.
     """
     total = jnp.zeros((order + 1, *q.shape), q.dtype)
     groups: dict[tuple[Any, ...], tuple[tuple[Any, ...], dict[int, Any]]] = {}
@@ -1064,13 +1086,13 @@ def hermite_atoms(order: int, q: Array, atoms: tuple[tuple[Any, ...], ...]) -> A
         key = tuple(x if isinstance(x, (int, float, type(None))) else id(x) for x in rest)
         powers = groups.setdefault(key, (tuple(rest), {}))[1]
         powers[i] = powers[i] + coef if i in powers else coef
-    for (a, b_real, b_imag, kappa, zeta), powers in groups.values():
-        total = total + _hermite_group(order, q, a, (b_real, b_imag), kappa, zeta, powers)
+    for (a, b_real, b_imag, *link), powers in groups.values():
+        total = total + _hermite_group(order, q, a, (b_real, b_imag), tuple(link), powers)
     return jnp.moveaxis(total, 0, -1)
 
 
 def _hermite_group(
-    order: int, q: Array, a: Any, b: tuple[Any, Any], kappa: Any, zeta: Any, powers: dict[int, Any]
+    order: int, q: Array, a: Any, b: tuple[Any, Any], link: tuple[Any, ...], powers: dict[int, Any]
 ) -> Array:
     """The sum over i of powers[i] E[x^i exp(a x^2 + b x) link(x) h_n(Z)], n on the first axis.
 
@@ -1083,7 +1105,7 @@ def _hermite_group(
     """
     imaginary = _known_zero(b[0]) and not _known_zero(b[1])
     mixed = not _known_zero(b[0]) and not _known_zero(b[1])
-    if kappa is not None and (imaginary or mixed):
+    if link[0] is not None and (imaginary or mixed):
         raise ValueError("an atom with a link and a complex exponent has no real recurrence")
     top = max(powers)
     tilt = 2 * jnp.asarray(a, q.dtype) * q
@@ -1092,8 +1114,8 @@ def _hermite_group(
     if imaginary:
         law = (law[0], law[1], -law[2], -law[3])
     e_law, e, c = law, None, jnp.ones_like(size)
-    if kappa is not None:
-        e_law, gain, c = _link(q, s2, s2 * tilt, _mean(law), kappa, zeta)
+    if link[0] is not None:
+        e_law, gain, c = _link(q, s2, s2 * tilt, _mean(law), *link)
         e = _moments(top, e_law, size * gain, None)
     c = _moments(top, law, size * c, e)
     weights = _weights(order, powers, imaginary, mixed, q.dtype)
@@ -1157,12 +1179,12 @@ def _mean(law: tuple[Any, ...]) -> Array | None:
 
 
 def _link(
-    q: Array, s2: Array, excess: Array, mean: Array | None, kappa: Any, zeta: Any
+    q: Array, s2: Array, excess: Array, mean: Array | None, kappa: Any, zeta: Any, tau: Any = 0
 ) -> tuple[tuple[Any, ...], Array, Array]:
     """((m', None, s'^2, s'^2 - 1), s^2 K phi_N(h)/sqrt(v), Phi(h)) of a link on N(m, s^2).
 
-    K = kappa sqrt(q), v = K^2 s^2 + zeta, h = K m/sqrt(v). Nothing is subtracted in s'^2 - 1; at
-    q = 0 the step has v = 0, its density is no longer there (hermite(0) has degree 0 only).
+    K = kappa sqrt(q), v = K^2 s^2 + zeta, h = (K m + tau)/sqrt(v). Nothing is subtracted in s'^2 -
+    1; at q = 0 the step has v = 0, its density is no longer there (hermite(0) has degree 0 only).
     """
     kappa, zeta = jnp.full_like(q, kappa), jnp.full_like(q, zeta)
     steep = kappa * kappa * q * s2
@@ -1171,11 +1193,19 @@ def _link(
     safe = jnp.where(present, variance, 1.0)
     slope = jnp.where(present, kappa * root(q) / jnp.sqrt(safe), 0.0)
     variances = (s2 * zeta / safe, (excess * zeta - steep) / safe)
-    if mean is None:  # h = 0
+    if mean is None and _known_zero(tau):  # h = 0
         half = jnp.full_like(q, 0.5)
         return (None, None, *variances), s2 * slope / math.sqrt(2 * math.pi), half
-    h = slope * mean
-    return (mean * zeta / safe, None, *variances), s2 * slope * normal_pdf(h), normal_cdf(h)
+    mean = jnp.zeros_like(q) if mean is None else mean
+    h, given = slope * mean, mean * zeta / safe
+    if not _known_zero(tau):
+        tau = jnp.full_like(q, tau)
+        apart = jnp.where(present, tau / jnp.sqrt(safe), _FAR * jnp.sign(tau))
+        h, given = h + apart, given - s2 * slope * apart
+    return (given, None, *variances), s2 * slope * normal_pdf(h), normal_cdf(h)
+
+
+_FAR = 1e3  # standard deviations, where normal densities are 0
 
 
 def _moments(top: int, law: tuple[Any, ...], start: Array, source: Array | None) -> Array:
@@ -3010,14 +3040,27 @@ def _own_line(place: Any, k: Array, deviation: Array, rows: Any) -> _Line:
 
 
 def tail_mean(f: Any, q: Array) -> Array:
-    """E[f(u)], u ~ N(0, q)."""
+    """E[f(u)], u ~ N(0, q), of a tail; see `tails_mean`."""
     _, s, rows = _prepared(f, q.dtype)
     deviation = root(q)
     return _expectation(_pieces(rows), 0, _own_line(s, _standard(s, deviation), deviation, rows))
 
 
+def tails_mean(polynomial: Any, tails: Any, q: Array) -> Array:
+    """E[f(u)] of a polynomial and tails, what cancels between tails that end at 0 left out."""
+    total = jnp.zeros_like(q)
+    for power, c in enumerate(polynomial):
+        if power % 2 == 0 and not _is_zero(c):
+            total = total + c * 2 * _absolute_moment(power) * lax.integer_pow(q, power // 2)
+    for tail in tails:
+        total = total + tail_mean(tail, q)
+    if all(_is_zero(place) for _, place, _ in tails):
+        return _mean_near_zero((polynomial, tails), root(q), total)
+    return total
+
+
 def mass_tail(place: Any, g: Any, q12: Array, q11: Array, q22: Array, d: Array) -> Array:
-    """E[delta(u - place) g(v)]; infinite at q11 = 0 = place."""
+    """E[delta(u - place) g(v)]; 0 at q11 = 0, whatever the place."""
     side, t, rows = _prepared(g, q12.dtype)
     s = float(place) if _is_number(place) else jnp.asarray(place, q12.dtype)
     plane = _plane(s, t, side * q12, q11, q22, d)
@@ -3027,7 +3070,8 @@ def mass_tail(place: Any, g: Any, q12: Array, q11: Array, q22: Array, d: Array) 
     noise = plane.sine * plane.roots[1]
     line = _Line(mean, noise, edge, -0.5 * h * h, plane.exponent(), False)
     value = _expectation(_pieces(rows), 0, line) / math.sqrt(2 * math.pi)
-    return value / plane.roots[0]
+    present = plane.roots[0] > 0
+    return jnp.where(present, value / jnp.where(present, plane.roots[0], 1.0), 0.0)
 
 
 # ---- near independence
@@ -3055,10 +3099,7 @@ def near_independence(
     rho = jnp.where(present, q12 / jnp.where(present, scale, 1.0), 0.0)
     near = present & (jnp.abs(rho) <= 1 / 16)
     for side, deviation in zip((f, g), roots, strict=True):
-        fast, grows = _steepness(side, deviation)
-        # Errors of a_n grow like (rate sigma)^n/sqrt(n!): little beside a part that does not decay.
-        limit = 8.0 if _has_slow_part(side) else 0.25
-        near = near & (jnp.abs(rho) * fast <= limit) & (grows <= 0.5)
+        near = near & (_steepness(side, deviation)[1] <= 0.5)
     count = _DEGREES[_format(rho.dtype)[0]]
     first, second = (_hermite_parts(x, q, count) for x, q in zip((f, g), roots, strict=True))
     rho = jnp.where(near, rho, 0.0)
@@ -3076,12 +3117,6 @@ def _cancels_at_zero(f: Any, dtype: Any) -> bool:
         return False
     pieces = [piece for tail in known for piece in tail.pieces]
     return all(piece.power + len(piece.rates) > 1 for piece in pieces)
-
-
-def _has_slow_part(f: Any) -> bool:
-    polynomial, tails = f
-    rows = [row for _, _, rows in tails for row in rows]
-    return any(_is_zero(rate) for _, _, rate in rows) or not all(map(_is_zero, polynomial))
 
 
 def _steepness(f: Any, deviation: Array) -> tuple[Array, Array]:
@@ -3107,22 +3142,28 @@ def _hermite_parts(f: Any, s: Array, count: int) -> list[Array]:
             moments = _times_powers([1.0] + [0.0] * (count + 3), power)[:count]
             column = jnp.asarray(moments, s.dtype).reshape(rank)
             total = total + c * lax.integer_pow(s, power)[None] * column
+    near = _steepness(f, s)[0] < 1
+    step = _step_hermite(s, count + 3)
     for side, _, rows in tails:
         signs = jnp.asarray([side**n for n in range(count)], s.dtype).reshape(rank)
         at_zero = [c for c, power, _ in rows if power == 0]  # these rows may cancel
         if at_zero:
-            total = total + _snapped(at_zero) * (signs * _step_hermite(s, count))
+            flat = sum(c for c, power, rate in rows if power == 0 and _is_zero(rate))
+            start = jnp.where(near, _snapped(at_zero), flat)[None]
+            total = total + start * (signs * step[:count])
         for rate, members in _groups(rows):
-            top = max(power for _, power in members)
-            rises = None if _is_zero(rate) else _rises(rate, s, count + top)
-            for c, power in members:
-                if power == 0 and rises is not None:
-                    total = total + c * (signs * rises[:count])
+            powers = tuple(power for _, power in members)
+            is_flat = _is_zero(rate)
+            turned = (
+                (None,) * len(powers) if is_flat else _projections(rate, powers, s, near, count)
+            )
+            for (c, power), rise in zip(members, turned, strict=True):
+                found: Any = rise
                 if power > 0:
-                    moments = _step_hermite(s, count + top)
-                    moments = moments if rises is None else moments + rises
-                    column = _times_powers(moments, power)[:count]
-                    total = total + c * lax.integer_pow(s, power)[None] * (signs * column)
+                    ends = _times_powers(step, power)[:count]
+                    found = ends if found is None else found + jnp.where(near[None], ends, 0.0)
+                if found is not None:
+                    total = total + c * lax.integer_pow(s, power)[None] * (signs * found)
     return [_mean_near_zero(f, s, total[0]), *total[1:]]
 
 
@@ -3135,19 +3176,29 @@ def _step_hermite(s: Array, count: int) -> Array:
     return jnp.asarray(moments, s.dtype).reshape((count,) + (1,) * s.ndim)
 
 
-def _rises(rate: Any, s: Array, count: int) -> Array:
-    """E[(exp(rate s Z) - 1) h_n(Z); Z > 0], n < count: by parts, from one degree to the next."""
+def _projections(
+    rate: Any, powers: tuple[int, ...], s: Array, near: Array, count: int
+) -> tuple[Array, ...]:
+    """E[Z^power w(Z) h_n(Z); Z > 0], n < count, for every power, w(z) = exp(rate s z).
+
+    Where `near` w is exp(rate s z) - 1. By Gauss's rule as far as the integrand reaches: what steep
+    exponentials leave of h_n is no difference of moments.
+    """
     slope = jnp.minimum(rate * s, 0.5)
-    start = _radial(0, (-slope,), jnp.ones_like(slope)) / math.sqrt(2 * math.pi)
+    nats = _nats(s.dtype) + 8
+    length = 2 * nats / (jnp.sqrt(slope * slope + 2 * nats) - slope)
 
-    def step(moment: Array, n: Array) -> tuple[Array, Array]:
-        rise = n[0] * slope * moment
-        return rise + n[1], rise
+    def integrand(node: Array) -> tuple[Array, ...]:
+        z = length * node
+        density = length * jnp.exp(-0.5 * z * z) / math.sqrt(2 * math.pi)
+        weight = density * jnp.where(near, jnp.expm1(slope * z), jnp.exp(slope * z))
+        waves = [weight, weight * z]
+        for n in range(1, count - 1):
+            waves.append((z * waves[n] - math.sqrt(n) * waves[n - 1]) / math.sqrt(n + 1))
+        column = jnp.stack(waves[:count])
+        return tuple(column * lax.integer_pow(z, power)[None] for power in powers)
 
-    ends = _step_hermite(jnp.zeros((), s.dtype), count)[1:]
-    factors = jnp.asarray([1 / math.sqrt(n) for n in range(1, count)], s.dtype)
-    _, rises = lax.scan(step, start, jnp.stack((factors, ends), 1))
-    return jnp.concatenate([(start - 0.5)[None], rises])
+    return _integral(integrand, 20 if s.dtype == jnp.float32 else 40, s.dtype)
 
 
 def _times_powers(moments: Any, power: int) -> Any:
@@ -3500,6 +3551,8 @@ def _cell(low: Any, high: Any, polynomial: tuple[Any, ...], q: _piecesArray) -> 
 def _mean_parts(f: Pieces, r: int, q: _piecesArray) -> list[_Part]:
     """What adds up to E[f^(r)(u)], f^(r) taken almost everywhere."""
     halves = _halves(f)
+    if halves is None and len(f.places) == 1:
+        return _one_place_parts(f, r, jnp.zeros_like(q), root(q))
     if halves is None:
         sides: list[tuple[Pieces | None, int]] = [(f, 1), (_mirrored(f), (-1) ** r)]
     else:
@@ -3514,6 +3567,31 @@ def _mean_parts(f: Pieces, r: int, q: _piecesArray) -> list[_Part]:
             part = _part(cell.low, cell.high, cell.density, value)
             parts.append(part._replace(size=factor * part.size))
     return parts
+
+
+def _one_place_parts(f: Pieces, r: int, mean: _piecesArray, spread: _piecesArray) -> list[_Part]:
+    """What adds up to E[f^(r)(mean + spread z)] for one place, of whatever sign.
+
+    What f is at the mean, and what changes beyond the place: pieces from the mean on would leave
+    the differences of large moments where the place is far out.
+    """
+    (place,) = f.places
+    rows = _paired(*(_derivative(p, r) for p in f.polynomials))
+    if not rows:
+        return []
+    t = jnp.asarray(place, mean.dtype)
+    sign = jnp.where(t > mean, 1.0, -1.0).astype(mean.dtype)
+    base = _shifted(tuple(jnp.where(t > mean, a, b) for a, b in rows), mean)
+    even = tuple(c if n % 2 == 0 else jnp.zeros_like(c) for n, c in enumerate(base))
+    change = _shifted(tuple(_plus([b, -a]) for a, b in rows), place)
+    steps = tuple(sign ** (n + 1) * c for n, c in enumerate(change))
+    away = jnp.abs(t - mean)
+    inner = away / jnp.maximum(spread, away / _farthest(mean.dtype) + math.sqrt(_tiny(mean.dtype)))
+    density = _density_of(away, jnp.square(spread))
+    start, middle = jnp.zeros_like(inner), jnp.full_like(inner, 1 / math.sqrt(2 * math.pi))
+    whole = _part(start, None, middle, lambda z: _pieces_polynomial(even, spread * z))
+    outer = _part(inner, None, density, lambda z: _pieces_polynomial(steps, spread * z))
+    return [whole._replace(size=2 * whole.size), outer]
 
 
 def _halves(f: Pieces) -> tuple[Pieces | None, Pieces | None] | None:
@@ -3899,7 +3977,9 @@ def _switch(f: Pieces, g: Pieces, kinks: _Kinks, q12: _piecesArray) -> _piecesAr
     layer = jnp.minimum(jnp.minimum(furthest[0], furthest[1]), 1.0) / away
     orders = {mass.order for mass in (*kinks.left, *kinks.right)}
     if len(orders) == 1 and not _fades(f) and not _fades(g):  # the kernel has one sign
-        layer = jnp.ones_like(layer)
+        sided = all(_absent(x.polynomials[0]) or _absent(x.polynomials[-1]) for x in (f, g))
+        inside = jnp.maximum(*furthest) < 1  # else a line meets a line at rho = -1
+        layer = jnp.ones_like(layer) if sided else jnp.where(inside, 1.0, layer)
     return jnp.where(q12 < 0, layer, positive)
 
 
@@ -3955,7 +4035,15 @@ def _taylor_at_pole(
     return total
 
 
-def _joint_parts(f: Pieces, g: Pieces, r: int, q11: _piecesArray, q22: _piecesArray, sign: _piecesArray) -> list[_Part]:
+def pieces_square(f: Pieces, q: _piecesArray) -> _piecesArray:
+    """E[f(u)^2], u ~ N(0, q)."""
+    (total,) = _sums([_joint_parts(f, f, 0, q, q, 1.0)], q.dtype)
+    return jnp.zeros_like(q) if total is None else total
+
+
+def _joint_parts(
+    f: Pieces, g: Pieces, r: int, q11: _piecesArray, q22: _piecesArray, sign: _piecesArray | float
+) -> list[_Part]:
     """What adds up to E[f^(r)(sqrt(q11) z) h^(r)(sqrt(q22) z)], h(x) = g(sign x)."""
     if _parity(f) and _parity(g):
         left, right = (_halves(h) or (None, None) for h in (f, g))
@@ -3963,15 +4051,17 @@ def _joint_parts(f: Pieces, g: Pieces, r: int, q11: _piecesArray, q22: _piecesAr
         one, two = left[odd], right[odd]
         if one is None or two is None:
             return []
-        factor = 2 * sign if odd else jnp.full_like(sign, 2.0)
+        factor = 2 * sign if odd else 2.0
         return _joint_half((one, None), (two, None), r, q11, q22, (None, factor))
     lefts, rights = _sides(f), _sides(g)
     if lefts is not None and rights is not None:
-        return _joint_half(lefts, rights, r, q11, q22, (sign, jnp.ones_like(sign)))
+        return _joint_half(lefts, rights, r, q11, q22, (sign, 1.0))
     turned, mirror = _mirrored(f), _mirrored(g)
     parts = []
     for one, two, way in ((f, g, 1), (turned, mirror, 1), (f, mirror, -1), (turned, g, -1)):
-        chosen = jnp.where(sign == way, jnp.ones_like(sign), jnp.zeros_like(sign))
+        if _known(sign) and sign != way:
+            continue
+        chosen = 1.0 if _known(sign) else jnp.where(sign == way, 1.0, 0.0).astype(q11.dtype)
         parts += _joint_half((one, None), (two, None), r, q11, q22, (None, chosen))
     return parts
 
@@ -3982,7 +4072,7 @@ def _joint_half(
     r: int,
     q11: _piecesArray,
     q22: _piecesArray,
-    signs: tuple[_piecesArray | None, _piecesArray],
+    signs: tuple[_piecesArray | float | None, _piecesArray | float],
 ) -> list[_Part]:
     """The integral over z > 0 of f[0] g[0] + f[1] g[1]; of f[0] g[1] + f[1] g[0] where sign < 0.
 
@@ -4024,7 +4114,7 @@ def _joint_cell(
     present: list[tuple[int, int]],
     q11: _piecesArray,
     q22: _piecesArray,
-    sign: _piecesArray | None,
+    sign: _piecesArray | float | None,
 ) -> _Part:
     """The mean of the products `present` on the overlap: i = j where sign > 0, else i != j."""
     (one, *_), (two, *_) = ([cell for cell in pair if cell is not None] for pair in (left, right))
@@ -4509,6 +4599,8 @@ def _shifted_mean(g: Pieces, mean: _piecesArray, spread: _piecesArray) -> _piece
 
     For an odd g the images x and -x are put together, so that nothing cancels at a small mean.
     """
+    if len(g.places) == 1 and _parity(g) == 0:
+        return _together(_one_place_parts(g, 0, mean, spread), mean)
     if _parity(g) != -1:
         parts = _upper_parts(g, mean, spread) + _upper_parts(_mirrored(g), -mean, spread)
         return _together(parts, mean)
@@ -4600,6 +4692,18 @@ class Piecewise(NamedTuple):
         """What there is without tails and masses."""
         return Pieces(self.places, self.polynomials, self.orders, self.parity)
 
+    def one_place(self) -> Pieces:
+        """The same of a polynomial and one tail of polynomials, as two pieces."""
+        ((side, place, rows),) = self.tails
+        change = [0.0] * (1 + max(power for _, power, _ in rows))
+        for c, power, _ in rows:  # c (side (x - place))^power
+            for k in range(power + 1):
+                change[k] += c * side**power * math.comb(power, k) * (-place) ** (power - k)
+        inner = self.polynomials[0]
+        outer = tuple(a + b for a, b in zip_longest(inner, change, fillvalue=0.0))
+        ends = (inner, outer) if side > 0 else (outer, inner)
+        return Pieces((place,), ends, (tuple(sorted({power for _, power, _ in rows})),))
+
 
 def piecewise_moment(
     f: Piecewise, g: Piecewise, q12: Array, q11: Array, q22: Array, d: Array
@@ -4618,6 +4722,56 @@ def piecewise_moment(
     if f.masses and g.masses:
         total = total + masses_moment(f.masses, g.masses, q12, q11, q22, d)
     return jnp.where(nowhere, at_zero, total)
+
+
+def piecewise_square(f: Piecewise, q: Array) -> Array:
+    """E[f(u)^2], u ~ N(0, q): `piecewise_moment` at rho = 1, where it is a single integral."""
+    if f.masses:
+        return piecewise_moment(f, f, q, q, q, jnp.zeros_like(q))
+    safe = jnp.where(q > 0, q, jnp.ones_like(q))
+    if f.places and not f.tails:
+        value = pieces_square(f.pieces(), safe)
+    else:
+        value = _tails_square(f, safe)
+    return jnp.where(q > 0, value, _piecewise_moment_at_zero(f, f, q.dtype))
+
+
+def _tails_square(f: Piecewise, q: Array) -> Array:
+    """E[f(u)^2] without masses and places."""
+    pair, p = (q, q, q, jnp.zeros_like(q)), f.polynomials[0]
+    total = _polynomial_moment(p, p, q, q, q)
+    right, left = (tuple(t for t in f.tails if (t[0] > 0) == way) for way in (True, False))
+    places = [[t[1] for t in tails] for tails in (right, left)]
+    if _are_numbers(*places[0], *places[1]) and min(places[0], default=math.inf) >= max(
+        places[1], default=-math.inf
+    ):
+        total = total + corners(right, right, *pair) if right else total  # they do not meet
+        total = total + corners(left, left, *pair) if left else total
+    else:
+        total = total + corners(f.tails, f.tails, *pair)
+    for tail in () if _is_null(p) else f.tails:
+        total = total + 2 * ray(p, tail, *pair)
+    return total
+
+
+def _are_numbers(*values: Any) -> bool:
+    return all(isinstance(x, (int, float)) for x in values)
+
+
+def piecewise_both(
+    f: Piecewise, g: Piecewise, q12: Array, q11: Array, q22: Array, d: Array
+) -> Array:
+    """E[f(u) g(v)] + E[g(u) f(v)], of a parameter's rate; in one evaluation as `both_ways`."""
+    leaves, tree = jax.tree_util.tree_flatten((f, g))
+    arrays = {id(x): x for x in leaves if not _are_numbers(x)}  # equal ones are to stay the same
+
+    def moment(q12: Array, q11: Array, q22: Array, d: Array, *given: Array) -> Array:
+        now = dict(zip(arrays, given, strict=True))
+        one, two = jax.tree_util.tree_unflatten(tree, [now.get(id(x), x) for x in leaves])
+        return piecewise_moment(one, two, q12, q11, q22, d)
+
+    first, second = both_ways(moment, q12, q11, q22, d, *arrays.values())
+    return first + second
 
 
 def _train(f: Piecewise, g: Piecewise) -> tuple[tuple[tuple[Any, Any], ...], Piecewise]:
@@ -4828,6 +4982,10 @@ def _mass_tails(place: Any, g: Piecewise, q12: Array, q11: Array, q22: Array, d:
     """E[delta(u - place) g(v)] without the masses of g; infinite at q11 = 0 = place."""
     sharp = (q11 == 0) & (jnp.asarray(place, q12.dtype) == 0)
     q11, d = jnp.where(sharp, jnp.ones_like(q11), q11), jnp.where(sharp, q22, d)
+    if isinstance(place, (int, float)) and place == 0:  # then the mean of v given u is 0
+        total = piecewise_mean(g, ratio(d, q11)) / (math.sqrt(2 * math.pi) * root(q11))
+        infinite = _zero_or(jnp.sign(total), jnp.full_like(total, jnp.inf))
+        return jnp.where(sharp, infinite, total)
     total = jnp.zeros(jnp.broadcast_shapes(q12.shape, q11.shape, q22.shape), q12.dtype)
     if not all(_is_null(p) for p in g.polynomials):
         total = mass_pieces(place, g.pieces(), q12, q11, q22, d)
@@ -4882,10 +5040,7 @@ def piecewise_mean(f: Piecewise, q: Array) -> Array:
     """E[f(u)] at variance q, masses not included."""
     if not f.tails:
         return pieces_mean(f.pieces(), q)
-    total = _polynomial_mean(f.polynomials[0], q)
-    for tail in f.tails:
-        total = total + tail_mean(tail, q)
-    return total
+    return tails_mean(f.polynomials[0], f.tails, q)
 
 
 # ---- Hermite coefficients of functions with kinks
@@ -4926,10 +5081,7 @@ def tails_coefficients(order: int, phi: Piecewise, q: Array) -> Array:
         row = [up * x * h - back * g for x, h, g in zip(z, rows[n], before, strict=True)]
         rows, before = [*rows, row], rows[n]
     values, start = _values_at(phi, z, q)
-    total = jnp.tensordot(
-        jnp.asarray(rows, q.dtype), values, axes=1, precision=lax.Precision.HIGHEST
-    )
-    return total.at[0].add(start)
+    return _weighted_sums(jnp.asarray(rows, q.dtype), values).at[0].add(start)
 
 
 def tails_size(phi: Piecewise, q: Array) -> Array:
@@ -4939,11 +5091,50 @@ def tails_size(phi: Piecewise, q: Array) -> Array:
     return jnp.tensordot(jnp.asarray(weights, q.dtype), jnp.abs(values), axes=1)
 
 
+def _weighted_sums(rows: Array, values: Array) -> Array:
+    """The product rows @ values by panels and then in pairs: one long sum loses ten eps."""
+    pad = -len(values) % _PANEL
+    rows = jnp.pad(rows, ((0, 0), (0, pad))).reshape(len(rows), -1, _PANEL)
+    values = jnp.pad(values, ((0, pad), *((0, 0),) * (values.ndim - 1)))
+    values = values.reshape(-1, _PANEL, *values.shape[1:])
+    parts = jnp.einsum("npk,pk...->pn...", rows, values, precision=lax.Precision.HIGHEST)
+    while len(parts) > 1:
+        half = len(parts) // 2
+        parts = jnp.concatenate([parts[:half] + parts[half : 2 * half], parts[2 * half :]])
+    return parts[0]
+
+
+_PANEL = 16
+
+
 def _values_at(phi: Piecewise, z: list[float], q: Array) -> tuple[Array, Array]:
-    """phi(sqrt(q) z) - phi(0), z along a new first axis, and phi(0)."""
-    start = _value(phi, jnp.zeros_like(q))
-    nodes = jnp.asarray(z, q.dtype).reshape(-1, *(1,) * q.ndim)
-    return _value(phi, root(q)[None] * nodes) - start[None], start
+    """phi(sqrt(q) z) - phi(0), z along a new first axis, and phi(0), for tails that end at 0.
+
+    Without a difference: tails rise from their ends, which differ from phi(0) where phi jumps.
+    """
+    x = root(q)[None] * jnp.asarray(z, q.dtype).reshape(-1, *(1,) * q.ndim)
+    first, *higher = phi.polynomials[0]
+    ends = {1: [0.0], -1: [0.0]}
+    total = jnp.zeros_like(x)
+    for c in reversed(higher):
+        total = (total + c) * x
+    for side, _, rows in phi.tails:
+        ends[side] += [c for c, power, _ in rows if power == 0]
+        total = total + _rows_rise(rows, jnp.maximum(side * x, 0.0))
+    jump = _snapped([*ends[1], *(-c for c in ends[-1])])
+    start = first + (sum(ends[1]) + sum(ends[-1])) / 2
+    return total + jump * jnp.sign(x) / 2, jnp.full_like(q, start)
+
+
+def _rows_rise(rows: Any, y: Array) -> Array:
+    """The sum of c y^power exp(rate y) less its value at y = 0."""
+    total = jnp.zeros_like(y)
+    for c, power, rate in rows:
+        if power:
+            total = total + c * lax.integer_pow(y, power) * jnp.exp(rate * y)
+        else:
+            total = total + c * jnp.expm1(rate * y)
+    return total
 
 
 def _fixed_rule(order: int) -> tuple[list[float], list[float]]:
@@ -4980,6 +5171,9 @@ def _value(phi: Piecewise, x: Array) -> Array:
         y = side * (x - place)
         inside = jnp.maximum(y, 0.0)
         value = sum(c * lax.integer_pow(inside, k) * jnp.exp(rate * inside) for c, k, rate in rows)
+        fast = jnp.stack([jnp.abs(rate * inside) for _, _, rate in rows]).max(0)
+        start = _snapped([c for c, power, _ in rows if power == 0] or [0.0])
+        value = jnp.where(fast < 0.5, start + _rows_rise(rows, inside), value)
         total = total + value * jnp.heaviside(y, jnp.full_like(y, 0.5))
     return total
 
@@ -5032,17 +5226,22 @@ def weakly(
     tile are weak, `full` is not evaluated. Derivatives are those of `full`.
     """
 
+    def rows(q: Array, *parameters: Array) -> Array:
+        """The coefficients, and what their errors are an eps of."""
+        kept = coefficients(_ORDER, q, *parameters)[lost:]
+        last = jnp.zeros_like(q) if size is None else size(q, *parameters)
+        return jnp.concatenate([kept, jnp.broadcast_to(last, kept.shape[1:])[None]])
+
     def value(q12: Array, q11: Array, q22: Array, d: Array, *parameters: Array) -> Array:
         shape = jnp.broadcast_shapes(*(x.shape for x in (q12, q11, q22, d, *parameters)))
         is_many = q11.size + q22.size > max(4096, math.prod(shape) // 16)  # coefficients
         is_shaped = size is None and any(p.ndim for p in parameters)  # one parameter for each pair
         if is_many or is_shaped or q12.dtype != jnp.float32:
             return full(q12, q11, q22, d, *parameters)
-        sides = tuple(coefficients(_ORDER, q, *parameters)[lost:] for q in (q11, q22))
-        rows = [jnp.zeros_like(q) if size is None else size(q, *parameters) for q in (q11, q22)]
+        first, second = _at_both(rows, q11, q22, parameters)
         if lost:  # n a_n a_n rho^(n-1): the factor goes with the rows
-            degrees = jnp.arange(1, _ORDER + 1).astype(q12.dtype)
-            sides = (sides[0] * degrees.reshape(-1, *(1,) * q11.ndim), sides[1])
+            degrees = jnp.append(jnp.arange(1, _ORDER + 1), 1).astype(q12.dtype)
+            first = first * degrees.reshape(-1, *(1,) * q11.ndim)
 
         def tile(*arrays: Array) -> Array:
             *pair, first, second = arrays
@@ -5053,11 +5252,7 @@ def weakly(
                 lambda: jnp.where(is_weak, series, full(*pair)),
             )
 
-        sides = tuple(
-            jnp.concatenate([a, jnp.broadcast_to(row, a.shape[1:])[None]])
-            for a, row in zip(sides, rows, strict=True)
-        )
-        return in_tiles(tile, (q12, q11, q22, d, *parameters), _weak_TILE, sides)
+        return in_tiles(tile, (q12, q11, q22, d, *parameters), _weak_TILE, (first, second))
 
     wrapped = jax.custom_jvp(value)
 
@@ -5066,6 +5261,23 @@ def weakly(
         return wrapped(*primals), jax.jvp(full, primals, tangents)[1]
 
     return wrapped
+
+
+def _at_both(
+    function: Callable[..., Array], q11: Array, q22: Array, parameters: tuple[Array, ...]
+) -> tuple[Array, Array]:
+    """function(q, *parameters), of one axis more, at q11 and at q22: side by side if possible."""
+    shapes = {p.shape for p in parameters} - {()}
+    if not shapes:
+        both = function(jnp.concatenate([q11.ravel(), q22.ravel()]), *parameters)
+        first, second = jnp.split(both, [q11.size], 1)
+        return first.reshape(-1, *q11.shape), second.reshape(-1, *q22.shape)
+    if shapes != {q11.shape} or q11.shape != q22.shape:
+        return function(q11, *parameters), function(q22, *parameters)
+    doubled = [jnp.concatenate([p, p]) if p.ndim else p for p in parameters]
+    both = function(jnp.concatenate([q11, q22]), *doubled)
+    first, second = jnp.split(both, 2, 1)
+    return first, second
 
 
 def _series(
@@ -5100,6 +5312,437 @@ def _series(
     noise = jnp.abs(first[0]) * second[-1] + first[-1] * jnp.abs(second[0])
     good = (size <= 4 * unit) & (4 * last <= eps * unit) & (noise <= _NOISE * unit)
     return value / scale if lost else value, near & good
+
+
+# ---- Moments of links anywhere: polynomials and exponentials times Phi(kappa x + tau), or a step
+
+
+class _Law(NamedTuple):
+    """exp(exponent) scale times the normal law of (u, v); a number 0 is known to be 0."""
+
+    exponent: Any
+    scale: Any
+    means: tuple[Any, Any]
+    variances: tuple[Array, Array]
+    covariance: Array
+    determinant: Array
+
+
+class _Event(NamedTuple):
+    """kappa x + tau + zeta z > 0 of u (side 0) or v (side 1); `is_odd`: its indicator less 1/2."""
+
+    side: int
+    kappa: Any
+    tau: Any
+    zeta: int
+    is_odd: bool
+
+
+class _Edge(NamedTuple):
+    """An event under a law: mean and variance of its left-hand side, mean / deviation.
+
+    And the covariances of u and v with it over its deviation.
+    """
+
+    mean: Any
+    variance: Array
+    threshold: Any
+    gains: tuple[Array, Array]
+
+
+def links_moment(f: Any, g: Any, q12: Array, q11: Array, q22: Array, d: Array) -> Array:
+    """E[f(u) g(v)], (u, v) ~ N(0, [[q11, q12], [q12, q22]]), d = q11 q22 - q12^2.
+
+    Infinite where densities of steps meet at rho = +-1. Exponentials must be integrable: the
+    variances of the tilted law are positive.
+    """
+    total = jnp.zeros_like(q12 + q11 + q22 + d)
+    for tilt1, link1, left in _grouped(f):
+        for tilt2, link2, right in _grouped(g):
+            law, events = _tilted_law(tilt1, tilt2, q12, q11, q22, d), []
+            for side, (kind, kappa, tau, zeta) in enumerate((link1, link2)):
+                event = _Event(side, kappa, tau, zeta, kind == "odd")
+                if kind == "pdf":
+                    law = _given_edge(law, event, _edge(law, event), is_density=True)
+                elif kind:
+                    events.append(event)
+            total = total + _pair(law, events, left, right)
+    return total
+
+
+def _grouped(terms: Any) -> list[tuple[Any, Any, dict[int, Any]]]:
+    """(a, b), the link and the coefficients by power, of all terms that share the first two."""
+    found: dict[Any, tuple[Any, Any, dict[int, Any]]] = {}
+    for coefficient, power, a, b, *link in terms:
+        parts = (a, b, *link)
+        key = tuple(x if isinstance(x, int | float | str) else id(x) for x in parts)
+        row = found.setdefault(key, ((a, b), tuple(link), {}))[2]
+        row[power] = row[power] + coefficient if power in row else coefficient
+    return list(found.values())
+
+
+def _links_times(x: Any, y: Any) -> Any:
+    """The product, 0 if a factor is known to be 0."""
+    return 0 if _known_zero(x) or _known_zero(y) else x * y
+
+
+def _links_plus(x: Any, y: Any) -> Any:
+    """The sum, without what is known to be 0."""
+    if _known_zero(x):
+        return y
+    return x if _known_zero(y) else x + y
+
+
+def links_integral(f: Any, g: Any, q12: Array, q11: Array, q22: Array, d: Array) -> Array:
+    """E[f0(u) g0(v)] of f = (f0, f0', ..., fr) and g alike, fr and gr without products of links.
+
+    The sum over m < r of q12^m/m! E[fm(u)] E[gm(v)], and the integral of (q12 - t)^(r-1)/(r-1)!
+    E[fr(u) gr(v)] over covariances t = c tanh(y) from 0 to q12, c where the integrand would be
+    singular: it changes on the scale of c - t, however small that is.
+    """
+    r = len(f) - 1
+    if not r:
+        return links_moment(f[0], g[0], q12, q11, q22, d)
+    total = jnp.zeros_like(q12 + q11 + q22)
+    for m in range(r):
+        means = _links_mean(f[m], q11) * _links_mean(g[m], q22)
+        total = total + means * lax.integer_pow(q12, m) / math.factorial(m)
+    noise = 1 / jnp.asarray(_curvature((*f[-1], *g[-1])), total.dtype)
+    rest = d + noise * (q11 + q22) + noise * noise  # c^2 - q12^2
+    c, size = jnp.sqrt((q11 + noise) * (q22 + noise)), jnp.abs(q12)
+    end = jnp.sign(q12) * jnp.log1p(2 * size * (c + size) / rest) / 2
+
+    def integrand(node: Array) -> tuple[Array]:
+        y, before = end * node, end * (1 - node)
+        slope = c / jnp.cosh(y)
+        left = slope * jnp.sinh(before) / jnp.cosh(end)  # q12 - t
+        t = c * jnp.tanh(y)
+        moment = links_moment(f[-1], g[-1], t, q11, q22, d + left * (q12 + t))
+        weight = lax.integer_pow(left, r - 1) / math.factorial(r - 1)
+        return (moment * weight * slope / jnp.cosh(y),)
+
+    (integral,) = _integral(integrand, _COVARIANCES[_bits(q12)], total.dtype)
+    return total + integral * end
+
+
+_COVARIANCES = {23: 20, 52: 44}  # nodes
+
+
+def _curvature(terms: Any) -> Any:
+    """The largest -2a: densities of that precision make the integrand steep."""
+    largest: Any = 1.0
+    for a in (row[2] for row in terms if not _known_zero(row[2])):
+        known = isinstance(a, int | float) and isinstance(largest, int | float)
+        largest = max(largest, -2 * a) if known else jnp.maximum(largest, -2 * a)
+    return largest
+
+
+def _links_mean(f: Any, q: Array) -> Array:
+    """E[f(sqrt(q) Z)], of products of links too."""
+    total, zero = jnp.zeros_like(q), jnp.zeros_like(q)
+    one = ((1.0, 0, 0, 0, "", 0, 0, 0),)
+    for row in f:
+        link, other = row[:8], one
+        if row[4] == "both":
+            link = (*row[:4], "odd", *row[5:8])
+            other = ((1.0, 0, 0, 0, "odd", *row[8:], 1),)
+        total = total + links_moment((link,), other, q, q, q, zero)
+    return total
+
+
+def links_hermite(order: int, q: Array, functions: Any) -> Array:
+    """a_n(q) = E[f(sqrt(q) Z) h_n(Z)], n = 0..order, along a new last axis, of f without "pdf".
+
+    functions = (f, f', ...) as for `links_integral`: a_n of f is sqrt(q/n) a_{n-1} of f'.
+    """
+    *lower, top = functions
+    found = _coefficients(max(order - len(lower), 0), q, top)
+    for f in reversed(lower):
+        roots = jnp.sqrt(jnp.arange(1, found.shape[-1] + 1).astype(q.dtype))
+        rest = found * root(q)[..., None] / roots.reshape((1,) * q.ndim + (-1,))
+        found = jnp.concatenate([_links_mean(f, q)[..., None], rest], axis=-1)
+    return found[..., : order + 1]
+
+
+def _coefficients(order: int, q: Array, terms: Any) -> Array:
+    """The same of a function without products of links."""
+    atoms: list[tuple[Any, ...]] = []
+    for coefficient, power, a, b, kind, kappa, tau, zeta in terms:
+        if kind == "":
+            atoms.append((coefficient, power, a, b, 0, None, 0))
+            continue
+        atoms.append((coefficient, power, a, b, 0, kappa, zeta, tau))
+        if kind == "odd":
+            atoms.append((-0.5 * coefficient, power, a, b, 0, None, 0))
+    return hermite_atoms(order, q, tuple(atoms))
+
+
+# ---- laws
+
+
+def _tilted_law(
+    one: tuple[Any, Any], two: tuple[Any, Any], q12: Array, q11: Array, q22: Array, d: Array
+) -> _Law:
+    """The law of (u, v) times exp(a1 u^2 + b1 u + a2 v^2 + b2 v)."""
+    (a1, b1), (a2, b2) = one, two
+    scale: Any = 1.0
+    s11, s22, s12, determinant = q11, q22, q12, d
+    if not (_known_zero(a1) and _known_zero(a2)):
+        delta = 1 - 2 * a1 * q11 - 2 * a2 * q22 + 4 * a1 * a2 * d
+        s11, s22 = (q11 - 2 * a2 * d) / delta, (q22 - 2 * a1 * d) / delta
+        s12, determinant, scale = q12 / delta, d / delta, 1 / jnp.sqrt(delta)
+    first = _links_plus(_links_times(s11, b1), _links_times(s12, b2))
+    second = _links_plus(_links_times(s12, b1), _links_times(s22, b2))
+    exponent = _links_times(_links_plus(_links_times(b1, first), _links_times(b2, second)), 0.5)
+    return _Law(exponent, scale, (first, second), (s11, s22), s12, determinant)
+
+
+_FARTHEST = 1e4  # deviations: beyond them every density is 0
+
+
+def _edge(law: _Law, event: _Event) -> _Edge:
+    """An event under a law. Without variance it is sure or impossible, unless its mean is 0."""
+    own, kappa = law.variances[event.side], event.kappa
+    variance = kappa * kappa * own + event.zeta
+    mean = _links_plus(_links_times(kappa, law.means[event.side]), event.tau)
+    across = (own, law.covariance) if event.side == 0 else (law.covariance, own)
+    if event.zeta:
+        deviation = jnp.sqrt(variance)
+        gains = tuple(kappa * c / deviation for c in across)
+        threshold = 0 if _known_zero(mean) else mean / deviation
+        return _Edge(mean, variance, threshold, gains)
+    deviation = root(variance)
+    safe = jnp.where(deviation > 0, deviation, 1.0)
+    gains = tuple(jnp.where(deviation > 0, kappa * c / safe, 0.0) for c in across)
+    if _known_zero(mean):
+        return _Edge(mean, variance, 0, gains)
+    mean = jnp.broadcast_to(mean, variance.shape).astype(variance.dtype)
+    meets = (deviation == 0) & (jnp.abs(mean) <= _near(mean.dtype) * abs(event.tau))
+    mean = jnp.where(meets, 0.0, mean)
+    held = jnp.maximum(deviation, jnp.abs(mean) / _FARTHEST)
+    threshold = jnp.where(held > 0, mean / jnp.where(held > 0, held, 1.0), 0.0)
+    return _Edge(mean, variance, threshold, gains)
+
+
+def _given_edge(law: _Law, event: _Event, edge: _Edge, is_density: bool = False) -> _Law:
+    """The law on an event's edge, times the standard normal density at the threshold.
+
+    With `is_density` the law of y = kappa x + tau in the place of x, whose mean would be lost in
+    tau, and times the density of the event's left-hand side at 0.
+    """
+    zeta, v = event.zeta, edge.variance
+    present = v > 0
+    safe = v if zeta else jnp.where(present, v, 1.0)
+    square = event.kappa * event.kappa
+    other = law.variances[1 - event.side]
+    rest = (square * law.determinant + zeta * other) / safe
+    if not zeta:
+        rest = jnp.where(present, rest, other)
+    own = law.variances[event.side] * zeta / safe
+    exponent, means = law.exponent, law.means
+    h = edge.threshold
+    if not _known_zero(h):
+        exponent = _links_plus(exponent, -0.5 * h * h)
+        means = tuple(_links_plus(m, -gain * h) for m, gain in zip(means, edge.gains, strict=True))
+    scale = law.scale / math.sqrt(2 * math.pi)
+    covariance, determinant = law.covariance * zeta / safe, law.determinant * zeta / safe
+    if is_density:
+        scale = scale / root(safe)
+        if not zeta:
+            scale = jnp.where(present, scale, jnp.where(jnp.asarray(edge.mean) == 0, jnp.inf, 0.0))
+        mean = _links_times(edge.mean, zeta / safe)
+        means = (mean, means[1]) if event.side == 0 else (means[0], mean)
+        own, determinant = square * own, square * determinant
+        covariance = event.kappa * covariance
+    variances = (own, rest) if event.side == 0 else (rest, own)
+    return _Law(exponent, scale, means, variances, covariance, determinant)
+
+
+def _near(dtype: Any) -> float:
+    """How far apart, relatively, two equal places can come by rounding."""
+    return 8 * 2.0 ** -_format(dtype)[0]
+
+
+# ---- moments
+
+
+def _pair(law: _Law, events: list[_Event], left: dict[int, Any], right: dict[int, Any]) -> Array:
+    """The sum of left[i] right[j] E[u^i v^j of all events] under a law, by Stein's recursion."""
+    laws: dict[tuple[int, ...], _Law] = {(): law}
+    edges: dict[tuple[int, ...], _Edge] = {}
+    values: dict[tuple[Any, ...], Any] = {}
+
+    def edge(path: tuple[int, ...]) -> _Edge:
+        """The last event of a path, under the law on the edges of those before it."""
+        if path not in edges:
+            edges[path] = _edge(given(path[:-1]), events[path[-1]])
+        return edges[path]
+
+    def given(path: tuple[int, ...]) -> _Law:
+        if path not in laws:
+            laws[path] = _given_edge(given(path[:-1]), events[path[-1]], edge(path))
+        return laws[path]
+
+    def moment(i: int, j: int, path: tuple[int, ...] = ()) -> Any:
+        key = (i, j, path)
+        if key not in values:
+            values[key] = lowered(i, j, path) if i or j else start(path)
+        return values[key]
+
+    def start(path: tuple[int, ...]) -> Array:
+        rest = [k for k in range(len(events)) if k not in path]
+        seen = [(events[k], edge((*path, k))) for k in rest]
+        return _probability(given(path), seen)
+
+    def lowered(i: int, j: int, path: tuple[int, ...]) -> Any:
+        now, side = given(path), 0 if i else 1
+        lower = (i - 1, j) if i else (0, j - 1)
+        total = _links_times(now.means[side], moment(*lower, path))
+        if lower[side]:
+            twice = moment(i - 2, j, path) if i else moment(0, j - 2, path)
+            total = _links_plus(total, lower[side] * now.variances[side] * twice)
+        if i and j:
+            total = _links_plus(total, j * now.covariance * moment(i - 1, j - 1, path))
+        for k in range(len(events)):
+            if k not in path:
+                beyond = (*path, k)
+                total = _links_plus(total, edge(beyond).gains[side] * moment(*lower, beyond))
+        return total
+
+    terms = [c * e * moment(i, j) for i, c in left.items() for j, e in right.items()]
+    return sum(terms[1:], terms[0])
+
+
+def _probability(law: _Law, seen: list[tuple[_Event, _Edge]]) -> Array:
+    """The law's size times the expectation of its events' indicators, each less 1/2 if odd."""
+    weight = law.scale
+    if not _known_zero(law.exponent):
+        if len(seen) == 1 and not seen[0][0].is_odd:  # exp grows where Phi falls
+            return weight * jnp.exp(
+                law.exponent + log_ndtr(seen[0][1].threshold + 0 * law.exponent)
+            )
+        weight = weight * jnp.exp(law.exponent)
+    like = law.determinant
+    if not seen:
+        return weight * jnp.ones_like(like)
+    thresholds = [
+        jnp.broadcast_to(jnp.asarray(e.threshold, like.dtype), like.shape) for _, e in seen
+    ]
+    if len(seen) == 1:
+        return weight * _indicator(seen[0][0].is_odd, thresholds[0])
+    (one, first), (two, second) = seen
+    product = first.variance * second.variance
+    both = one.kappa * two.kappa
+    radicand = (
+        both * both * law.determinant
+        + one.kappa * one.kappa * law.variances[0] * two.zeta
+        + two.kappa * two.kappa * law.variances[1] * one.zeta
+        + one.zeta * two.zeta
+    )
+    present = product > 0
+    safe = jnp.where(present, product, 1.0)
+    r = jnp.where(present, both * law.covariance / jnp.sqrt(safe), 0.0)
+    s = jnp.where(present, root(radicand / safe), 1.0)
+    return weight * joint((one.is_odd, two.is_odd), *thresholds, r, s)
+
+
+def _indicator(is_odd: bool, h: Array) -> Array:
+    """Phi(h), or Phi(h) - 1/2."""
+    return lax.erf(h * math.sqrt(0.5)) / 2 if is_odd else normal_cdf(h)
+
+
+# ---- two events
+
+_NODES = {23: 6, 52: 12}  # of Gauss rules, by the bits of the dtype: 1 eps and 2e-16
+_links_REACH = {23: 5.6, 52: 9.2}  # exp(-x^2/2) is below them beyond
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(0,))
+def joint(odd: tuple[bool, bool], h: Array, k: Array, r: Array, s: Array) -> Array:
+    """E[(1[X < h] - o1) (1[Y < k] - o2)], (X, Y) standard normal of correlation r, s^2 = 1 - r^2.
+
+    o is 1/2 where `odd`, else 0. Right to an eps of 1, and where r is small of what it is. s is a
+    function of r: its own tangent is ignored. The derivative in r is taken as 0 at r = +-1, where
+    it may be infinite, as in `root`.
+    Sources: Plackett (1954), Owen (1956).
+    """
+    h, k, r, s = jnp.broadcast_arrays(h, k, r, s)
+    is_weak = (jnp.abs(r) <= 0.5) & (jnp.abs(r * h * k) <= 4)
+    near = _indicator(odd[0], h) * _indicator(odd[1], k)
+    near = near + _from_independence(*(jnp.where(is_weak, x, 0.0) for x in (h, k, r)))
+    first, second = _standing(h, k, r, s)
+    is_opposite = ((h < 0) != (k < 0)) & (h != 0) & (k != 0)
+    is_opposite = is_opposite | (((h == 0) | (k == 0)) & (h + k < 0))
+    far = _less_wedge(odd[1], h, first) + _less_wedge(odd[0], k, second)
+    far = far + (0.25 if all(odd) else 0.0) - jnp.where(is_opposite, 0.5, 0.0)
+    at_zero = jnp.arctan2(s, -r) / (2 * math.pi) - (0.0 if not any(odd) else 0.25)
+    far = jnp.where((h == 0) & (k == 0), at_zero, far)
+    return jnp.where(is_weak, near, far)
+
+
+@joint.defjvp
+def _joint_jvp(
+    odd: tuple[bool, bool], primals: tuple[Array, ...], tangents: tuple[Array, ...]
+) -> tuple[Array, Array]:
+    h, k, r, s = jnp.broadcast_arrays(*primals)
+    first, second = _standing(h, k, r, s)
+    density = normal_pdf(h) * normal_pdf(first)
+    in_r = jnp.where(s > 0, density / jnp.where(s > 0, s, 1.0), 0.0)
+    value = joint(odd, h, k, r, s)
+    total = _scaled(normal_pdf(h) * _indicator(odd[1], first), tangents[0])
+    total = total + _scaled(normal_pdf(k) * _indicator(odd[0], second), tangents[1])
+    return value, total + _scaled(in_r, tangents[2])
+
+
+def _standing(h: Array, k: Array, r: Array, s: Array) -> tuple[Array, Array]:
+    """(k - r h)/s and (h - r k)/s, nothing lost near r = +-1."""
+    sign = jnp.where(r > 0, 1.0, -1.0).astype(r.dtype)
+    apart = k - sign * h
+    held = jnp.maximum(s, jnp.abs(apart) / _FARTHEST)
+    quotient = jnp.where(held > 0, apart / jnp.where(held > 0, held, 1.0), 0.0)
+    shift = sign * s / (1 + jnp.abs(r))
+    return quotient + h * shift, -sign * quotient + k * shift
+
+
+def _from_independence(h: Array, k: Array, r: Array) -> Array:
+    """The covariance of 1[X < h] and 1[Y < k], by Plackett's integral over correlations to r."""
+    total = jnp.zeros_like(h)
+    square, product = h * h + k * k, h * k
+    for node, weight in _legendre_rule(_NODES[_bits(h)]):
+        t = r * node
+        y = 1 / ((1 - t) * (1 + t))
+        total = total + weight * jnp.exp((product * t - square / 2) * y) * jnp.sqrt(y)
+    return total * r / (2 * math.pi)
+
+
+def _less_wedge(is_odd: bool, h: Array, n: Array) -> Array:
+    """Phi(h)/2 (0 if the other event is odd) less W(h, n) = sgn(h) sgn(n) T(|h|, |n/h|).
+
+    T is Owen's function, sgn(0) is 1 for h, W(h, 0) is 0.
+    """
+    x, y = jnp.abs(h), jnp.abs(n)
+    large, small = jnp.maximum(x, y), jnp.minimum(x, y)
+    safe = jnp.where(large > 0, large, 1.0)
+    slope = jnp.minimum(small, _links_REACH[_bits(h)]) / safe  # (beyond the reach nothing is left)
+    owen = jnp.zeros_like(h)
+    for node, weight in _legendre_rule(_NODES[_bits(h)]):
+        rise = slope * node
+        square = 1 + rise * rise
+        owen = owen + weight * jnp.exp(-0.5 * (large * large) * square) / square
+    owen = owen * slope / (2 * math.pi)
+    beyond_x, beyond_y = normal_cdf(-x), normal_cdf(-y)
+    product = beyond_x * beyond_y
+    is_turned = y > x  # T at a slope above 1 by that at its reciprocal
+    size = jnp.where(is_turned, (beyond_x + beyond_y) / 2 - product - owen, owen)
+    wedge = jnp.where(n == 0, 0.0, jnp.where((h < 0) != (n < 0), -size, size))
+    if is_odd:
+        return -wedge
+    is_tail = is_turned & (h < 0) & (n < 0)  # where Phi(h) would be added and subtracted
+    return jnp.where(is_tail, product + owen - beyond_y / 2, normal_cdf(h) / 2 - wedge)
+
+
+def _bits(x: Array) -> int:
+    return _format(x.dtype)[0]
 
 
 # ---- Support code of near-identical inputs: how far a kernel's correlation is from 1

@@ -23,7 +23,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "8dc9c4c6926baefde5ecfb34afb604dc9d90269123ea6007309ff008ec6e1f5e"
+FINGERPRINT = "877efe17cc75a0ba130af097593d99dcfe9d8cf45bca8b2d9b3ebb3a67a73651"
 PARAMETERS = (("a", 1.0),)
 JUMPS = ()  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
@@ -141,30 +141,32 @@ def _dual_dot_dq11(q12, q11, q22, d, a):
 
 
 def _dual_da(q12, q11, q22, d, a):
-    return (
-        s.piecewise_moment(_da_pieces(a), _phi_pieces(a), q12, q11, q22, d) +
-        s.piecewise_moment(_phi_pieces(a), _da_pieces(a), q12, q11, q22, d)
-    )
+    return s.piecewise_both(_da_pieces(a), _phi_pieces(a), q12, q11, q22, d)
 
 
 def _dual_dot_da(q12, q11, q22, d, a):
-    return (
-        s.piecewise_moment(_slope_da_pieces(a), _slope_pieces(a), q12, q11, q22, d) +
-        s.piecewise_moment(_slope_pieces(a), _slope_da_pieces(a), q12, q11, q22, d)
-    )
+    return s.piecewise_both(_slope_da_pieces(a), _slope_pieces(a), q12, q11, q22, d)
 
 
 def _hermite(q, a):
     return s.piecewise_hermite(ORDER, _phi_pieces(a), q)
 
 
+def _dual_diag(q, a):
+    return s.piecewise_square(_phi_pieces(a), q)
+
+
+def _dual_dot_diag(q, a):
+    return s.piecewise_square(_slope_pieces(a), q)
+
+
 _phi_kernel = s.pointwise(_phi, positive=(0,))
 _phi_dot_kernel = s.pointwise(s.slope(_phi), positive=(0,))
-_dual_kernel = s.kernel(_dual, (_dual_dot, _dual_dq11, _dual_da), domain=DOMAIN, positive=(0,))
-_dual_dot_kernel = s.kernel(_dual_dot, (_dual_dot_dq12, _dual_dot_dq11, _dual_dot_da), domain=DOMAIN, positive=(0,))
+_dual_kernel = s.kernel(_dual, (_dual_dot, _dual_dq11, _dual_da), domain=DOMAIN, positive=(0,), is_dear=True)
+_dual_dot_kernel = s.kernel(_dual_dot, (_dual_dot_dq12, _dual_dot_dq11, _dual_dot_da), domain=DOMAIN, positive=(0,), is_dear=True)
 _deficit_kernel = s.deficit(_dual_full, _dual_dot_full, domain=DOMAIN, positive=(0,))
-_dual_diag_kernel = s.pointwise(s.diagonal(_dual_full), domain=DOMAIN, positive=(0,))
-_dual_dot_diag_kernel = s.pointwise(s.diagonal(_dual_dot_full), domain=DOMAIN, positive=(0,))
+_dual_diag_kernel = s.pointwise(_dual_diag, domain=DOMAIN, positive=(0,))
+_dual_dot_diag_kernel = s.pointwise(_dual_dot_diag, domain=DOMAIN, positive=(0,))
 _hermite_kernel = s.pointwise(_hermite, domain=DOMAIN, positive=(0,))
 
 

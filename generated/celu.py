@@ -25,7 +25,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "c4eccebf7cc527dbd72c245abb3e8480f1e513e31d8e34cd776119f1f2dcf571"
+FINGERPRINT = "6c81508ae19c1b3515c4ea6a27cb47a93cdd1631076e0f8baea86305c35d92c1"
 PARAMETERS = (("alpha", 1.0),)
 JUMPS = ()  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
@@ -116,13 +116,21 @@ def _hermite(q, alpha):
     return s.piecewise_hermite(ORDER, _phi_pieces(alpha), q)
 
 
+def _dual_diag(q, alpha):
+    return s.piecewise_square(_phi_pieces(alpha), q)
+
+
+def _dual_dot_diag(q, alpha):
+    return s.piecewise_square(_slope_pieces(alpha), q)
+
+
 _phi_kernel = s.pointwise(_phi, positive=(0,))
 _phi_dot_kernel = s.pointwise(s.slope(_phi), positive=(0,))
-_dual_kernel = s.kernel(_dual, (_dual_dot, _dual_dq11, _dual_dalpha), domain=DOMAIN, positive=(0,))
-_dual_dot_kernel = s.kernel(_dual_dot, (_dual_dot_dq12, _dual_dot_dq11, _dual_dot_dalpha), domain=DOMAIN, positive=(0,))
+_dual_kernel = s.kernel(_dual, (_dual_dot, _dual_dq11, _dual_dalpha), domain=DOMAIN, positive=(0,), is_dear=True)
+_dual_dot_kernel = s.kernel(_dual_dot, (_dual_dot_dq12, _dual_dot_dq11, _dual_dot_dalpha), domain=DOMAIN, positive=(0,), is_dear=True)
 _deficit_kernel = s.deficit(_dual_full, _dual_dot_full, domain=DOMAIN, positive=(0,))
-_dual_diag_kernel = s.pointwise(s.diagonal(_dual_full), domain=DOMAIN, positive=(0,))
-_dual_dot_diag_kernel = s.pointwise(s.diagonal(_dual_dot_full), domain=DOMAIN, positive=(0,))
+_dual_diag_kernel = s.pointwise(_dual_diag, domain=DOMAIN, positive=(0,))
+_dual_dot_diag_kernel = s.pointwise(_dual_dot_diag, domain=DOMAIN, positive=(0,))
 _hermite_kernel = s.pointwise(_hermite, domain=DOMAIN, positive=(0,))
 
 

@@ -23,7 +23,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "add3614c44a43f2cbf8b4f3b747a50d1831a4d1a558f8472378fca5035e32042"
+FINGERPRINT = "5f514d1b7501871df59cfaa452817813a99267ed6a2b1643b249dd72637c9f92"
 PARAMETERS = (("delta", 0.05),)
 JUMPS = ()  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
@@ -141,30 +141,32 @@ def _dual_dot_dq11(q12, q11, q22, d, delta):
 
 
 def _dual_ddelta(q12, q11, q22, d, delta):
-    return (
-        s.piecewise_moment(_ddelta_pieces(delta), _phi_pieces(delta), q12, q11, q22, d) +
-        s.piecewise_moment(_phi_pieces(delta), _ddelta_pieces(delta), q12, q11, q22, d)
-    )
+    return s.piecewise_both(_ddelta_pieces(delta), _phi_pieces(delta), q12, q11, q22, d)
 
 
 def _dual_dot_ddelta(q12, q11, q22, d, delta):
-    return (
-        s.piecewise_moment(_slope_ddelta_pieces(delta), _slope_pieces(delta), q12, q11, q22, d) +
-        s.piecewise_moment(_slope_pieces(delta), _slope_ddelta_pieces(delta), q12, q11, q22, d)
-    )
+    return s.piecewise_both(_slope_ddelta_pieces(delta), _slope_pieces(delta), q12, q11, q22, d)
 
 
 def _hermite(q, delta):
     return s.piecewise_hermite(ORDER, _phi_pieces(delta), q)
 
 
+def _dual_diag(q, delta):
+    return s.piecewise_square(_phi_pieces(delta), q)
+
+
+def _dual_dot_diag(q, delta):
+    return s.piecewise_square(_slope_pieces(delta), q)
+
+
 _phi_kernel = s.pointwise(_phi, positive=(0,))
 _phi_dot_kernel = s.pointwise(s.slope(_phi), positive=(0,))
-_dual_kernel = s.kernel(_dual, (_dual_dot, _dual_dq11, _dual_ddelta), domain=DOMAIN, positive=(0,))
-_dual_dot_kernel = s.kernel(_dual_dot, (_dual_dot_dq12, _dual_dot_dq11, _dual_dot_ddelta), domain=DOMAIN, positive=(0,))
+_dual_kernel = s.kernel(_dual, (_dual_dot, _dual_dq11, _dual_ddelta), domain=DOMAIN, positive=(0,), is_dear=True)
+_dual_dot_kernel = s.kernel(_dual_dot, (_dual_dot_dq12, _dual_dot_dq11, _dual_dot_ddelta), domain=DOMAIN, positive=(0,), is_dear=True)
 _deficit_kernel = s.deficit(_dual_full, _dual_dot_full, domain=DOMAIN, positive=(0,))
-_dual_diag_kernel = s.pointwise(s.diagonal(_dual_full), domain=DOMAIN, positive=(0,))
-_dual_dot_diag_kernel = s.pointwise(s.diagonal(_dual_dot_full), domain=DOMAIN, positive=(0,))
+_dual_diag_kernel = s.pointwise(_dual_diag, domain=DOMAIN, positive=(0,))
+_dual_dot_diag_kernel = s.pointwise(_dual_dot_diag, domain=DOMAIN, positive=(0,))
 _hermite_kernel = s.pointwise(_hermite, domain=DOMAIN, positive=(0,))
 
 

@@ -25,7 +25,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "e5d055843118d6412c83e6f1d5ad9475c6e17b1f55fa0625f584462a189b0a16"
+FINGERPRINT = "f5a2a3643d09e503e8cf6ecb209c1d2f1e47a9ab5a08c7aee8795b8148bc1da4"
 PARAMETERS = (("alpha", 1.0),)
 JUMPS = ()  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
@@ -131,30 +131,32 @@ def _dual_dot_dq11(q12, q11, q22, d, alpha):
 
 
 def _dual_dalpha(q12, q11, q22, d, alpha):
-    return (
-        s.piecewise_moment(_dalpha_pieces(alpha), _phi_pieces(alpha), q12, q11, q22, d) +
-        s.piecewise_moment(_phi_pieces(alpha), _dalpha_pieces(alpha), q12, q11, q22, d)
-    )
+    return s.piecewise_both(_dalpha_pieces(alpha), _phi_pieces(alpha), q12, q11, q22, d)
 
 
 def _dual_dot_dalpha(q12, q11, q22, d, alpha):
-    return (
-        s.piecewise_moment(_slope_dalpha_pieces(alpha), _slope_pieces(alpha), q12, q11, q22, d) +
-        s.piecewise_moment(_slope_pieces(alpha), _slope_dalpha_pieces(alpha), q12, q11, q22, d)
-    )
+    return s.piecewise_both(_slope_dalpha_pieces(alpha), _slope_pieces(alpha), q12, q11, q22, d)
 
 
 def _hermite(q, alpha):
     return s.piecewise_hermite(ORDER, _phi_pieces(alpha), q)
 
 
+def _dual_diag(q, alpha):
+    return s.piecewise_square(_phi_pieces(alpha), q)
+
+
+def _dual_dot_diag(q, alpha):
+    return s.piecewise_square(_slope_pieces(alpha), q)
+
+
 _phi_kernel = s.pointwise(_phi)
 _phi_dot_kernel = s.pointwise(s.slope(_phi))
-_dual_kernel = s.kernel(_dual, (_dual_dot, _dual_dq11, _dual_dalpha), domain=DOMAIN)
-_dual_dot_kernel = s.kernel(_dual_dot, (_dual_dot_dq12, _dual_dot_dq11, _dual_dot_dalpha), domain=DOMAIN)
+_dual_kernel = s.kernel(_dual, (_dual_dot, _dual_dq11, _dual_dalpha), domain=DOMAIN, is_dear=True)
+_dual_dot_kernel = s.kernel(_dual_dot, (_dual_dot_dq12, _dual_dot_dq11, _dual_dot_dalpha), domain=DOMAIN, is_dear=True)
 _deficit_kernel = s.deficit(_dual_full, _dual_dot_full, domain=DOMAIN)
-_dual_diag_kernel = s.pointwise(s.diagonal(_dual_full), domain=DOMAIN)
-_dual_dot_diag_kernel = s.pointwise(s.diagonal(_dual_dot_full), domain=DOMAIN)
+_dual_diag_kernel = s.pointwise(_dual_diag, domain=DOMAIN)
+_dual_dot_diag_kernel = s.pointwise(_dual_dot_diag, domain=DOMAIN)
 _hermite_kernel = s.pointwise(_hermite, domain=DOMAIN)
 
 

@@ -23,7 +23,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "dd0caf7c356929df676c38b69f20bfd1b3e905cd3a15eda792b8f8958caad5da"
+FINGERPRINT = "b311801f8c9c06adaf0665294e1a5107f85f0fa02e7414731c6c5ef447926770"
 PARAMETERS = ()
 JUMPS = ()  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
@@ -112,13 +112,21 @@ def _hermite(q):
     return s.piecewise_hermite(ORDER, _phi_pieces(), q)
 
 
+def _dual_diag(q):
+    return s.piecewise_square(_phi_pieces(), q)
+
+
+def _dual_dot_diag(q):
+    return s.piecewise_square(_slope_pieces(), q)
+
+
 _phi_kernel = s.pointwise(_phi)
 _phi_dot_kernel = s.pointwise(s.slope(_phi))
-_dual_kernel = s.kernel(_dual, (_dual_dot, _dual_dq11), domain=DOMAIN)
-_dual_dot_kernel = s.kernel(_dual_dot, (_dual_dot_dq12, _dual_dot_dq11), domain=DOMAIN)
+_dual_kernel = s.kernel(_dual, (_dual_dot, _dual_dq11), domain=DOMAIN, is_dear=True)
+_dual_dot_kernel = s.kernel(_dual_dot, (_dual_dot_dq12, _dual_dot_dq11), domain=DOMAIN, is_dear=True)
 _deficit_kernel = s.deficit(_dual_full, _dual_dot_full, domain=DOMAIN)
-_dual_diag_kernel = s.pointwise(s.diagonal(_dual_full), domain=DOMAIN)
-_dual_dot_diag_kernel = s.pointwise(s.diagonal(_dual_dot_full), domain=DOMAIN)
+_dual_diag_kernel = s.pointwise(_dual_diag, domain=DOMAIN)
+_dual_dot_diag_kernel = s.pointwise(_dual_dot_diag, domain=DOMAIN)
 _hermite_kernel = s.pointwise(_hermite, domain=DOMAIN)
 
 

@@ -23,7 +23,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "3f49a7ebb51ffa56a3bae75a6509a4069af6ffa3902539f86ec69e2d0b92a7fa"
+FINGERPRINT = "0c3fc401616effda02221126bf7dc9938af4239e80bbfa20c76f622f6e8bdb6a"
 PARAMETERS = (("lam", 0.5),)
 JUMPS = ("-lam", "lam",)  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
@@ -128,23 +128,28 @@ def _dual_dq11(q12, q11, q22, d, lam):
 
 
 def _dual_dlam(q12, q11, q22, d, lam):
-    return (
-        s.piecewise_moment(_dlam_pieces(lam), _phi_pieces(lam), q12, q11, q22, d) +
-        s.piecewise_moment(_phi_pieces(lam), _dlam_pieces(lam), q12, q11, q22, d)
-    )
+    return s.piecewise_both(_dlam_pieces(lam), _phi_pieces(lam), q12, q11, q22, d)
 
 
 def _hermite(q, lam):
     return s.piecewise_hermite(ORDER, _phi_pieces(lam), q)
 
 
+def _dual_diag(q, lam):
+    return s.piecewise_square(_phi_pieces(lam), q)
+
+
+def _dual_dot_diag(q, lam):
+    return s.piecewise_square(_slope_pieces(lam), q)
+
+
 _phi_kernel = s.pointwise(_phi, positive=(0,))
 _phi_dot_kernel = s.pointwise(s.slope(_phi), positive=(0,))
-_dual_kernel = s.kernel(_dual, (_dual_dot, _dual_dq11, _dual_dlam), domain=DOMAIN, positive=(0,))
-_dual_dot_kernel = s.kernel(_dual_dot, domain=DOMAIN, positive=(0,))
+_dual_kernel = s.kernel(_dual, (_dual_dot, _dual_dq11, _dual_dlam), domain=DOMAIN, positive=(0,), is_dear=True)
+_dual_dot_kernel = s.kernel(_dual_dot, domain=DOMAIN, positive=(0,), is_dear=True)
 _deficit_kernel = s.deficit(_dual_full, _dual_dot_full, domain=DOMAIN, positive=(0,))
-_dual_diag_kernel = s.pointwise(s.diagonal(_dual_full), domain=DOMAIN, positive=(0,))
-_dual_dot_diag_kernel = s.pointwise(s.diagonal(_dual_dot_full), domain=DOMAIN, positive=(0,))
+_dual_diag_kernel = s.pointwise(_dual_diag, domain=DOMAIN, positive=(0,))
+_dual_dot_diag_kernel = s.pointwise(_dual_dot_diag, domain=DOMAIN, positive=(0,))
 _hermite_kernel = s.pointwise(_hermite, domain=DOMAIN, positive=(0,))
 
 

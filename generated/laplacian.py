@@ -25,7 +25,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "71ddd890d59d01fe061760dafc924adafc3e7218c375f65445d92fc78e1bd3cd"
+FINGERPRINT = "33ef7899505608956fa2792b418e9c1515eb585ec567a5e52197b0078aa8ceac"
 PARAMETERS = (("a", 1.0),)
 JUMPS = ()  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
@@ -117,13 +117,21 @@ def _hermite(q, a):
     return s.piecewise_hermite(ORDER, _phi_pieces(a), q)
 
 
+def _dual_diag(q, a):
+    return s.piecewise_square(_phi_pieces(a), q)
+
+
+def _dual_dot_diag(q, a):
+    return s.piecewise_square(_slope_pieces(a), q)
+
+
 _phi_kernel = s.pointwise(_phi, positive=(0,))
 _phi_dot_kernel = s.pointwise(s.slope(_phi), positive=(0,))
-_dual_kernel = s.kernel(_dual, (_dual_dot, _dual_dq11, _dual_da), domain=DOMAIN, positive=(0,))
-_dual_dot_kernel = s.kernel(_dual_dot, (_dual_dot_dq12, _dual_dot_dq11, _dual_dot_da), domain=DOMAIN, positive=(0,))
+_dual_kernel = s.kernel(_dual, (_dual_dot, _dual_dq11, _dual_da), domain=DOMAIN, positive=(0,), is_dear=True)
+_dual_dot_kernel = s.kernel(_dual_dot, (_dual_dot_dq12, _dual_dot_dq11, _dual_dot_da), domain=DOMAIN, positive=(0,), is_dear=True)
 _deficit_kernel = s.deficit(_dual_full, _dual_dot_full, domain=DOMAIN, positive=(0,))
-_dual_diag_kernel = s.pointwise(s.diagonal(_dual_full), domain=DOMAIN, positive=(0,))
-_dual_dot_diag_kernel = s.pointwise(s.diagonal(_dual_dot_full), domain=DOMAIN, positive=(0,))
+_dual_diag_kernel = s.pointwise(_dual_diag, domain=DOMAIN, positive=(0,))
+_dual_dot_diag_kernel = s.pointwise(_dual_dot_diag, domain=DOMAIN, positive=(0,))
 _hermite_kernel = s.pointwise(_hermite, domain=DOMAIN, positive=(0,))
 
 

@@ -6,11 +6,11 @@ Tier closed. (u, v) ~ N(0, [[q11, q12], [q12, q22]]), D = q11 q22 - q12^2.
 
     dual = exp(-((2*D + q11 + q22)*omega**2/(2*(D + q11 + q22 + 1))))*cosh(omega**2*q12/(D + q11
         + q22 + 1))/sqrt(D + q11 + q22 + 1)
-    dual_dot = (D + omega**2*q11 + omega**2*q22 + 2*omega**2 + q11 + q22 + 1)*q12/(D + q11 + q22
-        + 1)**2*exp(-((2*D + q11 + q22)*omega**2/(2*(D + q11 + q22 + 1))))*cosh(omega**2*q12/(D
-        + q11 + q22 + 1))/sqrt(D + q11 + q22 + 1) + omega**2*(D + q11 + 2*q12**2 + q22 + 1)/(D +
-        q11 + q22 + 1)**2*exp(-((2*D + q11 + q22)*omega**2/(2*(D + q11 + q22 +
-        1))))*sinh(omega**2*q12/(D + q11 + q22 + 1))/sqrt(D + q11 + q22 + 1)
+    dual_dot = exp(-((2*D + q11 + q22)*omega**2/(2*(D + q11 + q22 + 1))))*((D + omega**2*q11 +
+        omega**2*q22 + 2*omega**2 + q11 + q22 + 1)*q12/(D + q11 + q22 +
+        1)**2*cosh(omega**2*q12/(D + q11 + q22 + 1)) + omega**2*(D + q11 + 2*q12**2 + q22 +
+        1)/(D + q11 + q22 + 1)**2*sinh(omega**2*q12/(D + q11 + q22 + 1)))/sqrt(D + q11 + q22 +
+        1)
 
 Emitted by dualc from morlet.json; not meant to be edited.
 """
@@ -26,7 +26,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "dd10c822ff179f5c5310d925806becba2e7d105937060a8b14e2021352579691"
+FINGERPRINT = "d0777ad54ef7773c83e97b02d9485b29f07d64655f12f821439824bb343aca1d"
 PARAMETERS = (("omega", 5.0),)
 JUMPS = ()  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
@@ -54,9 +54,13 @@ def _dual_dot(q12, q11, q22, d, omega):
     r = s.root(w)
     a = omega**2*(2*d + q11 + q22)/(2*w)
     c = q12*omega**2/w
+    k = q12*(d + 2*omega**2 + q11*(omega**2 + 1) + q22*(omega**2 + 1) + 1)/w**2
+    k2 = omega**2*(2*q12**2 + w)/w**2
     return (
-        q12*(d + 2*omega**2 + q11*(omega**2 + 1) + q22*(omega**2 + 1) + 1)*s.exp_cosh(a, c)/(w**2*r)
-        + omega**2*(2*q12**2 + w)*s.exp_sinh(a, c)/(w**2*r)
+        s.exp_pair(a, c, k + c*k2, k, k2, (d*(omega**2 + q12) + omega**2*q11 + omega**2*q22 +
+        omega**2 + q12*(2*omega**2*q12 + 2*omega**2 + q11*(omega**2 + 1) + q22*(omega**2 + 1) +
+        1))/(2*w**2), (-d*omega**2*q12 - 2*omega**2*q12**2 + omega**2*q12 + w*(-omega**2 +
+        q12*(omega**2 + 1)))/(2*w**2))/r
     )
 
 
@@ -65,10 +69,16 @@ def _dual_dq11(q12, q11, q22, d, omega):
     r = s.root(w)
     a = omega**2*(2*d + q11 + q22)/(2*w)
     c = q12*omega**2/w
-    return (
+    k = (
         (d*(-q22 - 2) - omega**2 - q11 + q12**2*(-omega**2 - 1) + q22*(-2*omega**2 + q22*(-omega**2
-        - 1) - 2) - 1)*s.exp_cosh(a, c)/(2*w**2*r) + q12*omega**2*(-q22 - 1)*s.exp_sinh(a,
-        c)/(w**2*r)
+        - 1) - 2) - 1)/(2*w**2)
+    )
+    k2 = q12*omega**2*(-q22 - 1)/w**2
+    return (
+        s.exp_pair(a, c, k + c*k2, k, k2, (d*(-q22 - 2) - omega**2 - q11 + q12*(-2*omega**2*q22 -
+        2*omega**2 + q12*(-omega**2 - 1)) + q22*(-2*omega**2 + q22*(-omega**2 - 1) - 2) -
+        1)/(4*w**2), (d*(-q22 - 1) - omega**2 + q12*(2*omega**2*q22 + 2*omega**2 + q12*(-omega**2 -
+        1)) + q22*(-2*omega**2 + q22*(-omega**2 - 1) - 1) + w*-1)/(4*w**2))/r
     )
 
 
@@ -77,7 +87,13 @@ def _dual_domega(q12, q11, q22, d, omega):
     r = s.root(w)
     a = omega**2*(2*d + q11 + q22)/(2*w)
     c = q12*omega**2/w
-    return omega*(-2*d - q11 - q22)*s.exp_cosh(a, c)/(w*r) + 2*omega*q12*s.exp_sinh(a, c)/(w*r)
+    k = omega*(-2*d - q11 - q22)/w
+    k2 = 2*omega*q12/w
+    m = d + q11 - q12
+    m2 = d - q12 + q22
+    m3 = d + q11 + q12
+    m4 = d + q12 + q22
+    return s.exp_pair(a, c, k + c*k2, k, k2, omega*(-m - m2)/(2*w), omega*(-m3 - m4)/(2*w))/r
 
 
 def _hermite(q, omega):

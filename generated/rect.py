@@ -23,7 +23,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "723e4df4d41112b8e036e7745d897e1ab035e64dea967c81024bb922b89165ed"
+FINGERPRINT = "e8ff947510eda2968e860760d3be78cc12b8ce7f7c7b2c99a00d3dadd83fa381"
 PARAMETERS = ()
 JUMPS = ("-1/2", "1/2",)  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
@@ -114,13 +114,21 @@ def _hermite(q):
     return s.piecewise_hermite(ORDER, _phi_pieces(), q)
 
 
+def _dual_diag(q):
+    return s.piecewise_square(_phi_pieces(), q)
+
+
+def _dual_dot_diag(q):
+    return s.piecewise_square(_slope_pieces(), q)
+
+
 _phi_kernel = s.pointwise(_phi)
 _phi_dot_kernel = s.pointwise(s.slope(_phi))
-_dual_kernel = s.kernel(_dual, (_dual_dot, _dual_dq11), domain=DOMAIN)
-_dual_dot_kernel = s.kernel(_dual_dot, domain=DOMAIN)
+_dual_kernel = s.kernel(_dual, (_dual_dot, _dual_dq11), domain=DOMAIN, is_dear=True)
+_dual_dot_kernel = s.kernel(_dual_dot, domain=DOMAIN, is_dear=True)
 _deficit_kernel = s.deficit(_dual_full, _dual_dot_full, domain=DOMAIN)
-_dual_diag_kernel = s.pointwise(s.diagonal(_dual_full), domain=DOMAIN)
-_dual_dot_diag_kernel = s.pointwise(s.diagonal(_dual_dot_full), domain=DOMAIN)
+_dual_diag_kernel = s.pointwise(_dual_diag, domain=DOMAIN)
+_dual_dot_diag_kernel = s.pointwise(_dual_dot_diag, domain=DOMAIN)
 _hermite_kernel = s.pointwise(_hermite, domain=DOMAIN)
 
 

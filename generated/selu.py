@@ -31,7 +31,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "627f9ea8934c2e6c2118d063ad305dd4882d7ee92be519a665abdd78f12e3d13"
+FINGERPRINT = "95ff3bae290951a3ca0db37b7b844f564a4b5c9cfa48ba2faefb8f9408ef0e5f"
 PARAMETERS = ()
 JUMPS = ()  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
@@ -118,13 +118,21 @@ def _hermite(q):
     return s.piecewise_hermite(ORDER, _phi_pieces(), q)
 
 
+def _dual_diag(q):
+    return s.piecewise_square(_phi_pieces(), q)
+
+
+def _dual_dot_diag(q):
+    return s.piecewise_square(_slope_pieces(), q)
+
+
 _phi_kernel = s.pointwise(_phi)
 _phi_dot_kernel = s.pointwise(s.slope(_phi))
-_dual_kernel = s.kernel(_dual, (_dual_dot, _dual_dq11), domain=DOMAIN)
-_dual_dot_kernel = s.kernel(_dual_dot, (_dual_dot_dq12, _dual_dot_dq11), domain=DOMAIN)
+_dual_kernel = s.kernel(_dual, (_dual_dot, _dual_dq11), domain=DOMAIN, is_dear=True)
+_dual_dot_kernel = s.kernel(_dual_dot, (_dual_dot_dq12, _dual_dot_dq11), domain=DOMAIN, is_dear=True)
 _deficit_kernel = s.deficit(_dual_full, _dual_dot_full, domain=DOMAIN)
-_dual_diag_kernel = s.pointwise(s.diagonal(_dual_full), domain=DOMAIN)
-_dual_dot_diag_kernel = s.pointwise(s.diagonal(_dual_dot_full), domain=DOMAIN)
+_dual_diag_kernel = s.pointwise(_dual_diag, domain=DOMAIN)
+_dual_dot_diag_kernel = s.pointwise(_dual_dot_diag, domain=DOMAIN)
 _hermite_kernel = s.pointwise(_hermite, domain=DOMAIN)
 
 

@@ -23,7 +23,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "0e7c550c77743ded2232dc8ddfff399a570b2ed494190fc645c1d52c01ed351a"
+FINGERPRINT = "b77a1ffaa3add503974bc132b607401f440d7ec7d9213f0d4a1607364545e155"
 PARAMETERS = (("t", 1.0),)
 JUMPS = ()  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
@@ -140,30 +140,32 @@ def _dual_dot_dq11(q12, q11, q22, d, t):
 
 
 def _dual_dt(q12, q11, q22, d, t):
-    return (
-        s.piecewise_moment(_dt_pieces(t), _phi_pieces(t), q12, q11, q22, d) +
-        s.piecewise_moment(_phi_pieces(t), _dt_pieces(t), q12, q11, q22, d)
-    )
+    return s.piecewise_both(_dt_pieces(t), _phi_pieces(t), q12, q11, q22, d)
 
 
 def _dual_dot_dt(q12, q11, q22, d, t):
-    return (
-        s.piecewise_moment(_slope_dt_pieces(t), _slope_pieces(t), q12, q11, q22, d) +
-        s.piecewise_moment(_slope_pieces(t), _slope_dt_pieces(t), q12, q11, q22, d)
-    )
+    return s.piecewise_both(_slope_dt_pieces(t), _slope_pieces(t), q12, q11, q22, d)
 
 
 def _hermite(q, t):
     return s.piecewise_hermite(ORDER, _phi_pieces(t), q)
 
 
+def _dual_diag(q, t):
+    return s.piecewise_square(_phi_pieces(t), q)
+
+
+def _dual_dot_diag(q, t):
+    return s.piecewise_square(_slope_pieces(t), q)
+
+
 _phi_kernel = s.pointwise(_phi)
 _phi_dot_kernel = s.pointwise(s.slope(_phi))
-_dual_kernel = s.kernel(_dual, (_dual_dot, _dual_dq11, _dual_dt), domain=DOMAIN)
-_dual_dot_kernel = s.kernel(_dual_dot, (_dual_dot_dq12, _dual_dot_dq11, _dual_dot_dt), domain=DOMAIN)
+_dual_kernel = s.kernel(_dual, (_dual_dot, _dual_dq11, _dual_dt), domain=DOMAIN, is_dear=True)
+_dual_dot_kernel = s.kernel(_dual_dot, (_dual_dot_dq12, _dual_dot_dq11, _dual_dot_dt), domain=DOMAIN, is_dear=True)
 _deficit_kernel = s.deficit(_dual_full, _dual_dot_full, domain=DOMAIN)
-_dual_diag_kernel = s.pointwise(s.diagonal(_dual_full), domain=DOMAIN)
-_dual_dot_diag_kernel = s.pointwise(s.diagonal(_dual_dot_full), domain=DOMAIN)
+_dual_diag_kernel = s.pointwise(_dual_diag, domain=DOMAIN)
+_dual_dot_diag_kernel = s.pointwise(_dual_dot_diag, domain=DOMAIN)
 _hermite_kernel = s.pointwise(_hermite, domain=DOMAIN)
 
 

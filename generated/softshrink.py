@@ -23,7 +23,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "cd8f18cbbd84d1cb7f19edd715956aefc6478021538c02933e2325d0d24b9594"
+FINGERPRINT = "5e262cefa633e32d16ee22ae29dd033e318679a6faf8be6d4e37e7aad0f48e83"
 PARAMETERS = (("lam", 0.5),)
 JUMPS = ()  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
@@ -139,30 +139,32 @@ def _dual_dot_dq11(q12, q11, q22, d, lam):
 
 
 def _dual_dlam(q12, q11, q22, d, lam):
-    return (
-        s.piecewise_moment(_dlam_pieces(lam), _phi_pieces(lam), q12, q11, q22, d) +
-        s.piecewise_moment(_phi_pieces(lam), _dlam_pieces(lam), q12, q11, q22, d)
-    )
+    return s.piecewise_both(_dlam_pieces(lam), _phi_pieces(lam), q12, q11, q22, d)
 
 
 def _dual_dot_dlam(q12, q11, q22, d, lam):
-    return (
-        s.piecewise_moment(_slope_dlam_pieces(lam), _slope_pieces(lam), q12, q11, q22, d) +
-        s.piecewise_moment(_slope_pieces(lam), _slope_dlam_pieces(lam), q12, q11, q22, d)
-    )
+    return s.piecewise_both(_slope_dlam_pieces(lam), _slope_pieces(lam), q12, q11, q22, d)
 
 
 def _hermite(q, lam):
     return s.piecewise_hermite(ORDER, _phi_pieces(lam), q)
 
 
+def _dual_diag(q, lam):
+    return s.piecewise_square(_phi_pieces(lam), q)
+
+
+def _dual_dot_diag(q, lam):
+    return s.piecewise_square(_slope_pieces(lam), q)
+
+
 _phi_kernel = s.pointwise(_phi, positive=(0,))
 _phi_dot_kernel = s.pointwise(s.slope(_phi), positive=(0,))
-_dual_kernel = s.kernel(_dual, (_dual_dot, _dual_dq11, _dual_dlam), domain=DOMAIN, positive=(0,))
-_dual_dot_kernel = s.kernel(_dual_dot, (_dual_dot_dq12, _dual_dot_dq11, _dual_dot_dlam), domain=DOMAIN, positive=(0,))
+_dual_kernel = s.kernel(_dual, (_dual_dot, _dual_dq11, _dual_dlam), domain=DOMAIN, positive=(0,), is_dear=True)
+_dual_dot_kernel = s.kernel(_dual_dot, (_dual_dot_dq12, _dual_dot_dq11, _dual_dot_dlam), domain=DOMAIN, positive=(0,), is_dear=True)
 _deficit_kernel = s.deficit(_dual_full, _dual_dot_full, domain=DOMAIN, positive=(0,))
-_dual_diag_kernel = s.pointwise(s.diagonal(_dual_full), domain=DOMAIN, positive=(0,))
-_dual_dot_diag_kernel = s.pointwise(s.diagonal(_dual_dot_full), domain=DOMAIN, positive=(0,))
+_dual_diag_kernel = s.pointwise(_dual_diag, domain=DOMAIN, positive=(0,))
+_dual_dot_diag_kernel = s.pointwise(_dual_dot_diag, domain=DOMAIN, positive=(0,))
 _hermite_kernel = s.pointwise(_hermite, domain=DOMAIN, positive=(0,))
 
 

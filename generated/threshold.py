@@ -24,7 +24,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "e2489b2f38a1ae540693ff2d126a39171d22f0f5ef7bcc5711c1c91043e205ee"
+FINGERPRINT = "8294409d4713d5bd23a43eac18b2defaced85627047237aafb7d5f5911ebd87b"
 PARAMETERS = (("t", 0.1), ("v", 20.0))
 JUMPS = ("t",)  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
@@ -144,30 +144,32 @@ def _dual_dq11(q12, q11, q22, d, t, v):
 
 
 def _dual_dt(q12, q11, q22, d, t, v):
-    return (
-        s.piecewise_moment(_dt_pieces(t, v), _phi_pieces(t, v), q12, q11, q22, d) +
-        s.piecewise_moment(_phi_pieces(t, v), _dt_pieces(t, v), q12, q11, q22, d)
-    )
+    return s.piecewise_both(_dt_pieces(t, v), _phi_pieces(t, v), q12, q11, q22, d)
 
 
 def _dual_dv(q12, q11, q22, d, t, v):
-    return (
-        s.piecewise_moment(_dv_pieces(t, v), _phi_pieces(t, v), q12, q11, q22, d) +
-        s.piecewise_moment(_phi_pieces(t, v), _dv_pieces(t, v), q12, q11, q22, d)
-    )
+    return s.piecewise_both(_dv_pieces(t, v), _phi_pieces(t, v), q12, q11, q22, d)
 
 
 def _hermite(q, t, v):
     return s.piecewise_hermite(ORDER, _phi_pieces(t, v), q)
 
 
+def _dual_diag(q, t, v):
+    return s.piecewise_square(_phi_pieces(t, v), q)
+
+
+def _dual_dot_diag(q, t, v):
+    return s.piecewise_square(_slope_pieces(t, v), q)
+
+
 _phi_kernel = s.pointwise(_phi)
 _phi_dot_kernel = s.pointwise(s.slope(_phi))
-_dual_kernel = s.kernel(_dual, (_dual_dot, _dual_dq11, _dual_dt, _dual_dv), domain=DOMAIN)
-_dual_dot_kernel = s.kernel(_dual_dot, domain=DOMAIN)
+_dual_kernel = s.kernel(_dual, (_dual_dot, _dual_dq11, _dual_dt, _dual_dv), domain=DOMAIN, is_dear=True)
+_dual_dot_kernel = s.kernel(_dual_dot, domain=DOMAIN, is_dear=True)
 _deficit_kernel = s.deficit(_dual_full, _dual_dot_full, domain=DOMAIN)
-_dual_diag_kernel = s.pointwise(s.diagonal(_dual_full), domain=DOMAIN)
-_dual_dot_diag_kernel = s.pointwise(s.diagonal(_dual_dot_full), domain=DOMAIN)
+_dual_diag_kernel = s.pointwise(_dual_diag, domain=DOMAIN)
+_dual_dot_diag_kernel = s.pointwise(_dual_dot_diag, domain=DOMAIN)
 _hermite_kernel = s.pointwise(_hermite, domain=DOMAIN)
 
 

@@ -23,7 +23,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "7f61dd9195e090fa51caef14afb409b89bd1db9dc23718f73b3cd4890322bb25"
+FINGERPRINT = "6fa02736f8c34b9cd449d5780a5ed3e0afbd7680c90a119baffb3beb00f233d9"
 PARAMETERS = (("theta", 1.0),)
 JUMPS = ("theta",)  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
@@ -130,23 +130,28 @@ def _dual_dq11(q12, q11, q22, d, theta):
 
 
 def _dual_dtheta(q12, q11, q22, d, theta):
-    return (
-        s.piecewise_moment(_dtheta_pieces(theta), _phi_pieces(theta), q12, q11, q22, d) +
-        s.piecewise_moment(_phi_pieces(theta), _dtheta_pieces(theta), q12, q11, q22, d)
-    )
+    return s.piecewise_both(_dtheta_pieces(theta), _phi_pieces(theta), q12, q11, q22, d)
 
 
 def _hermite(q, theta):
     return s.piecewise_hermite(ORDER, _phi_pieces(theta), q)
 
 
+def _dual_diag(q, theta):
+    return s.piecewise_square(_phi_pieces(theta), q)
+
+
+def _dual_dot_diag(q, theta):
+    return s.piecewise_square(_slope_pieces(theta), q)
+
+
 _phi_kernel = s.pointwise(_phi, positive=(0,))
 _phi_dot_kernel = s.pointwise(s.slope(_phi), positive=(0,))
-_dual_kernel = s.kernel(_dual, (_dual_dot, _dual_dq11, _dual_dtheta), domain=DOMAIN, positive=(0,))
-_dual_dot_kernel = s.kernel(_dual_dot, domain=DOMAIN, positive=(0,))
+_dual_kernel = s.kernel(_dual, (_dual_dot, _dual_dq11, _dual_dtheta), domain=DOMAIN, positive=(0,), is_dear=True)
+_dual_dot_kernel = s.kernel(_dual_dot, domain=DOMAIN, positive=(0,), is_dear=True)
 _deficit_kernel = s.deficit(_dual_full, _dual_dot_full, domain=DOMAIN, positive=(0,))
-_dual_diag_kernel = s.pointwise(s.diagonal(_dual_full), domain=DOMAIN, positive=(0,))
-_dual_dot_diag_kernel = s.pointwise(s.diagonal(_dual_dot_full), domain=DOMAIN, positive=(0,))
+_dual_diag_kernel = s.pointwise(_dual_diag, domain=DOMAIN, positive=(0,))
+_dual_dot_diag_kernel = s.pointwise(_dual_dot_diag, domain=DOMAIN, positive=(0,))
 _hermite_kernel = s.pointwise(_hermite, domain=DOMAIN, positive=(0,))
 
 

@@ -158,6 +158,24 @@ def wedge(found: Term, read: Callable[[str], Number], *, far: bool) -> Number:
     return psi + _scaled(read, *(rest[3:] if far else rest[:3]))
 
 
+def pair(found: Term, point: Point, parameters: Mapping[str, Number]) -> tuple[Number, ...]:
+    """The shape of a pair by its cosh and sinh, from its start, and by its exponentials."""
+    names = _names(point, parameters)
+
+    def read(text: str, other: Mapping[str, Number] = names) -> Number:
+        return mp.mpf(ir.fold(text, ALGEBRA, other))
+
+    a, c, start, x, y = (read(text) if text else None for text in found.arguments[:5])
+    sides = []
+    for above, below, *means in (found.arguments[5:9], found.arguments[9:]):
+        own = dict(zip(("q11", "q22"), map(read, means), strict=True)) if means[0] else {}
+        sides.append(read(above, names | own) / read(below))
+    first = x + c * y if start is None else start
+    near = first + x * (mp.cosh(c) - 1) + y * (mp.sinh(c) - c)
+    far = sides[0] * mp.exp(a + c) + sides[1] * mp.exp(a - c)
+    return mp.exp(a) * (x * mp.cosh(c) + y * mp.sinh(c)), mp.exp(a) * near, far
+
+
 def term(found: Term, point: Point, parameters: Mapping[str, Number]) -> Number:
     """The value of one term."""
     if found.tilt:
@@ -182,6 +200,7 @@ def term(found: Term, point: Point, parameters: Mapping[str, Number]) -> Number:
             "power": lambda: names["q12"] ** int(a[0]) * read(a[1]) * read(a[2]),
             "product": lambda: _mean(read, a[0]) * _mean(read, a[1]),
             "given": lambda: read(a[0]),
+            "pair": lambda: pair(found, point, parameters)[0],
         }
         shape = other[found.shape]()
     return _scaled(read, found.coefficient, found.root, found.radicand) * shape
@@ -266,7 +285,7 @@ PRIMITIVES: dict[str, Callable[..., Number]] = {
     "exp_sinh": lambda a, c: mp.exp(-a) * mp.sinh(c),
     "exp_coshm1": lambda a, c: mp.exp(-a) * (mp.cosh(c) - 1),
     "exp_expm1": lambda a, c: mp.exp(-a) * mp.expm1(c),
-    "exp_mix": lambda a, c, x, y: mp.exp(-a) * (x * mp.cosh(c) + y * mp.sinh(c)),
+    "exp_pair": lambda a, c, start, x, y, up, down: mp.exp(-a) * (x * mp.cosh(c) + y * mp.sinh(c)),
     "weighted": lambda shape, a, c, weight: shape(a, c) * weight,
     "exp_sum": _exp_sum,
     "choose": lambda near, one, two: one if near else two,

@@ -377,39 +377,38 @@ def test_derivatives_of_exponential_products(name: str) -> None:
 
 
 @both_dtypes
-def test_a_mix_is_right_where_growing_exponentials_cancel(dtype: Any) -> None:
+def test_a_pair_is_right_where_its_exponentials_cancel(dtype: Any) -> None:
+    """start of the third order in c near 0, and no part that falls beyond: x cos(x) at q = 1."""
+
+    def truth(a: Real, c: Real, start: Real, x: Real, y: Real, *_: Real) -> Real:
+        return mp.exp(-a) * (start + x * (mp.cosh(c) - 1) + y * (mp.sinh(c) - c))
+
+    size = np.abs(exponential_points(dtype)[1][:240])
+    c = np.where(np.arange(240) % 2, size, -size).astype(dtype)
+    a, x, one = np.abs(c), -c, np.ones_like(c)
+    rows = a, c, np.zeros_like(c), x, one, 0.5 * (x + one), 0.5 * (x - one)
+    near = np.abs(c) < 1
+    assert worst(jax.jit(s.exp_pair), truth, *(row[near].astype(dtype) for row in rows)) < 8
+    for sign in (1.0, -1.0):
+        big = jnp.asarray(20.0, dtype)
+        sides = (0.0, 1.0) if sign > 0 else (1.0, 0.0)
+        falls = jax.jit(s.exp_pair)(big, sign * big, 0.0, 1.0, -sign, *sides)
+        assert error(falls, mp.exp(-40)) < 2
+
+
+def test_derivatives_of_a_pair() -> None:
     def truth(a: Real, c: Real, x: Real, y: Real) -> Real:
         return mp.exp(-a) * (x * mp.cosh(c) + y * mp.sinh(c))
 
-    def scale(a: Real, c: Real, x: Real, y: Real) -> Real:
-        turned = abs(c * truth(a, c, y, x)) + mp.exp(-a) * mp.cosh(c) * abs(x)
-        return (1 + abs(a)) * abs(truth(a, c, x, y)) + turned + mp.exp(-a) * abs(mp.sinh(c) * y)
+    def value(a: Any, c: Any, x: Any, y: Any) -> Any:
+        return s.exp_pair(a, c, x + c * y, x, y, (x + y) / 2, (x - y) / 2)
 
-    draw = np.random.default_rng(3)
-    a, c = (np.abs(column[:240]) for column in exponential_points(dtype))
-    x = draw.normal(size=240).astype(dtype)
-    y = (-x * (1 + 1e-3 * draw.normal(size=240) * (np.arange(240) % 2))).astype(dtype)
-    c, y = np.where(np.arange(240) % 4 < 2, (c, y), (-c, y)).astype(dtype)
-    y = (np.sign(c) * y).astype(dtype)
-    with mp.workdps(160):  # the growing exponentials cancel here too
-        assert worst(jax.jit(s.exp_mix), truth, a, c, x, y, scale=scale) < 1.5
-    falls = jax.jit(s.exp_mix)(*map(jnp.asarray, (20.0, 20.0, 1.0, -1.0)))
-    assert error(falls, mp.exp(-40)) < 2
-
-
-def test_derivatives_of_a_mix() -> None:
-    def truth(a: Real, c: Real, x: Real, y: Real) -> Real:
-        return mp.exp(-a) * (x * mp.cosh(c) + y * mp.sinh(c))
-
-    gradient = jax.jit(jax.grad(s.exp_mix, (0, 1, 2, 3)))
-    for point in ((0.3, -0.7, 1.2, 0.4), (3.0, 2.5, 1.0, -1.0)):
+    gradient = jax.jit(jax.grad(value, (0, 1, 2, 3)))
+    for point in ((0.9, -0.7, 1.2, 0.4), (3.0, 2.5, 1.0, -1.0), (2e4, 1e4, 1.0, 1.0)):
         got = gradient(*map(jnp.asarray, point))
         for k, g in enumerate(got):
             order = tuple(int(k == m) for m in range(4))
             assert abs(exact(g) - mp.diff(truth, tuple(map(exact, point)), order)) < 1e-14
-    for point in ((-1e4, 3.0, 1.0, -1.0), (-1e4, 3.0, 1.0, -2.0), (-1e4, 1.0, 0.0, 0.0)):
-        value = jax.jit(s.exp_mix)(*map(jnp.asarray, point))
-        assert error(value, truth(*map(exact, point))) == 0
 
 
 # ---- moments of two half lines
@@ -788,8 +787,8 @@ assert abs(float(gap(1 - 2**-20, 1, 1)) / (2**-19 - 2**-40) - 1) < 2e-7
 a = s.pointwise(lambda q: s.hermite_atoms(200, q, ((-1j, 0, 0., 0., 1., None, 0),)))(200.0)
 truth = -math.exp((199 * math.log(200.0) - 200.0 - math.lgamma(200)) / 2)
 assert a.dtype == jnp.float32 and abs(float(a[199]) / truth - 1) < 1e-5, a[199]
-mix = jax.jit(lambda *x: s.exp_mix(*x) + s.atan_tail(2, *x[:2]))
-assert mix(*map(jnp.float32, (1, 2, 3, 4))).dtype == jnp.float32
+pair = jax.jit(lambda *x: s.exp_pair(*x) + s.atan_tail(2, *x[:2]))
+assert pair(*map(jnp.float32, range(1, 8))).dtype == jnp.float32
 """
     environment = {k: v for k, v in os.environ.items() if k != "JAX_ENABLE_X64"}
     subprocess.run([sys.executable, "-W", "error", "-c", program], check=True, env=environment)
@@ -856,3 +855,32 @@ def test_tail_polynomials_do_not_cancel_and_are_as_good_as_they_say(bits: int) -
             truth = e * mp.hyp2f1(1, 2 * n + 1, n + mp.mpf(3) / 2, (1 + x) / 4)
             value = sum(c * x**k for k, c in enumerate(coefficients))
             assert abs(value / truth - 1) < mp.mpf(2) ** (1 - bits)
+
+
+def test_a_dear_rate_of_both_variances_is_evaluated_once_and_right_for_all_shapes() -> None:
+    calls = []
+
+    def value(q12: Any, q11: Any, q22: Any, d: Any) -> Any:
+        return q12 * q11**2 * q22**2
+
+    def in_q11(q12: Any, q11: Any, q22: Any, d: Any) -> Any:
+        calls.append(jnp.shape(q11))
+        return 2 * q12 * q11 * q22**2
+
+    def in_q12(q12: Any, q11: Any, q22: Any, d: Any) -> Any:
+        return q11**2 * q22**2
+
+    f = s.kernel(value, (in_q12, in_q11), is_dear=True)
+    for shape, twice in (((), (2,)), ((3,), (6,)), ((2, 3), (4, 3))):
+        calls.clear()
+        q = [jnp.full(shape, x) for x in (0.5, 1.0, 3.0)]
+        rates = jax.grad(lambda *q: f(*q).sum(), (0, 1, 2))(*q)
+        assert calls == [twice]
+        for rate, truth in zip(rates, (9.0, 9.0, 3.0), strict=True):
+            np.testing.assert_allclose(rate, np.full(shape, truth))
+    calls.clear()
+    column, row = jnp.full((2, 1), 1.0), jnp.full((1, 3), 3.0)
+    rates = jax.grad(lambda *q: f(*q).sum(), (1, 2))(jnp.full((2, 3), 0.5), column, row)
+    assert set(calls) == {(2, 1), (1, 3)}  # a column and a row stay what they are
+    np.testing.assert_allclose(rates[0], np.full((2, 1), 27.0))
+    np.testing.assert_allclose(rates[1], np.full((1, 3), 6.0))

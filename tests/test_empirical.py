@@ -145,6 +145,27 @@ def recurrent() -> Example:
     return Example(f, {"h": normal(4, 4), "x": normal(3, 4), "out": normal(4, 2)}, normal(5, 6, 3))
 
 
+@jax.custom_vjp
+def pulled(h: Array, w: Array) -> Array:
+    return jnp.sin(jnp.dot(h, w))
+
+
+pulled.defvjp(
+    lambda h, w: (pulled(h, w), (h, w, jnp.cos(jnp.dot(h, w)))),
+    lambda kept, g: (jnp.dot(g * kept[2], kept[1].T), jnp.dot(kept[0].T, g * kept[2])),
+)
+
+
+def reverse_only() -> Example:
+    """Derivatives that can be pulled back, but not pushed forward."""
+
+    def f(p: Any, x: Array) -> Array:
+        h, _ = lax.scan(lambda h, w: (pulled(h, w), None), x, p["layers"])
+        return jnp.dot(h, p["out"])
+
+    return Example(f, {"layers": normal(2, 3, 3), "out": normal(3, 2)}, normal(5, 3))
+
+
 @jax.custom_jvp
 def cubed(w: Array) -> Array:
     return w**3
@@ -181,6 +202,7 @@ EXAMPLES = {
     example.__name__: example
     for example in (
         mlp, cnn, residual, shared, moved, positions, embedding, recurrent, odd, of_dualc,
+        reverse_only,
     )
 }  # fmt: skip
 
@@ -244,7 +266,7 @@ def error(found: Any, exact: np.ndarray) -> float:
 def test_kernels_are_products_of_jacobians(name: str) -> None:
     example = EXAMPLES[name]()
     cases = [("full", "layers"), ("pseudo", "layers")]
-    if name in ("cnn", "recurrent", "odd"):
+    if name in ("cnn", "recurrent", "odd", "reverse_only"):
         cases += [("full", "products")]
     if name == "mlp":  # what is left differs in no more than shapes
         cases = [(kind, method) for kind in KINDS for method in METHODS]
@@ -266,7 +288,7 @@ def test_factors_and_gradients_of_a_leaf_give_the_same(name: str, kind: str) -> 
     example = EXAMPLES[name]()
     parts = split(example.params, None)
     x = jnp.asarray(example.x)
-    model = checked_model(example.f, parts, x, None, kind, 0)
+    model = checked_model(example.f, parts, x, kind, 0)
     given = Shared(parts.trained, parts.frozen)
     rule = rule_of(model, "layers", given, x)
 
@@ -284,13 +306,13 @@ def test_factors_and_gradients_of_a_leaf_give_the_same(name: str, kind: str) -> 
     ("name", "factored", "plain"),
     [("mlp", 3, 2), ("cnn", 5, 1), ("residual", 6, 1), ("shared", 0, 1), ("moved", 3, 1),
      ("positions", 5, 0), ("embedding", 1, 2), ("recurrent", 1, 2), ("odd", 0, 4),
-     ("of_dualc", 2, 1)],
+     ("of_dualc", 2, 1), ("reverse_only", 1, 1)],
 )  # fmt: skip
 def test_leaves_that_enter_by_one_product_are_found(name: str, factored: int, plain: int) -> None:
     example = EXAMPLES[name]()
     parts = split(example.params, None)
     x = jnp.asarray(example.x)
-    model = checked_model(example.f, parts, x, None, "full", 0)
+    model = checked_model(example.f, parts, x, "full", 0)
     rule = rule_of(model, "layers", Shared(parts.trained, parts.frozen), x)
     assert (len(rule.sites), len(rule.plain)) == (factored, plain)
 
@@ -352,6 +374,56 @@ def test_kernels_are_differentiable_in_the_parameters_under_jit() -> None:
     assert float(jax.jit(jax.grad(total))(at)) == pytest.approx(float(slope), rel=1e-6)
 
 
+def test_kernels_of_constants_are_computed_inside_jit_too() -> None:
+    example = mlp()
+    params, x = cast(example.params, jnp.float64), jnp.asarray(example.x)
+
+    @jax.jit
+    def scaled(s: Array) -> tuple[Array, ...]:
+        op = empirical.operator(example.f, params, x, kind="pseudo")
+        return (
+            s * empirical.ntk(example.f, params, x, kind="pseudo"),
+            s * empirical.diagonal(example.f, params, x, kind="pseudo"),
+            s * (op @ jnp.ones(len(x))),
+        )
+
+    exact = 2.0 * of_kind(judged(example), "pseudo")
+    for found, wanted in zip(
+        scaled(jnp.asarray(2.0)), (exact, np.diagonal(exact), exact.sum(axis=1)), strict=True
+    ):
+        assert error(found, wanted) < 1e-12
+
+
+def test_kernels_are_differentiable_in_what_the_function_closes_over() -> None:
+    example = mlp()
+
+    def total(s: Array) -> Array:
+        def f(p: Any, x: Array) -> Array:
+            return s * example.f(p, x)
+
+        return sum(
+            jnp.sum(of(f, example.params, example.x, kind="pseudo"))
+            for of in (empirical.ntk, empirical.diagonal)
+        )
+
+    exact = of_kind(judged(example), "pseudo")
+    wanted = 2 * 1.5 * (exact.sum() + np.trace(exact))
+    assert float(jax.grad(total)(jnp.asarray(1.5))) == pytest.approx(wanted, rel=1e-10)
+
+
+def test_whole_numbers_and_flags_of_python_stay_what_they_are() -> None:
+    def f(p: Any, x: Array) -> Array:
+        h = jnp.dot(x, p["w"]).reshape(len(x), p["heads"], -1)
+        return jnp.sum(jnp.tanh(h) if p["bounded"] else h, axis=1) * p["gain"]
+
+    def fixed(p: Any, x: Array) -> Array:
+        return f({**p, "heads": 2, "bounded": True}, x)
+
+    params, x = {"w": normal(5, 6), "gain": 1.5}, normal(4, 5)
+    found = empirical.ntk(f, {**params, "heads": 2, "bounded": True}, x)
+    assert error(found, judged(Example(fixed, params, x))) < 1e-12
+
+
 @pytest.mark.parametrize(("m", "memory"), [(None, None), (5, 20_000)])
 def test_rows_over_two_devices_give_the_kernel_of_one(m: int | None, memory: int | None) -> None:
     example = mlp()
@@ -380,7 +452,7 @@ def test_dense_layers_take_less_than_one_jacobian() -> None:
     x, given = jnp.asarray(normal(16, 5)), Shared(parts.trained, parts.frozen)
     jacobian = len(x) * sum(a.nbytes for a in parts.trained)  # of one output
     for kind in ("pseudo", "full"):
-        rule = rule_of(checked_model(f, parts, x, None, kind, 0), "layers", given, x)
+        rule = rule_of(checked_model(f, parts, x, kind, 0), "layers", given, x)
         assert Steps(rule, given, rule.kept(16), None).taken(16, 16, x) < jacobian / 4
 
 
@@ -414,18 +486,37 @@ def flattened(kernel: np.ndarray) -> np.ndarray:
     return kernel.transpose(0, 2, 1, 3).reshape(n * c, m * c)
 
 
-@pytest.mark.parametrize("kind", ["full", "trace"])
-def test_operators_are_products_with_the_kernel(kind: str) -> None:
+@pytest.mark.parametrize(("kind", "m"), [("full", 2), ("trace", 7)])
+def test_operators_are_products_with_the_kernel(kind: str, m: int) -> None:
     example = mlp()
-    others = normal(7, 5)
+    others = normal(m, 5)
     matrix = flattened(of_kind(judged(example, others), kind))
     op = empirical.operator(example.f, example.params, example.x, others, kind, logit=1)
     assert op.shape == matrix.shape
     v, w = normal(matrix.shape[1]), normal(matrix.shape[0])
     assert error(op @ v, matrix @ v) < 1e-12
     assert error(op.rmatvec(w), matrix.T @ w) < 1e-12
-    c = matrix.shape[1] // 7
-    assert error(jax.jit(op.matvec)(v.reshape(7, c)), (matrix @ v).reshape(6, c)) < 1e-12
+    c = matrix.shape[1] // m
+    assert error(jax.jit(op.matvec)(v.reshape(m, c)), (matrix @ v).reshape(6, c)) < 1e-12
+
+
+def test_operators_push_through_what_has_a_derivative_to_pull_back_only() -> None:
+    example = reverse_only()
+    matrix = flattened(judged(example))
+    op = empirical.operator(example.f, example.params, example.x)
+    v = normal(len(matrix))
+    assert error(op @ v, matrix @ v) < 1e-12
+
+
+def test_operators_of_half_precision_add_up_batches_in_float32() -> None:
+    """In bfloat16 a sum of 256 ones and another one is 256."""
+
+    def f(p: Any, x: Array) -> Array:
+        return x * p[None]
+
+    x = jnp.ones((2000, 1), jnp.bfloat16)
+    op = empirical.operator(f, jnp.ones(1, jnp.bfloat16), x).with_batch(1)
+    np.testing.assert_allclose(op @ np.ones(2000), 2000.0, rtol=2**-8)
 
 
 def test_scipy_finds_the_largest_eigenvalue_with_an_operator_in_batches() -> None:

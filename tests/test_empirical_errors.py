@@ -48,11 +48,35 @@ def test_batch_statistics_are_noticed() -> None:
         h = linear(p, x)
         return h - jnp.mean(h, axis=0, keepdims=True)
 
-    refused("beside another sample than alone.*running averages", f)
+    refused("beside other samples than alone.*running averages", f)
     with pytest.raises(EmpiricalError, match="batch statistics"):
         empirical.diagonal(f, W, X)
     with pytest.raises(EmpiricalError, match="batch statistics"):
         empirical.operator(f, W, X[:1], X[1:])
+
+
+@pytest.mark.parametrize("rows", [[0], [1, 1], [0, 1, 2, 0]])
+def test_batch_statistics_are_noticed_whatever_the_samples(rows: list[int]) -> None:
+    def f(p: Any, x: Array) -> Array:
+        h = jnp.tanh(linear(p, x))
+        return h - jnp.mean(h, axis=0, keepdims=True)
+
+    refused("batch statistics", f, x1=X[rows])
+
+
+def test_batch_statistics_are_noticed_before_a_readout_of_zeros() -> None:
+    def f(p: Any, x: Array) -> Array:
+        h = jnp.tanh(linear(p, x))
+        return jnp.dot(h - jnp.mean(h, axis=0, keepdims=True), p["out"])
+
+    refused("batch statistics", f, {**W, "out": np.zeros((2, 2))})
+
+
+def test_samples_that_are_not_finite_are_no_batch_statistics() -> None:
+    bad = np.where(np.arange(4)[:, None] == 3, np.nan, X)
+    found = np.asarray(empirical.ntk(lambda p, x: jnp.tanh(linear(p, x)), W, bad, kind="trace"))
+    assert np.isfinite(found[:3, :3]).all()
+    assert np.isnan(found[3]).all()
 
 
 def test_missing_randomness_and_state_are_explained() -> None:
@@ -109,9 +133,13 @@ def test_a_predicate_that_leaves_nothing_is_refused() -> None:
         ({"x2": X.astype(np.float32)}, "float32: they must agree"),
         ({"x1": np.float64(1.0)}, "x1 is one number"),
         ({"kind": "sum"}, "one of full, pseudo, trace, logit, not 'sum'"),
+        ({"x1": {"image": X}}, "x1 is a dict that is no array"),
+        ({"trainable": {"layer": True}}, r"trainable= is a dict, not a function of \(name, leaf\)"),
         ({"kind": "logit", "logit": 2}, "f has the 2 outputs 0 to 1"),
+        ({"kind": "logit", "logit": 0.5}, "logit=0.5: the number of an output, an integer"),
         ({"method": "fast"}, "method is one of auto, layers"),
         ({"memory": 0}, "more than 0"),
+        ({"memory": "1GB"}, "memory='1GB': the bytes"),
         ({"memory": 20}, r"one pair of samples takes [\d,]+ bytes.*Give memory=\d+"),
     ],
 )

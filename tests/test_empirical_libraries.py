@@ -11,6 +11,7 @@ import pytest
 from jax import Array
 
 from dualc import empirical
+from dualc.errors import EmpiricalError
 
 pytestmark = pytest.mark.usefixtures("compiled_in_a_hurry")
 
@@ -65,6 +66,10 @@ def test_flax_nnx_split_into_params_and_the_rest() -> None:
     net.eval()
     graph, params, rest = nnx.split(net, nnx.Param, ...)
     check(lambda params, x: nnx.merge(graph, params, rest)(x), params)
+    net.train()
+    graph, params, rest = nnx.split(net, nnx.Param, ...)
+    with pytest.raises(EmpiricalError, match="running averages in place of batch statistics"):
+        empirical.ntk(lambda params, x: nnx.merge(graph, params, rest)(x), params, X)
 
 
 def test_equinox_modules_are_params_themselves() -> None:

@@ -416,6 +416,13 @@ def test_jit_of_the_network_and_the_inputs_is_the_eager_result() -> None:
         np.testing.assert_allclose(one, two, rtol=1e-13)
 
 
+def test_kernels_of_constants_are_computed_inside_jit_too() -> None:
+    x, net = jnp.asarray(images(5, 5)), nn.serial(nn.Flatten(), nn.Dense(), nn.Activation("sin"))
+    eager = net.kernel(x, get="nngp")
+    traced = jax.jit(lambda s: s * net.kernel(x, get="nngp"))(jnp.ones(()))
+    np.testing.assert_allclose(eager, traced, rtol=1e-13)
+
+
 def leaky(W_std: Any, b_std: Any, alpha: Any) -> nn.Layer:
     hidden = (nn.Dense(W_std, b_std), nn.Activation("leaky_relu", alpha=alpha))
     return nn.serial(*hidden, *hidden, nn.Dense(W_std, b_std))

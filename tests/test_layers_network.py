@@ -197,6 +197,8 @@ LINEAR = nn.serial(nn.Dense())
     [
         (np.ones(3), r"inputs have shape \(n, \*space, channels\), not \(3,\)"),
         (np.ones((3, 2), complex), r"real numbers, not complex"),
+        (np.array([["a", "b"]]), r"one array of numbers"),
+        ([[1.0, 2.0], [3.0]], r"one array of numbers"),
         (np.ones((3, 0)), r"an input of shape \(0,\) holds no number"),
         (np.ones((3, 0, 2)), r"an input of shape \(0, 2\) holds no number"),
     ],

@@ -14,6 +14,7 @@ from jax.experimental.sparse import BCOO
 
 from dualc import layers as nn
 from dualc.errors import NetworkError
+from dualc.layers import direct, feature_map
 
 pytestmark = pytest.mark.usefixtures("compiled_in_a_hurry")
 
@@ -222,6 +223,32 @@ def test_weights_of_the_standard_parametrisation_have_their_own_tangents() -> No
     exact = net.kernel(x)
     for method in ("direct", "polysketch"):
         assert errors(net, x, exact, 2048, 1, method=method, degree=12).max() < 0.05
+
+
+def test_inputs_beyond_the_cache_go_in_batches_of_one_size_with_the_same_features(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    x, features = jnp.asarray(gaussians(10, 6)), SHALLOW.features(key(3), 16, method="direct")
+    whole = features(x)
+    monkeypatch.setattr(feature_map, "_CACHE", 4 * feature_map._COPIES * 17 * 8)  # four rows
+    assert [len(batch) for batch in feature_map._batches(x, 16)] == [4, 4, 4]
+    for got, want in zip(features(x), whole, strict=True):
+        np.testing.assert_allclose(got, want, atol=1e-13)
+    assert features(x[:0]).nngp.shape == (0, 16)
+
+
+@pytest.mark.parametrize("order", [1, 13, 100])
+def test_sums_of_hermite_polynomials_are_right_and_finite_in_float32(order: int) -> None:
+    a, t = gaussians(2, order, seed=1), np.linspace(-4, 4, 9)
+    polynomials = [np.ones_like(t), t]
+    for n in range(1, order):
+        polynomials.append((t * polynomials[n] - n**0.5 * polynomials[n - 1]) / (n + 1) ** 0.5)
+    slopes = [np.zeros_like(t), *(n**0.5 * polynomials[n - 1] for n in range(1, order))]
+    wanted = a @ np.array(polynomials[:order]), a @ np.array(slopes)
+    for dtype, error in ((jnp.float64, 1e-12), (jnp.float32, 2e-5)):
+        found = direct.hermite_sum(jnp.asarray(a, dtype), jnp.asarray(t, dtype)[None])
+        for got, want in zip(found, wanted, strict=True):
+            np.testing.assert_allclose(got, want, atol=error * np.abs(want).max())
 
 
 def test_a_kernel_without_phi_has_features_too() -> None:

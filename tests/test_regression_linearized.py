@@ -106,8 +106,17 @@ def test_repeated_samples_leave_the_end_finite() -> None:
 # ---- kernel ridge ----
 
 
-@pytest.mark.parametrize("solver", ["cholesky", "cg"])
-@pytest.mark.parametrize("kind", ["full", "pseudo", "trace"])
+@pytest.mark.parametrize(
+    ("kind", "solver"),
+    [
+        ("full", "cholesky"),
+        ("pseudo", "cg"),
+        ("trace", "cholesky"),
+        pytest.param("full", "cg", marks=pytest.mark.slow),
+        pytest.param("pseudo", "cholesky", marks=pytest.mark.slow),
+        pytest.param("trace", "cg", marks=pytest.mark.slow),
+    ],
+)
 def test_ridge_is_the_regularised_solve_with_and_without_the_matrix(kind: str, solver: str) -> None:
     noise = 0.1
     kernel, cross = with_identity("pseudo", X), with_identity("pseudo", NEW)

@@ -14,8 +14,10 @@ from dualc.runtime.mixing import (
     Columns,
     draw_gaussian_rows,
     draw_mixing,
+    draw_rotation,
     gaussian,
     mix,
+    rotate,
 )
 
 pytestmark = pytest.mark.usefixtures("compiled_in_a_hurry")
@@ -136,6 +138,31 @@ def test_a_transform_spreads_what_was_in_one_column() -> None:
     groups = groups_of((12,), (False,), x)
     mixed = mix(draw_mixing(jax.random.key(2), groups, 12, jnp.float64), groups)
     np.testing.assert_allclose(np.abs(mixed), 12**-0.5, rtol=1e-12)
+
+
+@pytest.mark.parametrize(("c", "p"), [(5, 16), (5, 24), (1, 7)])
+def test_fewer_columns_are_repeated_and_keep_inner_products_for_every_key(c: int, p: int) -> None:
+    x = np.random.RandomState(0).standard_normal((3, c))
+    mixed = mix(
+        draw_mixing(jax.random.key(5), groups_of((c,), (False,), x), p, jnp.float64),
+        groups_of((c,), (False,), x),
+    )
+    np.testing.assert_allclose(mixed @ mixed.T, x @ x.T, rtol=1e-12)
+    one = groups_of((c,), (False,), np.eye(c)[:1])
+    heavy = mix(draw_mixing(jax.random.key(5), one, p, jnp.float64), one)
+    np.testing.assert_allclose(np.abs(heavy), p**-0.5, rtol=1e-12)  # spread over all p
+
+
+@pytest.mark.parametrize("p", [3, 64, 100, 131])
+def test_rotations_keep_inner_products_and_leave_no_column_heavy(p: int) -> None:
+    rotation = draw_rotation(jax.random.key(1), p, jnp.float64)
+    x = np.random.RandomState(0).standard_normal((2, 3, p))
+    turned = rotate(rotation, jnp.asarray(x))
+    assert turned.shape == x.shape
+    flat, before = np.asarray(turned).reshape(6, p), x.reshape(6, p)
+    np.testing.assert_allclose(flat @ flat.T, before @ before.T, atol=1e-10)
+    heavy = np.abs(rotate(rotation, jnp.eye(p)[:1]))  # the first column alone
+    assert heavy.max() < (1 if p == 3 else 0.6)
 
 
 def test_keys_decide_and_positions_are_mixed_alike() -> None:

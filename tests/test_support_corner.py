@@ -632,3 +632,14 @@ def test_rates_that_turn_out_to_grow_are_computed_row_by_row() -> None:
         return s.corners((tail,), (step,), q12, q11, q22, gap(q12, q11, q22))
 
     np.testing.assert_allclose(jax.jit(traced)(jnp.asarray(0.5)), fixed, rtol=1e-14)
+
+
+@both_dtypes
+def test_steep_exponentials_have_coefficients_of_their_own_size(dtype: Any) -> None:
+    """exp(s Z) on Z < 0 is over within 1/s: a difference of moments would leave an eps of 1."""
+    function = ((0.0,), ((-1, 0.0, ((1.0, 0, -1.0),)),))
+    got = jax.jit(lambda x: jnp.stack(s._hermite_parts(function, x, 4)))(jnp.asarray(100.0, dtype))
+    waves = (lambda z: 1, lambda z: z, lambda z: (z * z - 1) / mp.sqrt(2))
+    for n, wave in enumerate(waves):
+        truth = mp.quad(lambda z, h=wave: mp.exp(100 * z) * h(z) * mp.npdf(z), [-1, -0.1, -0.01, 0])
+        assert abs(float(got[n]) / truth - 1) < 20 * np.finfo(dtype).eps

@@ -800,7 +800,7 @@ def test_opposite_masses_at_rho_0_have_moment_0_exactly() -> None:
 
 
 @both_dtypes
-@pytest.mark.parametrize("g", [TENT, RAMP, PIECES["box"]])
+@pytest.mark.parametrize("g", [TENT, pytest.param(RAMP, marks=pytest.mark.slow), PIECES["box"]])
 @pytest.mark.parametrize("q", [pytest.param(1.5, marks=pytest.mark.slow), 1e4])
 def test_coefficients_of_compact_functions_keep_their_digits(
     dtype: Any, g: Pieces, q: float
@@ -836,3 +836,21 @@ def test_a_place_that_is_a_parameter_gives_what_a_number_gives() -> None:
         return s.pieces_moment(f, f, *q, gap(*q))
 
     np.testing.assert_allclose(moment(jnp.float32(1.0)), moment(1.0), rtol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_mean_of_a_line_with_a_far_kink_is_what_lies_beyond_it(dtype: Any) -> None:
+    """E[max(u, t)], t a parameter, is t or 0 with what the kink adds, down to nothing."""
+
+    def hinge(t: Any, q: Any) -> Any:
+        return s.pieces_mean(Pieces((t,), ((t,), (0.0, 1.0)), ((1,),)), q)
+
+    mean = jax.jit(hinge)
+    for t, q in ((-30.0, 100.0), (-0.05, 1e-6), (-0.5, 1.0), (0.5, 1.0), (3.0, 1e-2), (-2.0, 1e4)):
+        place, spread = mp.mpf(float(dtype(t))), mp.sqrt(mp.mpf(float(dtype(q))))
+        truth = spread * mp.npdf(place / spread) + place * mp.ncdf(place / spread)
+        got = float(mean(jnp.asarray(t, dtype), jnp.asarray(q, dtype)))
+        if truth < np.finfo(dtype).tiny:
+            assert got == 0
+        else:
+            assert abs(got / truth - 1) < 8 * np.finfo(dtype).eps

@@ -14,11 +14,13 @@ from dualc.emit.support_piecewise import (
     _symmetric,
     _value,
     piecewise_bend,
+    piecewise_both,
     piecewise_curvature,
     piecewise_dipoles,
     piecewise_hermite,
     piecewise_mean,
     piecewise_moment,
+    piecewise_square,
     tails_coefficients,
     tails_size,
 )
@@ -203,3 +205,39 @@ def test_where_masses_meet_a_gradient_is_no_nan(dtype: type) -> None:
     value, back = jax.vjp(jax.jit(moment), *q)
     np.testing.assert_array_equal(np.isinf(np.asarray(value)), [True] * 3 + [False] * 2)
     assert not any(np.isnan(np.asarray(rate)).any() for rate in back(jnp.ones_like(value)))
+
+
+RELU6 = Piecewise((0.0, 6.0), ((0.0,), (0.0, 1.0), (6.0,)))
+
+
+@pytest.mark.parametrize("f", [HARD_TANH, RELU6, ELU], ids=["odd", "neither", "tails"])
+def test_a_square_is_the_moment_at_rho_1(f: Piecewise) -> None:
+    q = jnp.asarray([0.0, 1e-6, 1e-2, 1.0, 2.3, 1e4])
+    squares = jax.jit(piecewise_square, static_argnums=0)(f, q)
+    moments = jax.jit(piecewise_moment, static_argnums=(0, 1))(f, f, q, q, q, jnp.zeros_like(q))
+    np.testing.assert_allclose(squares, moments, rtol=1e-15, atol=0)
+
+
+def test_the_square_of_a_step_and_of_what_its_place_moves() -> None:
+    q = jnp.asarray([0.25, 1.0, 9.0])
+    np.testing.assert_allclose(piecewise_square(STEP, q), 0.5, rtol=1e-15)
+    overlap = Piecewise((), ((0.0,),), ((1, -1.0, ((1, 0, 0),)), (-1, 1.0, ((1, 0, 0),))))
+    beyond = 1 - jax.scipy.special.erf(1 / jnp.sqrt(2 * q))  # |u| > 1; 2 where both are 1
+    np.testing.assert_allclose(piecewise_square(overlap, q), 4 - 3 * beyond, rtol=1e-14)
+
+
+def test_both_ways_of_a_pair_are_the_sum_of_its_moments_whatever_the_shapes() -> None:
+    alpha = jnp.asarray([0.5, 1.0, 2.0])
+
+    @jax.jit
+    def both_and_apart(a: jax.Array, *q: jax.Array) -> tuple[jax.Array, jax.Array]:
+        rows = ((a, 0, -a), (1.0, 0, -a))  # the rate a is that of two rows
+        f = Piecewise((), ((0.0,),), ((1, 0, rows),))
+        apart = piecewise_moment(f, STEP, *q) + piecewise_moment(STEP, f, *q)
+        return piecewise_both(f, STEP, *q), apart
+
+    q12, q11, q22 = jnp.asarray([0.3, -0.4, 0.9]), jnp.asarray([1.0, 0.5, 2.0]), jnp.full(3, 1.5)
+    column, row = q11[:, None], q22[None, :]
+    for a, q in ((alpha, (q12, q11, q22)), (alpha[0], (0.1 * column * row, column, row))):
+        both, apart = both_and_apart(a, *q, gap(*q))
+        np.testing.assert_allclose(both, apart, rtol=1e-14)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from concurrent.futures import ThreadPoolExecutor
+from fractions import Fraction
 from types import SimpleNamespace
 
 import jax
@@ -11,7 +12,7 @@ import jax.numpy as jnp
 import pytest
 
 from dualc.ir import Activation, Bound, Parameter
-from dualc.verify.measure import certify
+from dualc.verify.measure import _interval, certify
 from dualc.verify.points import gap, points, region
 
 SIN = Activation(name="sin_like", expression="sin(x)", dual=None, typed="sin(x)")
@@ -215,3 +216,12 @@ def test_the_points_are_exact_in_their_dtype_and_hold_every_hard_place(grid, dty
     if grid == "full":
         generic = {r for r in rho if 0.01 < abs(r) < 0.99}
         assert len({r for r in generic if r > 0}) >= 8 <= len({r for r in generic if r < 0})
+
+
+def test_a_true_value_beyond_any_float_is_a_ball_around_zero_that_holds_it():
+    assert _interval("1.25", "1e-20") == (Fraction(5, 4), Fraction(1, 10**20))
+    assert _interval("1e-300", "1e-320") == (Fraction(1, 10**300), Fraction(1, 10**320))
+    for value in ("3.1e-78173610", "-3.1e-78173610"):
+        middle, radius = _interval(value, "1e-78173640")
+        assert middle == 0 < radius < Fraction(1, 10**900)
+    assert _interval("1.25", "1e-1200")[1] > 0

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
-from dualc.derive import algebra, atoms, given, means, pieces, readable
+from dualc.derive import algebra, atoms, given, links, means, pieces, readable
 from dualc.derive.atoms import Sum, add, derivative, parameter_derivative, read
 from dualc.derive.field import Field
 from dualc.derive.mixture import SLOPES, at_slope, mixed
 from dualc.derive.pairing import expectation
+from dualc.derive.products import products
 from dualc.derive.sides import Mass, Side, constants, side
 from dualc.derive.terms import formula
 from dualc.errors import NoClosedForm
@@ -30,7 +31,7 @@ def derive(activation: Activation) -> DualForm:
         return _closed(activation)
     except NoClosedForm as reason:
         why = str(reason)
-    for attempt in (_piecewise, _mixture):
+    for attempt in (_piecewise, _linked, _product, _mixture):
         try:
             return attempt(activation)
         except NoClosedForm:
@@ -57,16 +58,40 @@ def _piecewise(activation: Activation) -> DualForm:
     )
 
 
+def _linked(activation: Activation, parameters: tuple[Parameter, ...] | None = None) -> DualForm:
+    """Links anywhere, with polynomials and exponentials; with the rates in `parameters`."""
+    kept = activation.parameters if parameters is None else parameters
+    found = links.links(activation, kept)
+    step = "read as a sum of atoms p(x) exp(a x^2 + b x) link(kappa x + tau)"
+    recursion = "Stein recursion over links, in pairs, by the support code"
+    return DualForm("closed", steps=(step, recursion), readable=links.readable(found), links=found)
+
+
+def _product(activation: Activation) -> DualForm:
+    """Two links in a product."""
+    found = products(activation)
+    integrals = f"products of links: {len(found) - 1} times differentiated in the covariance"
+    steps = (integrals, "Stein recursion over single links, one integral, by the support code")
+    return DualForm("closed", steps=steps, readable=links.readable(found), links=found)
+
+
 def _mixture(activation: Activation) -> DualForm:
     """The forms of one pair of slopes, over which the emitted code sums."""
     mean_of = mixed(activation)
     if _cancels_at_zero(activation, mean_of):
         raise NoClosedForm("what vanishes at 0 is a difference of logistic and other terms")
+    try:
+        form = _of_slopes(activation, mean_of)
+    except NoClosedForm:
+        form = _linked(mean_of, activation.parameters)
+    return replace(form, tier="mixture", mixed=mean_of.expression)
+
+
+def _of_slopes(activation: Activation, mean_of: Activation) -> DualForm:
     phi = read(mean_of)
     sides = [at_slope(mean_of, name) for name in SLOPES]
     jump, formulas = _formulas(activation.parameters, *((a, read(a)) for a in sides))
-    form = _form(formulas, _atoms(phi), ("0",) if jump != 0 else ())
-    return replace(form, tier="mixture", mixed=mean_of.expression)
+    return _form(formulas, _atoms(phi), ("0",) if jump != 0 else ())
 
 
 def _cancels_at_zero(activation: Activation, mean_of: Activation) -> bool:

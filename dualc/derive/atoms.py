@@ -22,18 +22,23 @@ _MAX_POWER = 64  # of a sum, by repeated multiplication
 
 
 class Link(NamedTuple):
-    """A link at 0: 1[x > 0] if zeta is 0, Phi(kappa x) if zeta is 1."""
+    """1[kappa x + tau > 0] if zeta is 0, Phi(kappa x + tau) if zeta is 1."""
 
     zeta: int
     kappa: Constant
+    tau: Constant = algebra.ZERO
 
 
 class Key(NamedTuple):
-    """What atoms must share for their polynomials to be added."""
+    """What atoms must share for their polynomials to be added.
+
+    `second`, beside a first, is read by `products` alone.
+    """
 
     a: Constant
     b: Constant
     link: Link | None
+    second: Link | None = None
 
 
 STEP = Link(0, algebra.ONE)
@@ -57,13 +62,12 @@ def add(left: Sum, right: Sum, factor: Constant = algebra.ONE) -> Sum:
 
 
 def multiply(left: Sum, right: Sum) -> Sum:
-    """The product left * right; at most one link may survive in each product of atoms."""
+    """The product left * right; at most two links may survive in each product of atoms."""
     total: Sum = {}
     for one, p in left.items():
         for two, q in right.items():
-            key = Key(
-                algebra.tidy(one.a + two.a), algebra.tidy(one.b + two.b), _join(one.link, two.link)
-            )
+            tilt = algebra.tidy(one.a + two.a), algebra.tidy(one.b + two.b)
+            key = Key(*tilt, *_join(one, two))
             row = total.setdefault(key, {})
             for i, c in p.items():
                 for j, d in q.items():
@@ -72,9 +76,25 @@ def multiply(left: Sum, right: Sum) -> Sum:
 
 
 def derivative(terms: Sum) -> tuple[Sum, Constant]:
-    """The almost-everywhere derivative as a sum, and the height of the mass at 0 from steps."""
-    total: Sum = {}
+    """The almost-everywhere derivative as a sum, and the height of the mass at 0 from steps.
+
+    Links sit at 0; see `links` for others.
+    """
+    total = with_links_held(terms)
     height = algebra.ZERO
+    for key, polynomial in terms.items():
+        if key.link is None:
+            continue
+        if key.link.zeta == 0:
+            height += polynomial.get(0, algebra.ZERO)
+        else:
+            total = add(total, _density(key, polynomial, key.link.kappa, 0))
+    return total, algebra.tidy(height)
+
+
+def with_links_held(terms: Sum) -> Sum:
+    """The derivative of the polynomials and exponentials, times the links."""
+    total: Sum = {}
     for key, polynomial in terms.items():
         inner: dict[int, Constant] = {}
         for power, c in polynomial.items():
@@ -82,20 +102,20 @@ def derivative(terms: Sum) -> tuple[Sum, Constant]:
                 if factor != 0:
                     inner[power + shift] = inner.get(power + shift, algebra.ZERO) + factor * c
         total = add(total, {key: inner})
-        if key.link is None:
-            continue
-        if key.link.zeta == 0:
-            height += polynomial.get(0, algebra.ZERO)
-        else:
-            kappa = key.link.kappa
-            density = Key(algebra.tidy(key.a - kappa**2 / 2), key.b, None)
-            scale = kappa / algebra.sqrt(2 * algebra.PI)
-            total = add(total, {density: {i: scale * c for i, c in polynomial.items()}})
-    return total, algebra.tidy(height)
+    return total
 
 
 def parameter_derivative(terms: Sum, name: str) -> Sum:
     """The derivative with respect to a parameter, on which links may depend through kappa."""
+    total = rate_with_links_held(terms, name)
+    for key, polynomial in terms.items():
+        if key.link is not None and key.link.zeta:
+            total = add(total, _density(key, polynomial, algebra.diff(key.link.kappa, name), 1))
+    return total
+
+
+def rate_with_links_held(terms: Sum, name: str) -> Sum:
+    """What polynomials and exponentials change by with a parameter, times the links."""
     total: Sum = {}
     for key, polynomial in terms.items():
         inner: dict[int, Constant] = {}
@@ -109,12 +129,15 @@ def parameter_derivative(terms: Sum, name: str) -> Sum:
                 value = algebra.diff(c, name) if of_coefficient else factor * c
                 inner[power + shift] = inner.get(power + shift, algebra.ZERO) + value
         total = add(total, {key: inner})
-        if key.link is not None and key.link.zeta:
-            kappa = key.link.kappa
-            slope = algebra.diff(kappa, name) / algebra.sqrt(2 * algebra.PI)
-            density = Key(algebra.tidy(key.a - kappa**2 / 2), key.b, None)
-            total = add(total, {density: {i + 1: slope * c for i, c in polynomial.items()}})
     return total
+
+
+def _density(key: Key, polynomial: Mapping[int, Constant], factor: Constant, raised: int) -> Sum:
+    """Factor x**raised times an atom in which Phi'(kappa x) stands for its link."""
+    assert key.link is not None
+    kappa, scale = key.link.kappa, factor / algebra.sqrt(2 * algebra.PI)
+    density = Key(algebra.tidy(key.a - kappa**2 / 2), key.b, None)
+    return {density: {i + raised: scale * c for i, c in polynomial.items()}}
 
 
 def defaults(activation: ir.Activation) -> dict[Constant, Constant]:
@@ -139,7 +162,7 @@ def intervals(activation: ir.Activation) -> tuple[list[Constant], list[Sum]]:
 
 
 def read(activation: ir.Activation) -> Sum:
-    """The atoms of an activation whose only surviving kink is 0. Raises NoClosedForm otherwise."""
+    """The atoms of an activation all of whose links and kinks sit at 0; else NoClosedForm."""
     kinks, pieces = intervals(activation)
     total = pieces[0]
     for kink, left, right in zip(kinks, pieces, pieces[1:], strict=False):
@@ -148,8 +171,22 @@ def read(activation: ir.Activation) -> Sum:
             continue
         if kink != 0:
             raise NoClosedForm(f"the kink at x = {kink} is not at 0")
-        total = add(total, multiply(change, {_PLAIN._replace(link=STEP): {0: algebra.ONE}}))
+        total = add(total, multiply(change, step(STEP)))
+    refuse_products(total)
+    if any(key.link is not None and key.link.tau != 0 for key in total):
+        raise NoClosedForm("a link that does not sit at 0, such as erf(x + 1)")
     return total
+
+
+def refuse_products(terms: Sum) -> None:
+    """Raise NoClosedForm where an atom has two links."""
+    if any(key.second is not None for key in terms):
+        raise NoClosedForm("a product of two links on one side, such as erf(x)**2")
+
+
+def step(link: Link) -> Sum:
+    """A link alone."""
+    return {_PLAIN._replace(link=link): {0: algebra.ONE}}
 
 
 def _insides(places: list[float]) -> list[Fraction]:
@@ -219,8 +256,9 @@ def evaluate(terms: Sum, x: Fraction) -> Constant:
     for key, polynomial in terms.items():
         value = sum((c * point**i for i, c in polynomial.items()), algebra.ZERO)
         value *= algebra.exp(key.a * point**2 + key.b * point)
-        if key.link is not None:
-            value *= algebra.link_value(key.link.zeta, key.link.kappa * point)
+        for link in (key.link, key.second):
+            if link is not None:
+                value *= algebra.link_value(link.zeta, link.kappa * point + link.tau)
         total += value
     return total
 
@@ -235,12 +273,17 @@ def _clean(terms: Sum) -> Sum:
     return dict(sorted(kept.items(), key=lambda item: str(item[0])))
 
 
-def _join(one: Link | None, two: Link | None) -> Link | None:
-    if one is None or two is None:
-        return one or two
-    if one.zeta == two.zeta == 0:
-        return STEP
-    raise NoClosedForm("a product of two links on one side, such as erf(x)**2")
+def _join(one: Key, two: Key) -> tuple[Link | None, Link | None]:
+    """The links of a product of two atoms: none, one or two."""
+    links = [k for k in (one.link, one.second, two.link, two.second) if k is not None]
+    if len(links) == 2 and links[0] == links[1] and links[0].zeta == 0:
+        return links[0], None
+    if len(links) > 1 and any(k.zeta == 0 for k in links):
+        raise NoClosedForm("a product of a step and another link on one side")
+    if len(links) > 2:
+        raise NoClosedForm("a product of three links, such as erf(x)**3")
+    first, second, *_ = (*sorted(links, key=str), None, None)
+    return first, second
 
 
 def _as_polynomial(terms: Sum, degree: int, what: str) -> dict[int, Constant]:
@@ -303,15 +346,12 @@ def _pair(argument: Sum, unit: Constant, sign: int) -> Sum:
 def _cdf(argument: Sum, scale: Constant, factor: int, shift: int) -> Sum:
     """The sum factor * Phi(scale * argument) + shift, kappa positive where its sign is known."""
     p = _as_polynomial(argument, 1, "erf or normal_cdf of anything but an affine argument")
-    kappa = algebra.tidy(scale * p.get(1, algebra.ZERO))
+    kappa, tau = (algebra.tidy(scale * p.get(i, algebra.ZERO)) for i in (1, 0))
     if kappa == 0:
-        value = algebra.normal_cdf(scale * p.get(0, algebra.ZERO))
-        return constant(factor * value + shift)
-    if p.get(0, algebra.ZERO) != 0:
-        raise NoClosedForm("a link that does not sit at 0, such as erf(x + 1)")
+        return constant(factor * algebra.normal_cdf(tau) + shift)
     flip = algebra.is_negative(kappa)
-    key = Key(algebra.ZERO, algebra.ZERO, Link(1, -kappa if flip else kappa))
-    cdf: Sum = {key: {0: algebra.integer(-factor if flip else factor)}}
+    link = Link(1, -kappa, -tau) if flip else Link(1, kappa, tau)
+    cdf = multiply(constant(algebra.integer(-factor if flip else factor)), step(link))
     return add(cdf, constant(algebra.integer(shift + (factor if flip else 0))))
 
 

@@ -43,6 +43,7 @@ class Form:
     wedges    an angle: psi / sqrt(delta)
     orthants  (i, j, sign): E[max(u, 0)**i max(v, 0)**j], the covariance sign * q12
     powers    rows (m, left, right): q12**m left(q11) right(q22)
+    centres   (even, odd): the means of u and v under that tilt, times delta and over b1, b2
     pulled    a tilt (a1, a2): a form in its tilted covariance
     """
 
@@ -55,6 +56,9 @@ class Form:
     wedges: dict[Angle, Element] = dataclass_field(default_factory=dict)
     orthants: dict[tuple[int, int, int], Element] = dataclass_field(default_factory=dict)
     powers: list[tuple[int, Element, Element]] = dataclass_field(default_factory=list)
+    centres: dict[tuple[Element, Element], tuple[Element, Element]] = dataclass_field(
+        default_factory=dict
+    )
     anchored: list[Anchored] = dataclass_field(default_factory=list)
     pulled: dict[tuple[Any, Any], Form] = dataclass_field(default_factory=dict)
 
@@ -103,6 +107,7 @@ class Form:
         for key, value in other.tilted.items():
             increase(self.tilted, key, value)
         self.powers += other.powers
+        self.centres |= other.centres
 
 
 def increase(table: dict[Any, Element], key: Any, value: Element) -> None:

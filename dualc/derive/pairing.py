@@ -316,7 +316,10 @@ def _plain_pair(
             total += k.element(algebra.tidy(c * e)) * value
     if factor is not None:
         total *= factor
-    _add_exponential(form, exponent, state.delta, total)
+    centre = None
+    if b1 != 0 and b2 != 0:
+        centre = state.n11 + b2 / b1 * state.n12, state.n22 + b1 / b2 * state.n12
+    _add_exponential(form, exponent, state.delta, total, centre)
 
 
 def _polynomial_pair(form: Form, one: Component, two: Component) -> None:
@@ -338,9 +341,17 @@ def _polynomial_pair(form: Form, one: Component, two: Component) -> None:
             form.powers.append((m, left, right / factorial(m)))
 
 
-def _add_exponential(form: Form, exponent: Element, under: Element, value: Element) -> None:
-    """Add value / sqrt(under) * exp(exponent)."""
+def _add_exponential(
+    form: Form,
+    exponent: Element,
+    under: Element,
+    value: Element,
+    centre: tuple[Element, Element] | None = None,
+) -> None:
+    """Add value / sqrt(under) * exp(exponent); centre: see Form."""
     k = form.field
     real, imaginary = k.complex_parts(exponent)
     even, odd = k.parity(k.normal(real))
+    if centre is not None:
+        form.centres[even, odd] = k.normal(centre[0]), k.normal(centre[1])
     form.add_tilted((even, odd, k.normal(imaginary)), under, value)

@@ -1,9 +1,10 @@
 """Functions with kinks anywhere: polynomials and exponentials between kinks, cut where they meet.
 
-A piecewise polynomial stays a list of polynomials. With exponentials it becomes a polynomial and
-tails, half lines that do not hold 0: x - relu(x - 1) + relu(-x - 1), not three intervals, so that
-nothing cancels at small variances, where tails vanish. Pairs of either kind are what the support
-code evaluates (bivariate normal probabilities and their kin, as integrals of positive terms).
+A piecewise polynomial stays a list of polynomials. With exponentials, or where it is one tail, it
+becomes a polynomial and tails, half lines that do not hold 0: x - relu(x - 1) + relu(-x - 1), not
+three intervals, so that nothing cancels at small variances, where tails vanish. Pairs of either
+kind are what the support code evaluates (bivariate normal probabilities and their kin, as integrals
+of positive terms).
 """
 
 from __future__ import annotations
@@ -97,8 +98,19 @@ def pieces(activation: Activation) -> tuple[Piecewise, ...]:
     named |= {f"d{name}": rate for name, rate in rates.items()}
     named |= {f"slope_d{name}": rate.derivative() for name, rate in rates.items()}
     defaults = atoms.defaults(activation)
-    show = _tails if any(_is_exponential(f) for f in named.values()) else _polynomials
+    exponential = any(_is_exponential(f) for f in named.values())
+    show = _tails if exponential or _is_one_tail(phi, defaults) else _polynomials
     return tuple(show(name, f, defaults) for name, f in named.items())
+
+
+def _is_one_tail(f: Function, defaults: Mapping[Constant, Constant]) -> bool:
+    """Whether there is one place, and f is 0 up to it from 0 on.
+
+    Moments of tails stay relatively accurate however far out these begin.
+    """
+    if len(f.places) != 1:
+        return False
+    return not f.branches[algebra.real_value(f.places[0], defaults) < 0]
 
 
 def _is_exponential(f: Function) -> bool:

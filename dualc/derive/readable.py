@@ -13,13 +13,14 @@ _SHAPES = {
     "sinh": "exp({0})*sinh({1})",
     "cos": "exp({0})*cos({1})",
     "sin": "exp({0})*sin({1})",
+    "pair": "exp({0})*(({3})*cosh({1}) + ({4})*sinh({1}))",
     "coshm1": "exp({0})*(cosh({1}) - 1)",
     "expm1": "exp({0})*(exp({1}) - 1)",
     "given": "{0}",
 }
 _STEPS = (  # what was done, and the shapes of terms that only this leads to
     ("polynomials by Hermite degree", {"power"}),
-    ("Gaussian tilt of the covariance", {"cosh", "sinh", "exp", "grow"}),
+    ("Gaussian tilt of the covariance", {"cosh", "sinh", "exp", "grow", "pair"}),
     ("Stein recursion over links at 0", {"wedge", "odd_angle", "radical"}),
     ("angle of two half planes, Euler's series taken out near rho = -1", {"wedge"}),
     ("odd links by parity", {"odd_angle"}),

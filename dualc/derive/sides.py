@@ -12,10 +12,10 @@ from dualc.derive.atoms import Sum
 
 
 class Component(NamedTuple):
-    """p(x) exp(a x**2 + b x) * link.
+    """p(x) exp(a x**2 + b x) * link, y = kappa x + tau.
 
-    The link is "" (none), "+" (Phi(kappa x)), "-" (Phi(-kappa x)) or "o" (Phi(kappa x) - 1/2);
-    with zeta 0 a step stands for Phi.
+    The link is "" (none), "+" (Phi(y)), "-" (Phi(-y)) or "o" (Phi(y) - 1/2); with zeta 0 a step
+    stands for Phi.
     """
 
     a: Constant
@@ -25,6 +25,7 @@ class Component(NamedTuple):
     zeta: int
     polynomial: tuple[tuple[int, Constant], ...]
     parity: int = 0  # of all tilted components with +-b together: 1 even, -1 odd, 0 neither
+    tau: Constant = algebra.ZERO
 
 
 class Mass(NamedTuple):
@@ -44,7 +45,7 @@ class Side:
 
 def side(terms: Sum, defaults: Mapping[Any, Any], *masses: Mass) -> Side:
     """A side from a sum of atoms and the masses that differentiation left."""
-    return Side(_components(terms, defaults), tuple(m for m in masses if m.height != 0))
+    return Side(components(terms, defaults), tuple(m for m in masses if m.height != 0))
 
 
 def constants(*sides: Side) -> list[Constant]:
@@ -62,7 +63,7 @@ def constants(*sides: Side) -> list[Constant]:
 _LINKS = (("+", algebra.ZERO, 1), ("o", algebra.ONE / 2, 1), ("-", algebra.ONE, -1))
 
 
-def _components(terms: Sum, defaults: Mapping[Any, Any]) -> tuple[Component, ...]:
+def components(terms: Sum, defaults: Mapping[Any, Any]) -> tuple[Component, ...]:
     """The sum with each link in the form that leaves the fewest plain monomials beside it.
 
     Of Phi(kappa x), Phi(-kappa x) = 1 - Phi and Phi - 1/2 the one is taken after which the plain
@@ -80,7 +81,8 @@ def _components(terms: Sum, defaults: Mapping[Any, Any]) -> tuple[Component, ...
         link, shift, sign = _LINKS[lengths.index(min(lengths))]
         plain[bare] = _sum(beside, row, shift)
         polynomial = tuple((i, sign * c) for i, c in row.items())
-        out.append(Component(key.a, key.b, link, key.link.kappa, key.link.zeta, polynomial))
+        item = Component(key.a, key.b, link, key.link.kappa, key.link.zeta, polynomial)
+        out.append(item._replace(tau=key.link.tau))
     for key, row in plain.items():
         if row:
             mirror = plain.get(key._replace(b=algebra.tidy(-key.b)), {})

@@ -12,6 +12,7 @@ from mpmath import mp
 from dualc.derive import algebra
 from dualc.derive.field import Element, Field, Polynomial
 from dualc.derive.form import Anchored, Angle, Form
+from dualc.derive.regroup import Centre, pair
 from dualc.ir import Formula, Term
 
 
@@ -24,7 +25,7 @@ def formula(name: str, form: Form, defaults: Mapping[Any, Any]) -> Formula:
     if not form.anchored or not any(t.shape == "expm1" for t in anchored):
         return Formula(name, anchored)
     plain = Form(form.field, {r: list(v) for r, v in form.plain.items()}, form.odd)
-    plain.tilted, plain.wedges = dict(form.tilted), form.wedges
+    plain.tilted, plain.wedges, plain.centres = dict(form.tilted), form.wedges, dict(form.centres)
     plain.orthants, plain.powers, plain.pulled = form.orthants, list(form.powers), form.pulled
     for anchor in form.anchored:
         plain.join(anchor.rest)
@@ -34,7 +35,7 @@ def formula(name: str, form: Form, defaults: Mapping[Any, Any]) -> Formula:
 
 def terms(form: Form, defaults: Mapping[Any, Any]) -> tuple[Term, ...]:
     """The terms of a form in a fixed order."""
-    out = _tilted(form)
+    out = _tilted(form, defaults)
     for anchor in form.anchored:
         out += _anchored(form.field, anchor)
     plain = dict(form.plain)
@@ -113,17 +114,33 @@ def _groups(
             out += _oscillating(k, (even, odd, imaginary), radicand, value)
             continue
         real, _ = k.complex_parts(value)
-        flip = odd != 0 and odd.numer.LC < 0
-        decays = even != 0 and even.numer.LC < 0
-        a = f"-({k.text(-even)})" if decays else k.text(even)
-        key = (a, k.text(-odd if flip else odd), radicand)
-        groups.setdefault(key, [k.zero, k.zero])[flip] += real
+        flip, a, c = _exponent_texts(k, even, odd)
+        groups.setdefault((a, c, radicand), [k.zero, k.zero])[flip] += real
     return groups, out
 
 
-def _tilted(form: Form) -> list[Term | None]:
-    """Exponentials: pairs exp(a + c), exp(a - c) as cosh and sinh, conjugates as cos and sin."""
+def _exponent_texts(k: Field, even: Element, odd: Element) -> tuple[bool, str, str]:
+    """Whether the exponent even + odd is a - c, else a + c, and the texts of a and c."""
+    flip = odd != 0 and odd.numer.LC < 0
+    decays = even != 0 and even.numer.LC < 0
+    a = f"-({k.text(-even)})" if decays else k.text(even)
+    return flip, a, k.text(-odd if flip else odd)
+
+
+def _exponents(form: Form) -> dict[tuple[str, str], tuple[Element, list[Centre | None]]]:
+    """c, and the centres of exp(a + c) and exp(a - c), by the texts of a and c."""
+    found: dict[tuple[str, str], tuple[Element, list[Centre | None]]] = {}
+    for even, odd, *_ in form.tilted:
+        flip, a, c = _exponent_texts(form.field, even, odd)
+        entry = found.setdefault((a, c), (-odd if flip else odd, [None, None]))
+        entry[1][flip] = form.centres.get((even, odd))
+    return found
+
+
+def _tilted(form: Form, defaults: Mapping[Any, Any]) -> list[Term | None]:
+    """Exponentials: pairs exp(a + c), exp(a - c) together, conjugates as cos and sin."""
     k = form.field
+    exponents = _exponents(form)
     groups, out = _groups(form)
     growing = [key for key in groups if _grows(key[0])]
     for (a, c, radicand), (up, down) in groups.items():
@@ -134,9 +151,14 @@ def _tilted(form: Form) -> list[Term | None]:
             shape = "grow" if grows else "exp"
             out.append(_term(k, up, radicand, shape, (a, c)))
             out.append(_term(k, down, radicand, shape, (a, f"-({c})")))
-        else:
+        elif up == down:
             out.append(_term(k, up + down, radicand, "cosh", (a, c)))
+        elif up == -down:
             out.append(_term(k, up - down, radicand, "sinh", (a, c)))
+        else:
+            texts = pair(k, *exponents[a, c], (up, down), defaults)
+            under = "" if radicand == 1 else k.text(radicand)
+            out.append(Term("1", "", under, "pair", (a, c, *texts)))
     return out
 
 

@@ -38,14 +38,12 @@ class PiecesPrinter:
                 rows.append(f"{p}{function}({data}, {given})")
             return f"def _{name}({arguments}):\n" + wrapped("return ", " + ".join(rows))
 
-        def moment(name: str, *pairs: tuple[str, str]) -> str:
-            return body(name, *(("piecewise_moment", *pair) for pair in pairs))
-
         in_q11: list[tuple[str, ...]] = [("piecewise_moment", "half_second", "phi")]
         if any(item.dipoles for item in self.pieces[:3]):
             in_q11.append(("piecewise_dipoles", "half_second", "phi", "slope"))
         full = "_full" if self.has_short_series() else ""
-        out = [moment(f"dual{full}", ("phi", "phi")), moment(f"dual_dot{full}", ("slope", "slope"))]
+        moments = (("dual", "phi"), ("dual_dot", "slope"))
+        out = [body(f"{name}{full}", ("piecewise_moment", f, f)) for name, f in moments]
         if full:
             out += self._short_series(spelled)
         out.append(body("dual_dq11", *in_q11))
@@ -59,14 +57,17 @@ class PiecesPrinter:
                     rate = f"{p}in_parameter(_dual_dot{full}, {index})"
                     out.append(f"_dual_dot_d{name} = {rate}")
                 continue
-            out.append(moment(f"dual_d{name}", (f"d{name}", "phi"), ("phi", f"d{name}")))
+            out.append(body(f"dual_d{name}", ("piecewise_both", f"d{name}", "phi")))
             if slope_rates:
-                pairs = (f"slope_d{name}", "slope"), ("slope", f"slope_d{name}")
-                out.append(moment(f"dual_dot_d{name}", *pairs))
+                pair = f"slope_d{name}", "slope"
+                out.append(body(f"dual_dot_d{name}", ("piecewise_both", *pair)))
         signature = ", ".join(("q", *self.spelled.values()))
         call = f"{p}piecewise_hermite(ORDER, _phi_pieces({spelled}), q)"
-        hermite = f"def _hermite({signature}):\n    return {call}"
-        return [*(self._pieces(item) for item in used), *out, hermite]
+        out.append(f"def _hermite({signature}):\n    return {call}")
+        for name, f in moments:
+            call = f"{p}piecewise_square(_{f}_pieces({spelled}), q)"
+            out.append(f"def _{name}_diag({signature}):\n    return {call}")
+        return [*(self._pieces(item) for item in used), *out]
 
     def has_slope_rates(self) -> bool:
         """Whether dual_dot's derivatives are moments of pieces too.
@@ -94,14 +95,23 @@ class PiecesPrinter:
 
     def has_short_series(self) -> bool:
         """Whether a Hermite series is cheaper than the kernel, and its coefficients are cheap."""
-        return bool(self.pieces) and all(tail.place == "0" for tail in self.pieces[0].tails)
+        tails = self.pieces[0].tails if self.pieces else ()
+        return bool(self.pieces) and (
+            all(tail.place == "0" for tail in tails) or self._is_one_place()
+        )
+
+    def _is_one_place(self) -> bool:
+        """Whether phi is a polynomial and one tail of polynomials."""
+        tails = self.pieces[0].tails
+        return len(tails) == 1 and all(rate == "0" for _, _, rate in tails[0].rows)
 
     def _short_series(self, spelled: str) -> list[str]:
         """The coefficients of pieces, and the functions that use them."""
         p, phi = self.prefix, f"_phi_pieces({spelled})"
         order, q = (", ".join((head, *self.spelled.values())) for head in ("order, q", "q"))
-        if not self.pieces[0].tails:
-            call = f"{p}pieces_coefficients(order, {phi}.pieces(), q)"
+        if not self.pieces[0].tails or self._is_one_place():
+            pieces = "one_place" if self.pieces[0].tails else "pieces"
+            call = f"{p}pieces_coefficients(order, {phi}.{pieces}(), q)"
             return [
                 f"def _coefficients({order}):\n    return {call}",
                 weakly(p, "_coefficients"),

@@ -14,6 +14,7 @@ from typing import Any
 
 from dualc import ir
 from dualc.emit.layout import ARGUMENTS, WIDTH, joined, weakly, wrapped
+from dualc.emit.links import LinksPrinter
 from dualc.emit.pieces import PiecesPrinter
 from dualc.emit.source import piece, python, substituted
 from dualc.ir import (
@@ -49,6 +50,8 @@ class _Printer:
         self.spelled = {name: f"{name}_" if name in own else name for name in self.parameters}
         self.d = "d_" if "d" in self.spelled else "d"  # the argument of bodies that is D
         self.pieces = PiecesPrinter(record.form.pieces, self.spelled, self.prefix, self.d)
+        is_mixture = record.mixture is not None
+        self.links = LinksPrinter(record.form.links, self.spelled, self.prefix, self.d, is_mixture)
 
     def module(self) -> EmittedModule:
         """The finished text."""
@@ -143,6 +146,8 @@ class _Printer:
             return [self._table(self.record.table)]
         if self.pieces.pieces:
             return self.pieces.bodies()
+        if self.links.links:
+            return [*self.links.bodies(), self.links.hermite(), *self._mixed()]
         out = [self._function(f) for f in self.plan.functions if f.name != "hermite"]
         return [*out, self._hermite_body(), *self._mixed()]
 
@@ -157,7 +162,7 @@ class _Printer:
             rules.append(f"    (  # {rule.dtype}\n{inner}    ),\n")
         head = "# (slope, weight): phi is the mean of a function of a random slope.\n"
         table = f"{head}_RULES = {p}Rules(\n{''.join(rules)})"
-        names = [f.name for f in self.plan.functions]
+        names = self._names()
         full = {n: f"{n}_full" if n in ("dual", "dual_dot") else n for n in names}
         means = [f"_{full[n]} = {p}mixture_pairs(_{n}_pair, _RULES)" for n in names]
         means.append(f"_coefficients = {p}mixture_mean(_coefficients_node, _RULES)")
@@ -165,6 +170,12 @@ class _Printer:
         signature = ", ".join(("q", *self.spelled.values()))
         hermite = f"def _hermite({signature}):\n    return _coefficients(ORDER, {signature})"
         return [table, "\n".join(means), hermite]
+
+    def _names(self) -> tuple[str, ...]:
+        """The functions whose bodies are of one pair of slopes."""
+        if self.links.links:
+            return self.links.names()
+        return tuple(f.name for f in self.plan.functions)
 
     def _slopes(self, *names: str) -> dict[str, str]:
         """The slopes a body of a mixture takes beside the parameters."""
@@ -249,25 +260,27 @@ class _Printer:
 
     def _public(self) -> list[str]:
         """The public functions, and the kernels they call."""
-        rates = [f"_{f.name}" for f in self.plan.functions if f.name not in ("dual", "hermite")]
-        if self.pieces.pieces:
-            rates = ["_dual_dot", "_dual_dq11", *(f"_dual_d{name}" for name in self.parameters)]
+        rates = ["_dual_dot", "_dual_dq11", *(f"_dual_d{name}" for name in self.parameters)]
         domain = self._domain()
-        given = f"({', '.join(rates)}), "
+        given = "" if self.is_series else f"({', '.join(rates)}), "
         is_dear = self.record.mixture is not None or self.pieces.has_short_series()
         full = "_full" if is_dear else ""  # correlation 1 is not weak
         dual, dual_dot = f"_dual{full}", f"_dual_dot{full}"
         slope_given = ""
-        if self.pieces.has_slope_rates():
+        if self.pieces.has_slope_rates() or self.links.slope_rates():
             names = ("q12", "q11", *self.parameters)
             slope_given = f"({', '.join(f'_dual_dot_d{name}' for name in names)}), "
         p = self.prefix
+        diagonals = [f"{p}diagonal({name})" for name in (dual, dual_dot)]
+        twice = ""
+        if self.pieces.pieces:
+            diagonals, twice = ["_dual_diag", "_dual_dot_diag"], ", is_dear=True"
         kernels = [
-            f"_dual_kernel = {p}kernel(_dual, {'' if self.is_series else given}{domain})",
-            f"_dual_dot_kernel = {p}kernel(_dual_dot, {slope_given}{domain})",
+            f"_dual_kernel = {p}kernel(_dual, {given}{domain}{twice})",
+            f"_dual_dot_kernel = {p}kernel(_dual_dot, {slope_given}{domain}{twice})",
             f"_deficit_kernel = {p}deficit({dual}, {dual_dot}, {domain})",
-            f"_dual_diag_kernel = {p}pointwise({p}diagonal({dual}), {domain})",
-            f"_dual_dot_diag_kernel = {p}pointwise({p}diagonal({dual_dot}), {domain})",
+            f"_dual_diag_kernel = {p}pointwise({diagonals[0]}, {domain})",
+            f"_dual_dot_diag_kernel = {p}pointwise({diagonals[1]}, {domain})",
             f"_hermite_kernel = {p}pointwise(_hermite, {domain})",
         ]
         has_phi = self.activation.expression is not None

@@ -34,7 +34,7 @@ _NUMBERS = (
 )  # fmt: skip
 _SUPPORT = (
     "normal_cdf", "normal_pdf", "heaviside", "sinc", "gap", "root", "angle", "odd_angle",
-    "step_angle", "atan_tail", "exp_cosh", "exp_sinh", "exp_coshm1", "exp_expm1", "exp_mix",
+    "step_angle", "atan_tail", "exp_cosh", "exp_sinh", "exp_coshm1", "exp_expm1", "exp_pair",
     "exp_sum", "orthant_moment", "ratio", "root_ratio", "relative_root", "correlation",
     "regression", "choose", "weighted",
 )  # fmt: skip

@@ -32,6 +32,7 @@ def kernel(
     domain: tuple[float, float] = (0.0, 1e4),
     positive: tuple[int, ...] = (),
     nonnegative: tuple[int, ...] = (),
+    is_dear: bool = False,
 ) -> Callable[..., Array]:
     """The public f(q12, q11, q22, *parameters, delta=None) of a private value.
 
@@ -41,6 +42,7 @@ def kernel(
     `partials` = (d/dq12, d/dq11, d/d(parameter), ...), private functions of the same signature;
     d/dq22 is d/dq11 with q11 and q22 exchanged. Without them JAX differentiates `value`.
     `positive`, `nonnegative`: which parameters (counted from 0) must lie in those sets.
+    `is_dear`: d/dq11 takes long to compile, and is there once where both variances' are asked for.
     Law: NaN outside the domain; gradients are the partials; an infinite partial times a zero
     tangent (or cotangent) is zero. The partials cannot cancel against one another: where they
     are infinite, the derivative along q -> (q, q, q) is that of `diagonal`, not of their sum.
@@ -65,9 +67,9 @@ def kernel(
     near, *near_rates = map(_with_delta, functions)
     if near_rates:
         near_rates.insert(3, lambda q12, *_: jnp.zeros_like(q12))  # in delta
-    sets = (positive, nonnegative)
-    plain = _public(far, tuple(rates) or None, inside, 3, *sets)
-    refined = _public(near, tuple(near_rates) or None, inside, 4, *sets)
+    rules = (positive, nonnegative, is_dear)
+    plain = _public(far, tuple(rates) or None, inside, 3, *rules)
+    refined = _public(near, tuple(near_rates) or None, inside, 4, *rules)
 
     def public(
         q12: Array, q11: Array, q22: Array, *parameters: Array, delta: Array | None = None
@@ -180,6 +182,7 @@ def _public(
     arity: int,
     positive: tuple[int, ...],
     nonnegative: tuple[int, ...],
+    is_dear: bool = False,
 ) -> Callable[..., Array]:
     """Jitted `value` on array-likes: cast, ranks made equal, NaN outside, JVP from `rates`."""
 
@@ -204,7 +207,7 @@ def _public(
 
     compute = guarded(value)
     if rates is not None:
-        compute = _with_rates(compute, tuple(guarded(rate) for rate in rates))
+        compute = _with_rates(compute, tuple(guarded(rate) for rate in rates), is_dear)
 
     def public(*arguments: Array) -> Array:
         arrays, dtype = _cast(arguments, arity)
@@ -214,21 +217,48 @@ def _public(
 
 
 def _with_rates(
-    value: Callable[..., Array], rates: tuple[Callable[..., Array], ...]
+    value: Callable[..., Array], rates: tuple[Callable[..., Array], ...], is_dear: bool = False
 ) -> Callable[..., Array]:
-    """`value` with its partial derivatives given, one for every argument."""
+    """`value` with its partial derivatives given, one for every argument.
+
+    `is_dear`: the third rate is the second with those arguments exchanged, and joins it.
+    """
     wrapped = jax.custom_jvp(value)
 
     def jvp(primals: tuple[Array, ...], tangents: tuple[Array, ...]) -> tuple[Array, Array]:
         out = wrapped(*primals)  # itself, so that second derivatives use the rates as well
         total = jnp.zeros_like(out)
-        for rate, tangent in zip(rates, tangents, strict=True):
-            if not isinstance(tangent, SymbolicZero):  # rates nobody asked for cost nothing
-                total = total + _scaled(rate(*primals), tangent)
+        asked = [not isinstance(tangent, SymbolicZero) for tangent in tangents]
+        known = [None] * len(rates)  # rates nobody asked for cost nothing
+        if is_dear and asked[1] and asked[2]:
+            known[1:3] = both_ways(rates[1], *primals)
+        for i in (i for i, is_asked in enumerate(asked) if is_asked):
+            rate = rates[i](*primals) if known[i] is None else known[i]
+            total = total + _scaled(rate, tangents[i])
         return out, total
 
     wrapped.defjvp(jvp, symbolic_zeros=True)
     return wrapped
+
+
+def both_ways(
+    function: Callable[..., Array], q12: Array, q11: Array, q22: Array, *rest: Array
+) -> tuple[Array, Array]:
+    """function(q12, q11, q22, *rest), and that with q11 and q22 exchanged.
+
+    In one evaluation at twice as many places where all have one shape: XLA's time is that of the
+    code, not of the places. Where q11 and q22 are a column and a row they stay so, in two.
+    """
+    shape = jnp.shape(q12)
+    if any(jnp.shape(x) != shape for x in (q11, q22)) or any(
+        jnp.shape(x) not in ((), shape) for x in rest
+    ):
+        return function(q12, q11, q22, *rest), function(q12, q22, q11, *rest)
+    join = jnp.concatenate if shape else jnp.stack
+    others = [join((x, x)) if jnp.shape(x) else x for x in rest]
+    value = function(join((q12, q12)), join((q11, q22)), join((q22, q11)), *others)
+    first, second = jnp.reshape(value, (2, *shape))
+    return first, second
 
 
 def _scaled(rate: Array, tangent: Array) -> Array:
@@ -773,6 +803,13 @@ def _sinh_near_zero(c: Array) -> Array:
     return c * _polynomial(tuple(1 / math.factorial(2 * k + 1) for k in range(terms)), c * c)
 
 
+def _sinh_excess(c: Array) -> Array:
+    """sinh(c) - c for |c| <= 1, by its Taylor series."""
+    terms = 7 if c.dtype == jnp.float32 else 10
+    table = tuple(1 / math.factorial(2 * k + 3) for k in range(terms))
+    return c * c * c * _polynomial(table, c * c)
+
+
 def _zero_or(factor: Array, other: Array) -> Array:
     """The product factor * other with 0 * inf = 0."""
     return jnp.where(factor == 0, 0.0, factor * other)
@@ -858,24 +895,18 @@ def exp_expm1(a: Array, c: Array) -> Array:
     return _zero_or(factor, jnp.exp(jnp.where(size < 1, 0.5 * c, jnp.maximum(c, 0.0)) - a))
 
 
-@jax.custom_jvp
-def exp_mix(a: Array, c: Array, x: Array, y: Array) -> Array:
-    """exp(-a) (x cosh(c) + y sinh(c)).
+def exp_pair(a: Array, c: Array, start: Array, x: Array, y: Array, up: Array, down: Array) -> Array:
+    """exp(-a) (x cosh(c) + y sinh(c)), |c| <= a, right wherever the difference is small.
 
-    For |c| >= 1 as x exp(-a-|c|) + (x + sgn(c) y) exp(-a) sinh|c|, which stays right
-    where x + sgn(c) y is small or zero and the growing exponentials cancel.
+    start = x + c y, up = (x + y)/2 and down = (x - y)/2, which the caller forms as they cancel
+    least: near c = 0 it is start that is left, beyond |c| = 1 up exp(c - a) and down exp(-c - a).
     """
-    size = jnp.abs(c)
-    bracket = x * (1 + 2 * jnp.square(_sinh_near_zero(0.5 * c))) + y * _sinh_near_zero(c)
-    near = _zero_or(bracket, jnp.exp(-a))
-    falling = _zero_or(x, jnp.exp(-a - size))
-    both = x + jnp.sign(c) * y
-    growing = _zero_or(both, exp_sinh(a, jnp.maximum(size, 1.0)))
-    shrink = jnp.exp(-2 * size)
-    sign = jnp.sign(x * shrink + 0.5 * both * (1 - shrink))  # decides inf - inf
-    beyond = jnp.isinf(falling) & jnp.isinf(growing)
-    far = jnp.where(beyond, _zero_or(sign, jnp.full_like(sign, jnp.inf)), falling + growing)
-    return jnp.where(size < 1, near, far)
+    near = jnp.abs(c) < 1
+    inner, outer = jnp.where(near, c, 0.0), jnp.where(near, 1.0, c)
+    bracket = start + x * (2 * jnp.square(_sinh_near_zero(0.5 * inner))) + y * _sinh_excess(inner)
+    rising, falling = jnp.exp(outer - a), jnp.exp(-outer - a)
+    far = _zero_or(rising, up) + _zero_or(falling, down)
+    return jnp.where(near, _zero_or(jnp.exp(-a), bracket), far)
 
 
 @exp_cosh.defjvp
@@ -901,17 +932,6 @@ def _exp_expm1_jvp(primals: tuple[Array, ...], tangents: tuple[Array, ...]) -> t
     a, c = primals
     value = exp_expm1(a, c)
     return value, _scaled(-value, tangents[0]) + _scaled(jnp.exp(c - a), tangents[1])
-
-
-@exp_mix.defjvp
-def _exp_mix_jvp(primals: tuple[Array, ...], tangents: tuple[Array, ...]) -> tuple[Array, Array]:
-    a, c, x, y = primals
-    value = exp_mix(a, c, x, y)
-    rates = (-value, exp_mix(a, c, y, x), exp_cosh(a, c), exp_sinh(a, c))
-    total = jnp.zeros_like(value)
-    for rate, tangent in zip(rates, tangents, strict=True):
-        total = total + _scaled(rate, tangent)
-    return value, total
 
 
 # ---- moments of two half lines
@@ -1052,11 +1072,12 @@ def complex_of(real: Any, imaginary: Any) -> Any:
 def hermite_atoms(order: int, q: Array, atoms: tuple[tuple[Any, ...], ...]) -> Array:
     """a_n(q) = E[phi(sqrt(q) Z) h_n(Z)], n = 0..order, on a new last axis, h_n = He_n/sqrt(n!).
 
-    phi is the sum of atoms (coef, i, a, b_real, b_imag, kappa, zeta), each the real part of
+    phi is the sum of atoms (coef, i, a, b_real, b_imag, kappa, zeta[, tau]), each the real part of
     coef x^i exp(a x^2 + (b_real + 1j b_imag) x) link(x); the link is 1 (kappa None), the step
-    1[kappa x > 0] (zeta 0, 1/2 at 0) or Phi(kappa x) (zeta 1). `i`, and which of a, b are zero, are
-    static; other entries may be traced; coef may be complex. Needs 1 - 2 a q > 0; no links on a
-    complex exponential. At q = 0: phi(0), 0, 0, ... Nothing under- or overflows on the way.
+    1[kappa x + tau > 0] (zeta 0, 1/2 at 0) or Phi(kappa x + tau) (zeta 1). `i`, and which of a, b,
+    tau are zero, are static; other entries may be traced; coef may be complex. Needs 1 - 2 a q > 0;
+    no links on a complex exponential. At q = 0: phi(0), 0, 0, ... Nothing under- or overflows on
+    the way.
     """
     total = jnp.zeros((order + 1, *q.shape), q.dtype)
     groups: dict[tuple[Any, ...], tuple[tuple[Any, ...], dict[int, Any]]] = {}
@@ -1064,13 +1085,13 @@ def hermite_atoms(order: int, q: Array, atoms: tuple[tuple[Any, ...], ...]) -> A
         key = tuple(x if isinstance(x, (int, float, type(None))) else id(x) for x in rest)
         powers = groups.setdefault(key, (tuple(rest), {}))[1]
         powers[i] = powers[i] + coef if i in powers else coef
-    for (a, b_real, b_imag, kappa, zeta), powers in groups.values():
-        total = total + _hermite_group(order, q, a, (b_real, b_imag), kappa, zeta, powers)
+    for (a, b_real, b_imag, *link), powers in groups.values():
+        total = total + _hermite_group(order, q, a, (b_real, b_imag), tuple(link), powers)
     return jnp.moveaxis(total, 0, -1)
 
 
 def _hermite_group(
-    order: int, q: Array, a: Any, b: tuple[Any, Any], kappa: Any, zeta: Any, powers: dict[int, Any]
+    order: int, q: Array, a: Any, b: tuple[Any, Any], link: tuple[Any, ...], powers: dict[int, Any]
 ) -> Array:
     """The sum over i of powers[i] E[x^i exp(a x^2 + b x) link(x) h_n(Z)], n on the first axis.
 
@@ -1083,7 +1104,7 @@ def _hermite_group(
     """
     imaginary = _known_zero(b[0]) and not _known_zero(b[1])
     mixed = not _known_zero(b[0]) and not _known_zero(b[1])
-    if kappa is not None and (imaginary or mixed):
+    if link[0] is not None and (imaginary or mixed):
         raise ValueError("an atom with a link and a complex exponent has no real recurrence")
     top = max(powers)
     tilt = 2 * jnp.asarray(a, q.dtype) * q
@@ -1092,8 +1113,8 @@ def _hermite_group(
     if imaginary:
         law = (law[0], law[1], -law[2], -law[3])
     e_law, e, c = law, None, jnp.ones_like(size)
-    if kappa is not None:
-        e_law, gain, c = _link(q, s2, s2 * tilt, _mean(law), kappa, zeta)
+    if link[0] is not None:
+        e_law, gain, c = _link(q, s2, s2 * tilt, _mean(law), *link)
         e = _moments(top, e_law, size * gain, None)
     c = _moments(top, law, size * c, e)
     weights = _weights(order, powers, imaginary, mixed, q.dtype)
@@ -1157,12 +1178,12 @@ def _mean(law: tuple[Any, ...]) -> Array | None:
 
 
 def _link(
-    q: Array, s2: Array, excess: Array, mean: Array | None, kappa: Any, zeta: Any
+    q: Array, s2: Array, excess: Array, mean: Array | None, kappa: Any, zeta: Any, tau: Any = 0
 ) -> tuple[tuple[Any, ...], Array, Array]:
     """((m', None, s'^2, s'^2 - 1), s^2 K phi_N(h)/sqrt(v), Phi(h)) of a link on N(m, s^2).
 
-    K = kappa sqrt(q), v = K^2 s^2 + zeta, h = K m/sqrt(v). Nothing is subtracted in s'^2 - 1; at
-    q = 0 the step has v = 0, its density is no longer there (hermite(0) has degree 0 only).
+    K = kappa sqrt(q), v = K^2 s^2 + zeta, h = (K m + tau)/sqrt(v). Nothing is subtracted in s'^2 -
+    1; at q = 0 the step has v = 0, its density is no longer there (hermite(0) has degree 0 only).
     """
     kappa, zeta = jnp.full_like(q, kappa), jnp.full_like(q, zeta)
     steep = kappa * kappa * q * s2
@@ -1171,11 +1192,19 @@ def _link(
     safe = jnp.where(present, variance, 1.0)
     slope = jnp.where(present, kappa * root(q) / jnp.sqrt(safe), 0.0)
     variances = (s2 * zeta / safe, (excess * zeta - steep) / safe)
-    if mean is None:  # h = 0
+    if mean is None and _known_zero(tau):  # h = 0
         half = jnp.full_like(q, 0.5)
         return (None, None, *variances), s2 * slope / math.sqrt(2 * math.pi), half
-    h = slope * mean
-    return (mean * zeta / safe, None, *variances), s2 * slope * normal_pdf(h), normal_cdf(h)
+    mean = jnp.zeros_like(q) if mean is None else mean
+    h, given = slope * mean, mean * zeta / safe
+    if not _known_zero(tau):
+        tau = jnp.full_like(q, tau)
+        apart = jnp.where(present, tau / jnp.sqrt(safe), _FAR * jnp.sign(tau))
+        h, given = h + apart, given - s2 * slope * apart
+    return (given, None, *variances), s2 * slope * normal_pdf(h), normal_cdf(h)
+
+
+_FAR = 1e3  # standard deviations, where normal densities are 0
 
 
 def _moments(top: int, law: tuple[Any, ...], start: Array, source: Array | None) -> Array:

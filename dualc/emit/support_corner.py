@@ -31,7 +31,7 @@ from jax import lax
 from jax.custom_derivatives import SymbolicZero
 
 from dualc.emit.support import Array, _format, _horner, _scaled, normal_cdf, normal_pdf, root
-from dualc.emit.support_pieces import _legendre_rule
+from dualc.emit.support_pieces import _integral, _legendre_rule, _nats
 
 # ---- moments of half lines
 
@@ -1425,14 +1425,27 @@ def _own_line(place: Any, k: Array, deviation: Array, rows: Any) -> _Line:
 
 
 def tail_mean(f: Any, q: Array) -> Array:
-    """E[f(u)], u ~ N(0, q)."""
+    """E[f(u)], u ~ N(0, q), of a tail; see `tails_mean`."""
     _, s, rows = _prepared(f, q.dtype)
     deviation = root(q)
     return _expectation(_pieces(rows), 0, _own_line(s, _standard(s, deviation), deviation, rows))
 
 
+def tails_mean(polynomial: Any, tails: Any, q: Array) -> Array:
+    """E[f(u)] of a polynomial and tails, what cancels between tails that end at 0 left out."""
+    total = jnp.zeros_like(q)
+    for power, c in enumerate(polynomial):
+        if power % 2 == 0 and not _is_zero(c):
+            total = total + c * 2 * _absolute_moment(power) * lax.integer_pow(q, power // 2)
+    for tail in tails:
+        total = total + tail_mean(tail, q)
+    if all(_is_zero(place) for _, place, _ in tails):
+        return _mean_near_zero((polynomial, tails), root(q), total)
+    return total
+
+
 def mass_tail(place: Any, g: Any, q12: Array, q11: Array, q22: Array, d: Array) -> Array:
-    """E[delta(u - place) g(v)]; infinite at q11 = 0 = place."""
+    """E[delta(u - place) g(v)]; 0 at q11 = 0, whatever the place."""
     side, t, rows = _prepared(g, q12.dtype)
     s = float(place) if _is_number(place) else jnp.asarray(place, q12.dtype)
     plane = _plane(s, t, side * q12, q11, q22, d)
@@ -1442,7 +1455,8 @@ def mass_tail(place: Any, g: Any, q12: Array, q11: Array, q22: Array, d: Array) 
     noise = plane.sine * plane.roots[1]
     line = _Line(mean, noise, edge, -0.5 * h * h, plane.exponent(), False)
     value = _expectation(_pieces(rows), 0, line) / math.sqrt(2 * math.pi)
-    return value / plane.roots[0]
+    present = plane.roots[0] > 0
+    return jnp.where(present, value / jnp.where(present, plane.roots[0], 1.0), 0.0)
 
 
 # ---- near independence
@@ -1470,10 +1484,7 @@ def near_independence(
     rho = jnp.where(present, q12 / jnp.where(present, scale, 1.0), 0.0)
     near = present & (jnp.abs(rho) <= 1 / 16)
     for side, deviation in zip((f, g), roots, strict=True):
-        fast, grows = _steepness(side, deviation)
-        # Errors of a_n grow like (rate sigma)^n/sqrt(n!): little beside a part that does not decay.
-        limit = 8.0 if _has_slow_part(side) else 0.25
-        near = near & (jnp.abs(rho) * fast <= limit) & (grows <= 0.5)
+        near = near & (_steepness(side, deviation)[1] <= 0.5)
     count = _DEGREES[_format(rho.dtype)[0]]
     first, second = (_hermite_parts(x, q, count) for x, q in zip((f, g), roots, strict=True))
     rho = jnp.where(near, rho, 0.0)
@@ -1491,12 +1502,6 @@ def _cancels_at_zero(f: Any, dtype: Any) -> bool:
         return False
     pieces = [piece for tail in known for piece in tail.pieces]
     return all(piece.power + len(piece.rates) > 1 for piece in pieces)
-
-
-def _has_slow_part(f: Any) -> bool:
-    polynomial, tails = f
-    rows = [row for _, _, rows in tails for row in rows]
-    return any(_is_zero(rate) for _, _, rate in rows) or not all(map(_is_zero, polynomial))
 
 
 def _steepness(f: Any, deviation: Array) -> tuple[Array, Array]:
@@ -1522,22 +1527,28 @@ def _hermite_parts(f: Any, s: Array, count: int) -> list[Array]:
             moments = _times_powers([1.0] + [0.0] * (count + 3), power)[:count]
             column = jnp.asarray(moments, s.dtype).reshape(rank)
             total = total + c * lax.integer_pow(s, power)[None] * column
+    near = _steepness(f, s)[0] < 1
+    step = _step_hermite(s, count + 3)
     for side, _, rows in tails:
         signs = jnp.asarray([side**n for n in range(count)], s.dtype).reshape(rank)
         at_zero = [c for c, power, _ in rows if power == 0]  # these rows may cancel
         if at_zero:
-            total = total + _snapped(at_zero) * (signs * _step_hermite(s, count))
+            flat = sum(c for c, power, rate in rows if power == 0 and _is_zero(rate))
+            start = jnp.where(near, _snapped(at_zero), flat)[None]
+            total = total + start * (signs * step[:count])
         for rate, members in _groups(rows):
-            top = max(power for _, power in members)
-            rises = None if _is_zero(rate) else _rises(rate, s, count + top)
-            for c, power in members:
-                if power == 0 and rises is not None:
-                    total = total + c * (signs * rises[:count])
+            powers = tuple(power for _, power in members)
+            is_flat = _is_zero(rate)
+            turned = (
+                (None,) * len(powers) if is_flat else _projections(rate, powers, s, near, count)
+            )
+            for (c, power), rise in zip(members, turned, strict=True):
+                found: Any = rise
                 if power > 0:
-                    moments = _step_hermite(s, count + top)
-                    moments = moments if rises is None else moments + rises
-                    column = _times_powers(moments, power)[:count]
-                    total = total + c * lax.integer_pow(s, power)[None] * (signs * column)
+                    ends = _times_powers(step, power)[:count]
+                    found = ends if found is None else found + jnp.where(near[None], ends, 0.0)
+                if found is not None:
+                    total = total + c * lax.integer_pow(s, power)[None] * (signs * found)
     return [_mean_near_zero(f, s, total[0]), *total[1:]]
 
 
@@ -1550,19 +1561,29 @@ def _step_hermite(s: Array, count: int) -> Array:
     return jnp.asarray(moments, s.dtype).reshape((count,) + (1,) * s.ndim)
 
 
-def _rises(rate: Any, s: Array, count: int) -> Array:
-    """E[(exp(rate s Z) - 1) h_n(Z); Z > 0], n < count: by parts, from one degree to the next."""
+def _projections(
+    rate: Any, powers: tuple[int, ...], s: Array, near: Array, count: int
+) -> tuple[Array, ...]:
+    """E[Z^power w(Z) h_n(Z); Z > 0], n < count, for every power, w(z) = exp(rate s z).
+
+    Where `near` w is exp(rate s z) - 1. By Gauss's rule as far as the integrand reaches: what steep
+    exponentials leave of h_n is no difference of moments.
+    """
     slope = jnp.minimum(rate * s, 0.5)
-    start = _radial(0, (-slope,), jnp.ones_like(slope)) / math.sqrt(2 * math.pi)
+    nats = _nats(s.dtype) + 8
+    length = 2 * nats / (jnp.sqrt(slope * slope + 2 * nats) - slope)
 
-    def step(moment: Array, n: Array) -> tuple[Array, Array]:
-        rise = n[0] * slope * moment
-        return rise + n[1], rise
+    def integrand(node: Array) -> tuple[Array, ...]:
+        z = length * node
+        density = length * jnp.exp(-0.5 * z * z) / math.sqrt(2 * math.pi)
+        weight = density * jnp.where(near, jnp.expm1(slope * z), jnp.exp(slope * z))
+        waves = [weight, weight * z]
+        for n in range(1, count - 1):
+            waves.append((z * waves[n] - math.sqrt(n) * waves[n - 1]) / math.sqrt(n + 1))
+        column = jnp.stack(waves[:count])
+        return tuple(column * lax.integer_pow(z, power)[None] for power in powers)
 
-    ends = _step_hermite(jnp.zeros((), s.dtype), count)[1:]
-    factors = jnp.asarray([1 / math.sqrt(n) for n in range(1, count)], s.dtype)
-    _, rises = lax.scan(step, start, jnp.stack((factors, ends), 1))
-    return jnp.concatenate([(start - 0.5)[None], rises])
+    return _integral(integrand, 20 if s.dtype == jnp.float32 else 40, s.dtype)
 
 
 def _times_powers(moments: Any, power: int) -> Any:

@@ -271,6 +271,8 @@ def _cell(low: Any, high: Any, polynomial: tuple[Any, ...], q: Array) -> _Cell:
 def _mean_parts(f: Pieces, r: int, q: Array) -> list[_Part]:
     """What adds up to E[f^(r)(u)], f^(r) taken almost everywhere."""
     halves = _halves(f)
+    if halves is None and len(f.places) == 1:
+        return _one_place_parts(f, r, jnp.zeros_like(q), root(q))
     if halves is None:
         sides: list[tuple[Pieces | None, int]] = [(f, 1), (_mirrored(f), (-1) ** r)]
     else:
@@ -285,6 +287,31 @@ def _mean_parts(f: Pieces, r: int, q: Array) -> list[_Part]:
             part = _part(cell.low, cell.high, cell.density, value)
             parts.append(part._replace(size=factor * part.size))
     return parts
+
+
+def _one_place_parts(f: Pieces, r: int, mean: Array, spread: Array) -> list[_Part]:
+    """What adds up to E[f^(r)(mean + spread z)] for one place, of whatever sign.
+
+    What f is at the mean, and what changes beyond the place: pieces from the mean on would leave
+    the differences of large moments where the place is far out.
+    """
+    (place,) = f.places
+    rows = _paired(*(_derivative(p, r) for p in f.polynomials))
+    if not rows:
+        return []
+    t = jnp.asarray(place, mean.dtype)
+    sign = jnp.where(t > mean, 1.0, -1.0).astype(mean.dtype)
+    base = _shifted(tuple(jnp.where(t > mean, a, b) for a, b in rows), mean)
+    even = tuple(c if n % 2 == 0 else jnp.zeros_like(c) for n, c in enumerate(base))
+    change = _shifted(tuple(_plus([b, -a]) for a, b in rows), place)
+    steps = tuple(sign ** (n + 1) * c for n, c in enumerate(change))
+    away = jnp.abs(t - mean)
+    inner = away / jnp.maximum(spread, away / _farthest(mean.dtype) + math.sqrt(_tiny(mean.dtype)))
+    density = _density_of(away, jnp.square(spread))
+    start, middle = jnp.zeros_like(inner), jnp.full_like(inner, 1 / math.sqrt(2 * math.pi))
+    whole = _part(start, None, middle, lambda z: _polynomial(even, spread * z))
+    outer = _part(inner, None, density, lambda z: _polynomial(steps, spread * z))
+    return [whole._replace(size=2 * whole.size), outer]
 
 
 def _halves(f: Pieces) -> tuple[Pieces | None, Pieces | None] | None:
@@ -670,7 +697,9 @@ def _switch(f: Pieces, g: Pieces, kinks: _Kinks, q12: Array) -> Array:
     layer = jnp.minimum(jnp.minimum(furthest[0], furthest[1]), 1.0) / away
     orders = {mass.order for mass in (*kinks.left, *kinks.right)}
     if len(orders) == 1 and not _fades(f) and not _fades(g):  # the kernel has one sign
-        layer = jnp.ones_like(layer)
+        sided = all(_absent(x.polynomials[0]) or _absent(x.polynomials[-1]) for x in (f, g))
+        inside = jnp.maximum(*furthest) < 1  # else a line meets a line at rho = -1
+        layer = jnp.ones_like(layer) if sided else jnp.where(inside, 1.0, layer)
     return jnp.where(q12 < 0, layer, positive)
 
 
@@ -726,7 +755,15 @@ def _taylor_at_pole(
     return total
 
 
-def _joint_parts(f: Pieces, g: Pieces, r: int, q11: Array, q22: Array, sign: Array) -> list[_Part]:
+def pieces_square(f: Pieces, q: Array) -> Array:
+    """E[f(u)^2], u ~ N(0, q)."""
+    (total,) = _sums([_joint_parts(f, f, 0, q, q, 1.0)], q.dtype)
+    return jnp.zeros_like(q) if total is None else total
+
+
+def _joint_parts(
+    f: Pieces, g: Pieces, r: int, q11: Array, q22: Array, sign: Array | float
+) -> list[_Part]:
     """What adds up to E[f^(r)(sqrt(q11) z) h^(r)(sqrt(q22) z)], h(x) = g(sign x)."""
     if _parity(f) and _parity(g):
         left, right = (_halves(h) or (None, None) for h in (f, g))
@@ -734,15 +771,17 @@ def _joint_parts(f: Pieces, g: Pieces, r: int, q11: Array, q22: Array, sign: Arr
         one, two = left[odd], right[odd]
         if one is None or two is None:
             return []
-        factor = 2 * sign if odd else jnp.full_like(sign, 2.0)
+        factor = 2 * sign if odd else 2.0
         return _joint_half((one, None), (two, None), r, q11, q22, (None, factor))
     lefts, rights = _sides(f), _sides(g)
     if lefts is not None and rights is not None:
-        return _joint_half(lefts, rights, r, q11, q22, (sign, jnp.ones_like(sign)))
+        return _joint_half(lefts, rights, r, q11, q22, (sign, 1.0))
     turned, mirror = _mirrored(f), _mirrored(g)
     parts = []
     for one, two, way in ((f, g, 1), (turned, mirror, 1), (f, mirror, -1), (turned, g, -1)):
-        chosen = jnp.where(sign == way, jnp.ones_like(sign), jnp.zeros_like(sign))
+        if _known(sign) and sign != way:
+            continue
+        chosen = 1.0 if _known(sign) else jnp.where(sign == way, 1.0, 0.0).astype(q11.dtype)
         parts += _joint_half((one, None), (two, None), r, q11, q22, (None, chosen))
     return parts
 
@@ -753,7 +792,7 @@ def _joint_half(
     r: int,
     q11: Array,
     q22: Array,
-    signs: tuple[Array | None, Array],
+    signs: tuple[Array | float | None, Array | float],
 ) -> list[_Part]:
     """The integral over z > 0 of f[0] g[0] + f[1] g[1]; of f[0] g[1] + f[1] g[0] where sign < 0.
 
@@ -795,7 +834,7 @@ def _joint_cell(
     present: list[tuple[int, int]],
     q11: Array,
     q22: Array,
-    sign: Array | None,
+    sign: Array | float | None,
 ) -> _Part:
     """The mean of the products `present` on the overlap: i = j where sign > 0, else i != j."""
     (one, *_), (two, *_) = ([cell for cell in pair if cell is not None] for pair in (left, right))
@@ -1280,6 +1319,8 @@ def _shifted_mean(g: Pieces, mean: Array, spread: Array) -> Array:
 
     For an odd g the images x and -x are put together, so that nothing cancels at a small mean.
     """
+    if len(g.places) == 1 and _parity(g) == 0:
+        return _together(_one_place_parts(g, 0, mean, spread), mean)
     if _parity(g) != -1:
         parts = _upper_parts(g, mean, spread) + _upper_parts(_mirrored(g), -mean, spread)
         return _together(parts, mean)

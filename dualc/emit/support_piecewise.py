@@ -6,14 +6,22 @@ Appended to `support.py` in generated/_support.py; the imports below stay behind
 from __future__ import annotations
 
 import math
-from itertools import pairwise
+from itertools import pairwise, zip_longest
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jax import lax
 
-from dualc.emit.support import Array, _zero_or, normal_pdf, ratio, regression, root
-from dualc.emit.support_corner import corners, mass_tail, near_independence, ray, tail_mean
+from dualc.emit.support import Array, _zero_or, both_ways, normal_pdf, ratio, regression, root
+from dualc.emit.support_corner import (
+    _snapped,
+    corners,
+    mass_tail,
+    near_independence,
+    ray,
+    tails_mean,
+)
 from dualc.emit.support_pieces import (
     Pieces,
     _legendre_rule,
@@ -22,6 +30,7 @@ from dualc.emit.support_pieces import (
     masses_moment,
     pieces_mean,
     pieces_moment,
+    pieces_square,
     train_pieces,
 )
 
@@ -46,6 +55,18 @@ class Piecewise(NamedTuple):
         """What there is without tails and masses."""
         return Pieces(self.places, self.polynomials, self.orders, self.parity)
 
+    def one_place(self) -> Pieces:
+        """The same of a polynomial and one tail of polynomials, as two pieces."""
+        ((side, place, rows),) = self.tails
+        change = [0.0] * (1 + max(power for _, power, _ in rows))
+        for c, power, _ in rows:  # c (side (x - place))^power
+            for k in range(power + 1):
+                change[k] += c * side**power * math.comb(power, k) * (-place) ** (power - k)
+        inner = self.polynomials[0]
+        outer = tuple(a + b for a, b in zip_longest(inner, change, fillvalue=0.0))
+        ends = (inner, outer) if side > 0 else (outer, inner)
+        return Pieces((place,), ends, (tuple(sorted({power for _, power, _ in rows})),))
+
 
 def piecewise_moment(
     f: Piecewise, g: Piecewise, q12: Array, q11: Array, q22: Array, d: Array
@@ -64,6 +85,56 @@ def piecewise_moment(
     if f.masses and g.masses:
         total = total + masses_moment(f.masses, g.masses, q12, q11, q22, d)
     return jnp.where(nowhere, at_zero, total)
+
+
+def piecewise_square(f: Piecewise, q: Array) -> Array:
+    """E[f(u)^2], u ~ N(0, q): `piecewise_moment` at rho = 1, where it is a single integral."""
+    if f.masses:
+        return piecewise_moment(f, f, q, q, q, jnp.zeros_like(q))
+    safe = jnp.where(q > 0, q, jnp.ones_like(q))
+    if f.places and not f.tails:
+        value = pieces_square(f.pieces(), safe)
+    else:
+        value = _tails_square(f, safe)
+    return jnp.where(q > 0, value, _moment_at_zero(f, f, q.dtype))
+
+
+def _tails_square(f: Piecewise, q: Array) -> Array:
+    """E[f(u)^2] without masses and places."""
+    pair, p = (q, q, q, jnp.zeros_like(q)), f.polynomials[0]
+    total = _polynomial_moment(p, p, q, q, q)
+    right, left = (tuple(t for t in f.tails if (t[0] > 0) == way) for way in (True, False))
+    places = [[t[1] for t in tails] for tails in (right, left)]
+    if _are_numbers(*places[0], *places[1]) and min(places[0], default=math.inf) >= max(
+        places[1], default=-math.inf
+    ):
+        total = total + corners(right, right, *pair) if right else total  # they do not meet
+        total = total + corners(left, left, *pair) if left else total
+    else:
+        total = total + corners(f.tails, f.tails, *pair)
+    for tail in () if _is_null(p) else f.tails:
+        total = total + 2 * ray(p, tail, *pair)
+    return total
+
+
+def _are_numbers(*values: Any) -> bool:
+    return all(isinstance(x, (int, float)) for x in values)
+
+
+def piecewise_both(
+    f: Piecewise, g: Piecewise, q12: Array, q11: Array, q22: Array, d: Array
+) -> Array:
+    """E[f(u) g(v)] + E[g(u) f(v)], of a parameter's rate; in one evaluation as `both_ways`."""
+    leaves, tree = jax.tree_util.tree_flatten((f, g))
+    arrays = {id(x): x for x in leaves if not _are_numbers(x)}  # equal ones are to stay the same
+
+    def moment(q12: Array, q11: Array, q22: Array, d: Array, *given: Array) -> Array:
+        now = dict(zip(arrays, given, strict=True))
+        one, two = jax.tree_util.tree_unflatten(tree, [now.get(id(x), x) for x in leaves])
+        return piecewise_moment(one, two, q12, q11, q22, d)
+
+    first, second = both_ways(moment, q12, q11, q22, d, *arrays.values())
+    return first + second
 
 
 def _train(f: Piecewise, g: Piecewise) -> tuple[tuple[tuple[Any, Any], ...], Piecewise]:
@@ -274,6 +345,10 @@ def _mass_tails(place: Any, g: Piecewise, q12: Array, q11: Array, q22: Array, d:
     """E[delta(u - place) g(v)] without the masses of g; infinite at q11 = 0 = place."""
     sharp = (q11 == 0) & (jnp.asarray(place, q12.dtype) == 0)
     q11, d = jnp.where(sharp, jnp.ones_like(q11), q11), jnp.where(sharp, q22, d)
+    if isinstance(place, (int, float)) and place == 0:  # then the mean of v given u is 0
+        total = piecewise_mean(g, ratio(d, q11)) / (math.sqrt(2 * math.pi) * root(q11))
+        infinite = _zero_or(jnp.sign(total), jnp.full_like(total, jnp.inf))
+        return jnp.where(sharp, infinite, total)
     total = jnp.zeros(jnp.broadcast_shapes(q12.shape, q11.shape, q22.shape), q12.dtype)
     if not all(_is_null(p) for p in g.polynomials):
         total = mass_pieces(place, g.pieces(), q12, q11, q22, d)
@@ -328,10 +403,7 @@ def piecewise_mean(f: Piecewise, q: Array) -> Array:
     """E[f(u)] at variance q, masses not included."""
     if not f.tails:
         return pieces_mean(f.pieces(), q)
-    total = _polynomial_mean(f.polynomials[0], q)
-    for tail in f.tails:
-        total = total + tail_mean(tail, q)
-    return total
+    return tails_mean(f.polynomials[0], f.tails, q)
 
 
 # ---- Hermite coefficients of functions with kinks
@@ -372,10 +444,7 @@ def tails_coefficients(order: int, phi: Piecewise, q: Array) -> Array:
         row = [up * x * h - back * g for x, h, g in zip(z, rows[n], before, strict=True)]
         rows, before = [*rows, row], rows[n]
     values, start = _values_at(phi, z, q)
-    total = jnp.tensordot(
-        jnp.asarray(rows, q.dtype), values, axes=1, precision=lax.Precision.HIGHEST
-    )
-    return total.at[0].add(start)
+    return _weighted_sums(jnp.asarray(rows, q.dtype), values).at[0].add(start)
 
 
 def tails_size(phi: Piecewise, q: Array) -> Array:
@@ -385,11 +454,50 @@ def tails_size(phi: Piecewise, q: Array) -> Array:
     return jnp.tensordot(jnp.asarray(weights, q.dtype), jnp.abs(values), axes=1)
 
 
+def _weighted_sums(rows: Array, values: Array) -> Array:
+    """The product rows @ values by panels and then in pairs: one long sum loses ten eps."""
+    pad = -len(values) % _PANEL
+    rows = jnp.pad(rows, ((0, 0), (0, pad))).reshape(len(rows), -1, _PANEL)
+    values = jnp.pad(values, ((0, pad), *((0, 0),) * (values.ndim - 1)))
+    values = values.reshape(-1, _PANEL, *values.shape[1:])
+    parts = jnp.einsum("npk,pk...->pn...", rows, values, precision=lax.Precision.HIGHEST)
+    while len(parts) > 1:
+        half = len(parts) // 2
+        parts = jnp.concatenate([parts[:half] + parts[half : 2 * half], parts[2 * half :]])
+    return parts[0]
+
+
+_PANEL = 16
+
+
 def _values_at(phi: Piecewise, z: list[float], q: Array) -> tuple[Array, Array]:
-    """phi(sqrt(q) z) - phi(0), z along a new first axis, and phi(0)."""
-    start = _value(phi, jnp.zeros_like(q))
-    nodes = jnp.asarray(z, q.dtype).reshape(-1, *(1,) * q.ndim)
-    return _value(phi, root(q)[None] * nodes) - start[None], start
+    """phi(sqrt(q) z) - phi(0), z along a new first axis, and phi(0), for tails that end at 0.
+
+    Without a difference: tails rise from their ends, which differ from phi(0) where phi jumps.
+    """
+    x = root(q)[None] * jnp.asarray(z, q.dtype).reshape(-1, *(1,) * q.ndim)
+    first, *higher = phi.polynomials[0]
+    ends = {1: [0.0], -1: [0.0]}
+    total = jnp.zeros_like(x)
+    for c in reversed(higher):
+        total = (total + c) * x
+    for side, _, rows in phi.tails:
+        ends[side] += [c for c, power, _ in rows if power == 0]
+        total = total + _rows_rise(rows, jnp.maximum(side * x, 0.0))
+    jump = _snapped([*ends[1], *(-c for c in ends[-1])])
+    start = first + (sum(ends[1]) + sum(ends[-1])) / 2
+    return total + jump * jnp.sign(x) / 2, jnp.full_like(q, start)
+
+
+def _rows_rise(rows: Any, y: Array) -> Array:
+    """The sum of c y^power exp(rate y) less its value at y = 0."""
+    total = jnp.zeros_like(y)
+    for c, power, rate in rows:
+        if power:
+            total = total + c * lax.integer_pow(y, power) * jnp.exp(rate * y)
+        else:
+            total = total + c * jnp.expm1(rate * y)
+    return total
 
 
 def _fixed_rule(order: int) -> tuple[list[float], list[float]]:
@@ -426,6 +534,9 @@ def _value(phi: Piecewise, x: Array) -> Array:
         y = side * (x - place)
         inside = jnp.maximum(y, 0.0)
         value = sum(c * lax.integer_pow(inside, k) * jnp.exp(rate * inside) for c, k, rate in rows)
+        fast = jnp.stack([jnp.abs(rate * inside) for _, _, rate in rows]).max(0)
+        start = _snapped([c for c, power, _ in rows if power == 0] or [0.0])
+        value = jnp.where(fast < 0.5, start + _rows_rise(rows, inside), value)
         total = total + value * jnp.heaviside(y, jnp.full_like(y, 0.5))
     return total
 

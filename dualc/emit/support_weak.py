@@ -38,17 +38,22 @@ def weakly(
     tile are weak, `full` is not evaluated. Derivatives are those of `full`.
     """
 
+    def rows(q: Array, *parameters: Array) -> Array:
+        """The coefficients, and what their errors are an eps of."""
+        kept = coefficients(_ORDER, q, *parameters)[lost:]
+        last = jnp.zeros_like(q) if size is None else size(q, *parameters)
+        return jnp.concatenate([kept, jnp.broadcast_to(last, kept.shape[1:])[None]])
+
     def value(q12: Array, q11: Array, q22: Array, d: Array, *parameters: Array) -> Array:
         shape = jnp.broadcast_shapes(*(x.shape for x in (q12, q11, q22, d, *parameters)))
         is_many = q11.size + q22.size > max(4096, math.prod(shape) // 16)  # coefficients
         is_shaped = size is None and any(p.ndim for p in parameters)  # one parameter for each pair
         if is_many or is_shaped or q12.dtype != jnp.float32:
             return full(q12, q11, q22, d, *parameters)
-        sides = tuple(coefficients(_ORDER, q, *parameters)[lost:] for q in (q11, q22))
-        rows = [jnp.zeros_like(q) if size is None else size(q, *parameters) for q in (q11, q22)]
+        first, second = _at_both(rows, q11, q22, parameters)
         if lost:  # n a_n a_n rho^(n-1): the factor goes with the rows
-            degrees = jnp.arange(1, _ORDER + 1).astype(q12.dtype)
-            sides = (sides[0] * degrees.reshape(-1, *(1,) * q11.ndim), sides[1])
+            degrees = jnp.append(jnp.arange(1, _ORDER + 1), 1).astype(q12.dtype)
+            first = first * degrees.reshape(-1, *(1,) * q11.ndim)
 
         def tile(*arrays: Array) -> Array:
             *pair, first, second = arrays
@@ -59,11 +64,7 @@ def weakly(
                 lambda: jnp.where(is_weak, series, full(*pair)),
             )
 
-        sides = tuple(
-            jnp.concatenate([a, jnp.broadcast_to(row, a.shape[1:])[None]])
-            for a, row in zip(sides, rows, strict=True)
-        )
-        return in_tiles(tile, (q12, q11, q22, d, *parameters), _TILE, sides)
+        return in_tiles(tile, (q12, q11, q22, d, *parameters), _TILE, (first, second))
 
     wrapped = jax.custom_jvp(value)
 
@@ -72,6 +73,23 @@ def weakly(
         return wrapped(*primals), jax.jvp(full, primals, tangents)[1]
 
     return wrapped
+
+
+def _at_both(
+    function: Callable[..., Array], q11: Array, q22: Array, parameters: tuple[Array, ...]
+) -> tuple[Array, Array]:
+    """function(q, *parameters), of one axis more, at q11 and at q22: side by side if possible."""
+    shapes = {p.shape for p in parameters} - {()}
+    if not shapes:
+        both = function(jnp.concatenate([q11.ravel(), q22.ravel()]), *parameters)
+        first, second = jnp.split(both, [q11.size], 1)
+        return first.reshape(-1, *q11.shape), second.reshape(-1, *q22.shape)
+    if shapes != {q11.shape} or q11.shape != q22.shape:
+        return function(q11, *parameters), function(q22, *parameters)
+    doubled = [jnp.concatenate([p, p]) if p.ndim else p for p in parameters]
+    both = function(jnp.concatenate([q11, q22]), *doubled)
+    first, second = jnp.split(both, 2, 1)
+    return first, second
 
 
 def _series(

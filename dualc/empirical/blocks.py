@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 from jax.sharding import Mesh
 
@@ -24,9 +26,9 @@ def budget_of(memory: int | None) -> int:
     """The bytes that `memory=` allows; EmpiricalError unless they are more than 0."""
     if memory is None:
         return MEMORY
-    if not memory > 0:
-        raise EmpiricalError(f"memory={memory}: the bytes that blocks may take, more than 0")
-    return int(memory)
+    if not isinstance(memory, int | float | np.number) or not memory > 0:
+        raise EmpiricalError(f"memory={memory!r}: the bytes that blocks may take, more than 0")
+    return int(min(memory, sys.maxsize))
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ class Task:
         for i, j in shown(squares, progress):
             left = store.row(self.x1, i, rows)
             right = left if self.x2 is None and i == j else store.column(self.others, j, columns)
-            part = steps.combine(left, right)
+            part = steps.combine(left, right)[:n, :m]
             if len(squares) == 1:
                 return self._settled(part)
             if out is None:
@@ -148,7 +150,7 @@ class Store:
         place = (id(x), first, count)
         if place in self.kept:
             return self.kept[place]
-        found = self.steps.prepare(x[first : first + count])
+        found = self.steps.prepare(_filled(x[first : first + count], count))
         if self.stays:
             self.kept[place] = found
         return found
@@ -182,6 +184,12 @@ def fitting(measured: Callable[[int], int], most: int, budget: int) -> int:
             )
         batch = max(1, int(batch * min(budget / taken, 0.9)))
     return batch
+
+
+def _filled(x: Array, count: int) -> Array:
+    """As many samples, the last one again and again where they do not divide by the devices."""
+    missing = count - len(x)
+    return jnp.concatenate([x, jnp.repeat(x[-1:], missing, axis=0)]) if missing else x
 
 
 def _even(count: int, most: int, multiple: int) -> int:

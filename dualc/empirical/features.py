@@ -21,7 +21,7 @@ from dualc.empirical.rule import Shared
 from dualc.empirical.shapes import shape_of, summed_in
 from dualc.errors import EmpiricalError
 from dualc.runtime.blocks import temporary_bytes
-from dualc.runtime.mixing import generator, random_signs
+from dualc.runtime.mixing import generator
 
 
 class Folding(NamedTuple):
@@ -47,7 +47,7 @@ class GradientFeatures:
     def __call__(self, x: Array) -> Float[Array, "n *outputs p"]:
         """The features of samples, as many at once as fit the budget."""
         x = jnp.asarray(x)
-        model = checked_model(self.f, self.parts, x, None, self.kind, self.logit)
+        model = checked_model(self.f, self.parts, x, self.kind, self.logit)
         heads = None
         if self.kind == "trace":  # whose number of outputs was unknown before
             heads = _drawn(np.random.default_rng(self.seed), (model.c * self.p,), self.p)
@@ -107,7 +107,8 @@ def features(
 
 
 def _drawn(random: np.random.Generator, sizes: tuple[int, ...], p: int) -> Folding:
-    signs = tuple(random_signs(random, (size,), jnp.int8) for size in sizes)
+    # (One byte each from the start: NumPy's integers have eight.)
+    signs = tuple(jnp.asarray(2 * random.integers(0, 2, size, np.int8) - 1) for size in sizes)
     return Folding(signs, jnp.asarray(random.integers(0, p, -(-sum(sizes) // p)), jnp.int32))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import jax.extend.core as jex
@@ -61,6 +62,11 @@ class Graph:
         if isinstance(self.output, int):
             found.setdefault(self.output, []).append(-1)
         return found
+
+    @cached_property
+    def is_pushed(self) -> bool:
+        """Whether changes can be pushed forward: a custom_vjp has a rule to pull back alone."""
+        return not any(_is_pulled_only(step.primitive.name, step.params) for step in self.steps)
 
     def flops(self) -> int:
         """What one evaluation takes, products counted twice: good to a factor of 2."""
@@ -138,6 +144,14 @@ def _flops(name: str, params: dict[str, Any], shapes: Sequence[Any], results: Se
         for eqn in _equations(value)
     )
     return size + int(params.get("length", 1)) * inner
+
+
+def _is_pulled_only(name: str, params: dict[str, Any]) -> bool:
+    return name.startswith("custom_vjp_call") or any(
+        _is_pulled_only(eqn.primitive.name, eqn.params)
+        for value in params.values()
+        for eqn in _equations(value)
+    )
 
 
 def _shapes(eqn: Any) -> tuple[list[Any], list[Any]]:

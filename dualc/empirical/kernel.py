@@ -9,7 +9,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax import Array
-from jax.core import Tracer
 from jax.sharding import Mesh
 from jaxtyping import Float
 
@@ -21,7 +20,8 @@ from dualc.empirical.rule import Rule, Shared, rule_of
 from dualc.empirical.shapes import shape_of
 from dualc.errors import EmpiricalError
 from dualc.runtime.blocks import temporary_bytes
-from dualc.runtime.sharding import check_mesh, padded, process_count
+from dualc.runtime.sharding import check_mesh, process_count
+from dualc.runtime.tracing import any_traced
 
 Function = Callable[[Any, Array], Array]
 
@@ -76,16 +76,10 @@ def ntk(
     n, m = len(x1), len(x1 if x2 is None else x2)
     if 0 in (n, m):
         return jnp.zeros((n, m, *model.block), rule.dtype)
-    task = Task(rule, shared, x1, x2)
-    if any(isinstance(a, Tracer) for a in jax.tree.leaves((shared, x1, x2))):
+    task = Task(rule, shared, x1, x2, mesh)
+    if any_traced(shared, x1, x2, rule.constants):
         return task.whole()
-    budget = budget_of(memory)
-    if mesh is None:
-        return task.in_blocks(budget, progress)
-    split_over = Task(
-        rule, shared, _filled(x1, mesh), None if x2 is None else _filled(x2, mesh), mesh
-    )
-    return split_over.in_blocks(budget, progress)[:n, :m]
+    return task.in_blocks(budget_of(memory), progress)
 
 
 def diagonal(
@@ -108,10 +102,6 @@ def diagonal(
     rule = rule_of(model, method, shared, x)
     if not len(x):
         return jnp.zeros((0, *model.block), rule.dtype)
-    if any(isinstance(a, Tracer) for a in jax.tree.leaves((shared, x))):
-        found: Array = _diagonal(rule, shared, x)
-        return found
-
     return _batched(rule, "diagonal", _diagonal, shared, x, memory, progress)
 
 
@@ -145,7 +135,7 @@ def operator(
     shared, x1, x2, model = _checked(f, params, x1, x2, kind, logit, trainable)
     rule = rule_of(model, "products", shared, x1)
     op = Operator(rule, shared, x1, x2, 1)
-    if any(isinstance(a, Tracer) for a in jax.tree.leaves((shared, x1, x2))):
+    if any_traced(shared, x1, x2, rule.constants):
         return op.with_batch(max(1, len(x1), len(op.others)))
     most, budget = max(1, len(x1), len(op.others)), budget_of(memory)
     place = ("batch", len(x1), len(op.others), budget)
@@ -178,7 +168,9 @@ def _batched(
     memory: int | None,
     progress: bool | None,
 ) -> Array:
-    """The function of all samples, in batches that fit."""
+    """The function of all samples, in batches that fit; at once where values are not known yet."""
+    if any_traced(shared, x, rule.constants):
+        return function(rule, shared, x)
     jitted = rule.jitted(name, function)
 
     def measured(batch: int) -> int:
@@ -208,12 +200,17 @@ def _checked(
             f" {x2.dtype}: they must agree"
         )
     parts = split(params, trainable)
-    model = checked_model(f, parts, x1, x2, kind, logit)
+    model = checked_model(f, parts, x1, kind, logit)
     return Shared(parts.trained, parts.frozen), x1, x2, model
 
 
 def _samples(name: str, x: Any) -> Array:
-    array: Array = jnp.asarray(x)
+    try:
+        array: Array = jnp.asarray(x)
+    except (TypeError, ValueError) as error:
+        raise EmpiricalError(
+            f"{name} is a {type(x).__name__} that is no array: samples are one array (n, ...)"
+        ) from error
     if array.ndim == 0:
         raise EmpiricalError(f"{name} is one number: samples have shape (n, ...)")
     return array
@@ -226,9 +223,3 @@ def _check_local(mesh: Mesh) -> None:
             "mesh= is over several processes, and the kernel is one array of this one.  Give each"
             " process its rows as x1, all samples as x2, and batch_mesh(jax.local_devices())"
         )
-
-
-def _filled(x: Array, mesh: Mesh) -> Array:
-    """The samples, the last one again until they divide by the devices."""
-    missing = padded(len(x), mesh) - len(x)
-    return jnp.concatenate([x, jnp.repeat(x[-1:], missing, axis=0)]) if missing else x

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -15,6 +16,7 @@ from jax.core import Tracer
 from dualc.empirical.params import Arrays, Ref, Split, Structure
 from dualc.empirical.shapes import shape_of
 from dualc.errors import DualcError, EmpiricalError
+from dualc.runtime.tracing import any_traced
 
 _FEW = 3  # samples, when it is asked what shapes f gives
 KINDS = ("full", "pseudo", "trace", "logit")
@@ -56,7 +58,7 @@ class Model:
 
 
 def checked_model(
-    f: Callable[..., Any], split: Split, x1: Array, x2: Array | None, kind: str, logit: int
+    f: Callable[..., Any], split: Split, x: Array, kind: str, logit: int
 ) -> Model:
     """The model, if f gives floating outputs (n, c) of samples that do not look at one another.
 
@@ -67,12 +69,11 @@ def checked_model(
     if not callable(f):
         raise EmpiricalError(f"f is a function of (params, x), not {type(f).__name__}")
     model = Model(Ref(f), split.structure, "full", 0, 1)  # whatever the kind: checked once
-    c = _outputs(model, split, x1)
-    if kind == "logit" and not 0 <= logit < c:
-        raise EmpiricalError(f"logit={logit}: f has the {c} outputs 0 to {c - 1}")
-    pair = _pair(x1, x2)
-    if pair is not None and not any(isinstance(a, Tracer) for a in jax.tree.leaves((split, pair))):
-        _check_apart(model, split, pair)
+    c = _outputs(model, split, x)
+    if kind == "logit":
+        logit = _chosen(logit, c)
+    if len(x) and not any_traced(split, x):
+        _check_apart(model, split, x)
     return Model(Ref(f), split.structure, kind, logit if kind == "logit" else 0, c)
 
 
@@ -113,7 +114,7 @@ _ADVICE = {
         "A kernel is that of a fixed function: pass one without randomness (evaluation mode, no"
         " dropout), or with a fixed key: lambda params, x: f(params, x, key)"
     ),
-    ("batch_stats", "mutable", "'state'", "running"): (
+    ("batch_stats", "batchstat", "mutable", "'state'", "running"): (
         "A kernel is that of a function of single samples: pass one with running averages in place"
         " of batch statistics (evaluation mode), its state among params or closed over"
     ),
@@ -132,24 +133,37 @@ def _first_line(error: Exception) -> str:
     return f"{type(error).__name__}: {error}".strip().split("\n", 1)[0].rstrip(".")
 
 
-def _pair(x1: Array, x2: Array | None) -> Array | None:
-    """Two samples, if there are two."""
-    if len(x1) > 1:
-        return x1[jnp.array([0, -1])]
-    if x2 is not None and len(x1) and len(x2):
-        return jnp.concatenate([x1, x2[:1]])
-    return None
+def _chosen(logit: Any, c: int) -> int:
+    try:
+        chosen = operator.index(logit)
+    except TypeError:
+        raise EmpiricalError(f"logit={logit!r}: the number of an output, an integer") from None
+    if not 0 <= chosen < c:
+        raise EmpiricalError(f"logit={chosen}: f has the {c} outputs 0 to {c - 1}")
+    return chosen
 
 
-def _check_apart(model: Model, split: Split, pair: Array) -> None:
-    """EmpiricalError if the outputs of a sample depend on the samples beside it."""
-    together, alone = _together_and_alone(model)(split.trained, split.frozen, pair)
-    scale = float(jnp.max(jnp.abs(alone)))
-    apart = float(jnp.max(jnp.abs(together - alone)))
+def _check_apart(model: Model, split: Split, x: Array) -> None:
+    """EmpiricalError if the outputs of a sample depend on the samples beside it.
+
+    Looked at are the first, the last, and that with its entries in reverse: another one, even where
+    all samples are equal or there is but one.
+    """
+    few = jnp.concatenate([x[:1], x[-1:], x[-1].reshape(-1)[::-1].reshape(1, *x.shape[1:])])
+    together, alone = _together_and_alone(model)(split.trained, split.frozen, few)
+    if isinstance(alone, Tracer):  # f knows of values that are not there yet
+        return
+    if not jnp.any(alone):  # as from a readout that starts at 0, which hides all before it
+        moved = tuple(leaf + jnp.asarray(1, leaf.dtype) for leaf in split.trained)
+        together, alone = _together_and_alone(model)(moved, split.frozen, few)
+    scale, apart = (
+        float(jnp.max(jnp.where(jnp.isfinite(alone), jnp.abs(values), 0)))
+        for values in (alone, together - alone)
+    )
     finfo: Any = jnp.finfo  # JAX leaves it without types
-    if apart > float(finfo(alone.dtype).eps) ** 0.5 * scale:
+    if not apart <= float(finfo(alone.dtype).eps) ** 0.5 * scale:
         raise EmpiricalError(
-            f"f gives a sample other outputs beside another sample than alone (by {apart:.2g}, of"
+            f"f gives a sample other outputs beside other samples than alone (by {apart:.2g}, of"
             f" {scale:.2g}): batch statistics, or randomness that depends on the batch.  Pass f in"
             " evaluation mode, with running averages in place of batch statistics and no dropout"
         )
@@ -157,9 +171,11 @@ def _check_apart(model: Model, split: Split, pair: Array) -> None:
 
 @lru_cache(maxsize=32)
 def _together_and_alone(model: Model) -> Callable[..., tuple[Array, Array]]:
-    @jax.jit
-    def outputs(trained: Arrays, frozen: Arrays, pair: Array) -> tuple[Array, Array]:
-        parts = [model.outputs(trained, frozen, pair[i : i + 1]) for i in range(2)]
-        return model.outputs(trained, frozen, pair), jnp.concatenate(parts)
+    def outputs(trained: Arrays, frozen: Arrays, few: Array) -> tuple[Array, Array]:
+        def alone(x: Array) -> Array:
+            return model.outputs(trained, frozen, x[None])[0]
 
-    return outputs
+        with jax.default_matmul_precision("highest"):  # an accelerator's may depend on the shape
+            return model.outputs(trained, frozen, few), jax.lax.map(alone, few)
+
+    return jax.jit(outputs)

@@ -12,7 +12,7 @@ from jax import Array
 
 from dualc.empirical.params import Arrays
 from dualc.empirical.rule import Rule, Shared
-from dualc.empirical.shapes import shape_of
+from dualc.empirical.shapes import shape_of, summed_in
 from dualc.errors import EmpiricalError
 from dualc.runtime.blocks import temporary_bytes
 
@@ -110,13 +110,15 @@ def _applied(rule: Rule, batch: int, shared: Shared, x1: Array, x2: Array, v: Ar
             found, pull = jax.vjp(lambda t: outputs(t, x), trained)
             given = v if unit is None else v * unit[None]
             (gradient,) = pull(given.astype(found.dtype))
-            return jax.tree.map(jnp.add, total, gradient), None
+            return tuple(t + g.astype(t.dtype) for t, g in zip(total, gradient, strict=True)), None
 
-        zeros = jax.tree.map(jnp.zeros_like, trained)
+        zeros = tuple(jnp.zeros(leaf.shape, summed_in(leaf.dtype)) for leaf in trained)
         total, _ = jax.lax.scan(pulled, zeros, (batches(x2, batch), batches(v, batch, 0)))
 
+        direction = tuple(t.astype(leaf.dtype) for t, leaf in zip(total, trained, strict=True))
+
         def pushed(x: Array) -> Array:
-            _, change = jax.jvp(lambda t: outputs(t, x), (trained,), (total,))
+            change = rule.pushed(lambda t: outputs(t, x), trained)(direction)
             found: Array = (
                 change if unit is None else jnp.sum(change * unit[None], 1, keepdims=True)
             )
@@ -135,6 +137,7 @@ def batches(x: Array, batch: int, fill: int | None = None) -> Array:
     """(batches, batch, ...): the last one filled up with the first sample, or with zeros."""
     missing = -len(x) % batch
     if missing:
-        more = jnp.repeat(x[:1], missing, axis=0) if fill is None else jnp.zeros_like(x[:missing])
+        shape = (missing, *x.shape[1:])
+        more = jnp.broadcast_to(x[:1], shape) if fill is None else jnp.zeros(shape, x.dtype)
         x = jnp.concatenate([x, more])
     return x.reshape(-1, batch, *x.shape[1:])

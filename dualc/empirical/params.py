@@ -14,6 +14,7 @@ from jax import Array
 from jax.core import Tracer
 
 from dualc.errors import EmpiricalError
+from dualc.runtime.tracing import is_staged
 
 Trainable = Callable[[str, Any], bool]
 Arrays = tuple[Array, ...]
@@ -23,7 +24,8 @@ Arrays = tuple[Array, ...]
 class Ref:
     """Something that counts as the same only where it is the same object.
 
-    Or a method of the same object: every look at `net.apply` makes a new one.
+    Or a method of the same object: every look at `net.apply` makes a new one. Or an equal number or
+    text, of which there may be many objects.
     """
 
     value: Any
@@ -35,9 +37,11 @@ class Ref:
         return hash(_identity(self.value))
 
 
-def _identity(value: Any) -> tuple[int, ...]:
+def _identity(value: Any) -> tuple[Any, ...]:
     if isinstance(value, MethodType):
         return id(value.__self__), id(value.__func__)
+    if isinstance(value, int | str):
+        return type(value), value
     return (id(value),)
 
 
@@ -49,7 +53,7 @@ class Structure:
     names: tuple[str, ...]
     trained: tuple[int, ...]  # places among the leaves
     frozen: tuple[int, ...]
-    static: tuple[tuple[int, Ref], ...]  # leaves that are no arrays, an activation say
+    static: tuple[tuple[int, Ref], ...]  # leaves that are no arrays: activations, sizes, flags
 
     def joined(self, trained: Arrays, frozen: Arrays) -> Any:
         """The parameters that f takes."""
@@ -76,6 +80,10 @@ def split(params: Any, trainable: Trainable | None) -> Split:
     Trained are the floating leaves, those that `trainable(name, leaf)` holds of if it is given.
     Raises EmpiricalError where there are none, for complex ones, and for NaN in any of them.
     """
+    if trainable is not None and not callable(trainable):
+        raise EmpiricalError(
+            f"trainable= is a {type(trainable).__name__}, not a function of (name, leaf)"
+        )
     found, tree = jax.tree_util.tree_flatten_with_path(params)
     names = tuple(jax.tree_util.keystr(path) or "params" for path, _ in found)
     trained: list[tuple[int, Array]] = []
@@ -88,7 +96,7 @@ def split(params: Any, trainable: Trainable | None) -> Split:
         array = leaf if jnp.issubdtype(_dtype(leaf), jax.dtypes.extended) else jnp.asarray(leaf)
         (trained if _is_trained(name, array, trainable) else frozen).append((place, array))
     if not trained:
-        raise EmpiricalError(_nothing_trained(names, len(trained) + len(frozen), trainable))
+        raise EmpiricalError(_nothing_trained(names, trainable))
     structure = Structure(
         tree, names, tuple(p for p, _ in trained), tuple(p for p, _ in frozen), tuple(static)
     )
@@ -98,7 +106,8 @@ def split(params: Any, trainable: Trainable | None) -> Split:
 
 
 def _is_array(leaf: Any) -> bool:
-    return isinstance(leaf, Array | np.ndarray | np.generic | bool | int | float | complex)
+    # Python's int and bool stay what they are: a model may ask `if inference` or reshape by them.
+    return isinstance(leaf, Array | np.ndarray | np.generic | float | complex)
 
 
 def _dtype(leaf: Any) -> Any:
@@ -118,22 +127,28 @@ def _is_trained(name: str, array: Array, trainable: Trainable | None) -> bool:
     return True
 
 
-def _nothing_trained(names: tuple[str, ...], arrays: int, trainable: Trainable | None) -> str:
+_NAMED = 4  # leaves that an error lists
+
+
+def _nothing_trained(names: tuple[str, ...], trainable: Trainable | None) -> str:
     if not names:
         return "params has no leaves: there is nothing to take gradients in"
+    some = ", ".join(names[:_NAMED]) + (", ..." if len(names) > _NAMED else "")
     if trainable is not None:
         return (
-            f"trainable= leaves out every floating leaf of params ({', '.join(names[:4])}, ...):"
-            " there is nothing to take gradients in"
+            f"trainable= leaves out every floating leaf of params ({some}): there is nothing to"
+            " take gradients in"
         )
     return (
-        f"params has no floating leaf among its {len(names)} ({arrays} of them numbers): there is"
-        " nothing to take gradients in.  Convert the weights to floating point"
+        f"params has no floating leaf among its {len(names)} ({some}): there is nothing to take"
+        " gradients in.  Convert the weights to floating point"
     )
 
 
 def _check_finite(parts: Split) -> None:
-    """EmpiricalError that names the first leaf with a value that is NaN or infinite."""
+    """EmpiricalError that names the first leaf with a value that is NaN or infinite, if known."""
+    if is_staged():
+        return
     structure = parts.structure
     places = (*structure.trained, *structure.frozen)
     floats = [

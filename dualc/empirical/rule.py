@@ -54,6 +54,11 @@ class Rule:
         """Whether a pair has a block (c, c)."""
         return self.model.kind == "full"
 
+    @property
+    def constants(self) -> tuple[Any, ...]:
+        """The arrays that f knows of without their being among its parameters."""
+        return tuple(value for _, value in self.graph.constants)
+
     def jitted(self, name: str, function: Callable[..., Any], *options: Any) -> Any:
         """The compiled function(rule, *options, ...), kept."""
         if (name, options) not in self.compiled:
@@ -184,18 +189,34 @@ class Rule:
         given = _einsum("nkbpg,mkbqg->bnpmq", g1, g2)
         return _summed(activations * given, (0, 2, 4))
 
+    def pushed(
+        self, outputs: Callable[[Arrays], Array], trained: Arrays
+    ) -> Callable[[Arrays], Array]:
+        """Changes of the parameters to those of the outputs, to first order."""
+        if self.graph.is_pushed:
+            push: Callable[[Arrays], Array] = jax.linearize(outputs, trained)[1]
+            return push
+        found, pull = jax.vjp(outputs, trained)
+        transposed = jax.linear_transpose(pull, found)
+
+        def twice_transposed(changes: Arrays) -> Array:
+            (change,) = transposed((changes,))
+            return change  # type: ignore[no-any-return]
+
+        return twice_transposed
+
     def _products(self, shared: Shared, x1: Array, x2: Array) -> Array:
         """Column by column, (n, heads, m, heads): gradients pulled back, and pushed forward."""
 
         def outputs(trained: Arrays) -> Array:
             return jax.vmap(lambda x: self.model.sample(trained, shared.frozen, x))(x1)
 
-        _, push = jax.linearize(outputs, shared.trained)
+        push = self.pushed(outputs, shared.trained)
 
         def column(x: Array) -> Array:
             found, pull = jax.vjp(lambda t: self.model.sample(t, shared.frozen, x), shared.trained)
             units = jnp.eye(self.model.heads, dtype=found.dtype)
-            changes: Array = jax.vmap(lambda unit: push(*pull(unit)))(units)
+            changes: Array = jax.vmap(lambda unit: push(pull(unit)[0]))(units)
             return changes
 
         found: Array = jax.lax.map(column, x2)

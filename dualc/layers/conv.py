@@ -78,13 +78,9 @@ class Conv(Layer):
 
     def _patches(self, x: Array) -> Array:
         """All values under the filter side by side, over the root of their number."""
-        positions = prod(self.filter_shape)
-        each = jnp.eye(positions, dtype=x.dtype).reshape(*self.filter_shape, 1, positions)
-        filters = jnp.tile(each, x.shape[-1]) / positions**0.5
-        out = self._convolve(x, filters, groups=x.shape[-1])
-        return (
-            out.reshape(*out.shape[:-1], x.shape[-1], positions).swapaxes(-1, -2).reshape(out.shape)
-        )
+        shifted = window.shifted(x, self.filter_shape, self._strides(), self.padding)
+        found: Array = jnp.concatenate(shifted, axis=-1) / prod(self.filter_shape) ** 0.5
+        return found
 
     # finite
 
@@ -94,10 +90,10 @@ class Conv(Layer):
 
     def apply(self, params: Weights, x: Array) -> Array:
         W_std, b_std = scales(self, x.shape[-1] * prod(self.filter_shape), x)
-        out = W_std * self._convolve(x, params[0], groups=1)
+        out = W_std * self._convolve(x, params[0])
         return out if b_std is None else out + b_std * add_axes(params[1], out)
 
-    def _convolve(self, x: Array, filters: Array, groups: int) -> Array:
+    def _convolve(self, x: Array, filters: Array) -> Array:
         letters = "HW"[: len(self.filter_shape)]
         padding = self.padding
         if padding == "CIRCULAR":
@@ -109,6 +105,5 @@ class Conv(Layer):
             self._strides(),
             padding,
             dimension_numbers=(f"N{letters}C", f"{letters}IO", f"N{letters}C"),
-            feature_group_count=groups,
             precision="highest",
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from math import exp, lgamma, log
 from typing import Any
 
 import jax
@@ -31,7 +32,9 @@ from dualc.runtime.mixing import (
     draw_mixing,
     gaussian,
     mix,
+    padded,
 )
+from dualc.runtime.transform import next_power_of_two
 
 
 @jax.tree_util.register_dataclass
@@ -39,7 +42,8 @@ from dualc.runtime.mixing import (
 class DirectWeights:
     """The rows W of phi(W h), and the mixing R of phi'(W h) * (R z)."""
 
-    rows: tuple[GaussianRows, ...]  # for every group of columns
+    rows: GaussianRows
+    spreading: Mixing | None  # of columns that are not spread, to go with those that are
     mixing: Mixing | None
 
 
@@ -49,30 +53,40 @@ def draw(key: Array, s: Sketch, plan: Plan) -> DirectWeights:
     c = width(s.h)
     left = plan.p - c - 1
     p = left if 2 * left >= plan.p and not s.signal.shape else plan.p
-    rows = tuple(
-        draw_gaussian_rows(
-            jax.random.fold_in(keys[0], i), width(group), p, s.dtype, rounds=1 if is_spread else 2
-        )
-        for i, (group, is_spread) in enumerate(_groups(s.h))
-    )
+    others, spread = _by_spread(s.h)
+    spreading = None
+    if spread and others:
+        c = next_power_of_two(width(spread))
+        spreading = draw_mixing(jax.random.fold_in(keys[0], 1), columns(others), c, s.dtype)
+    rows = draw_gaussian_rows(keys[0], c, p, s.dtype, rounds=1 if spread else 2)
     mixing = None
     if s.ntk:
         tangents = jax.eval_shape(Sketch.tangents, s)
         mixing = draw_mixing(keys[1], columns(tangents), p, s.dtype)
-    return DirectWeights(rows, mixing)
+    return DirectWeights(rows, spreading, mixing)
 
 
-def _groups(blocks: Blocks) -> list[tuple[Blocks, bool]]:
-    """Columns that get rows together, and whether they are spread.
+def _by_spread(blocks: Blocks) -> tuple[Blocks, Blocks]:
+    """The columns that are not spread, and those that are.
 
-    One round makes normal values of columns that are spread, and two of any: cheaper for few that
-    are not is a dense product of their own.
+    One Hadamard round makes normal values of columns that are spread, and two of any: the others,
+    if few, are spread first. All count as not spread where a dense product does it.
     """
     spread = tuple(block for block in blocks if block.spread)
     others = tuple(block for block in blocks if not block.spread)
-    if not spread or not others or width(blocks) <= DENSE or width(others) > DENSE:
-        return [(blocks, all(block.spread for block in blocks))]
-    return [(others, False), (spread, True)]
+    if width(blocks) <= DENSE or width(others) > width(spread):
+        return blocks, ()
+    return others, spread
+
+
+def _products(weights: DirectWeights, h: Blocks) -> Array:
+    """W h."""
+    others, spread = _by_spread(h)
+    values = jnp.concatenate([block.array for block in spread or others], axis=-1)
+    if weights.spreading is not None:
+        mixed = mix(weights.spreading, columns(others))
+        values = mixed + padded(values, mixed.shape[-1])
+    return gaussian(weights.rows, values)
 
 
 def activate(
@@ -88,12 +102,7 @@ def activate(
     """
     size = jnp.sqrt(ratio(s.q, sizes(s.h)))[..., None]
     h = tuple(block.times(size) for block in s.h)
-    u = added(
-        [
-            gaussian(rows, jnp.concatenate([block.array for block in group], axis=-1))
-            for rows, (group, _) in zip(weights.rows, _groups(h), strict=True)
-        ]
-    )
+    u = _products(weights, h)
     a_0, m = _means(kernel, parameters, s.q)
     phi, phi_dot = _both(kernel, parameters, u, s.q)
     root, none = jnp.sqrt(jnp.array(u.shape[-1], u.dtype)), jnp.zeros((), u.dtype)
@@ -145,11 +154,17 @@ def _signs(coefficients: Array) -> Array:
 def hermite_sum(
     coefficients: Float[Array, "*batch order"], t: Float[Array, "*batch p"]
 ) -> tuple[Array, Array]:
-    """The sum of a_n h_n(t) over normalised Hermite polynomials, and its derivative."""
+    """The sum of a_n h_n(t) over normalised Hermite polynomials, and its derivative.
+
+    By g_n = sqrt(n!) h_n/s^n at t/s, s^2 the highest degree: g_(n+1) = (t/s) g_n - (n/s^2) g_(n-1)
+    takes the fewest operations, and no g_n overflows.
+    """
+    s = max(1, coefficients.shape[-1] - 1) ** 0.5
+    t = t / s
     below, here = jnp.zeros_like(t), jnp.ones_like(t)
     value, slope = jnp.zeros_like(t), jnp.zeros_like(t)
     for n in range(coefficients.shape[-1]):
-        a = coefficients[..., n : n + 1]
-        value, slope = value + a * here, slope + a * n**0.5 * below
-        below, here = here, (t * here - n**0.5 * below) / (n + 1) ** 0.5
+        a = coefficients[..., n : n + 1] * exp(n * log(s) - lgamma(n + 1) / 2)
+        value, slope = value + a * here, slope + (a * (n / s)) * below
+        below, here = here, t * here - (n / s**2) * below
     return value, slope

@@ -12,7 +12,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from jax.core import Tracer
 
 from dualc.errors import NetworkError
 from dualc.layers.combine import FanOut, Serial, serial
@@ -37,6 +36,7 @@ from dualc.runtime.blocks import (
     temporary_bytes,
     write,
 )
+from dualc.runtime.tracing import any_traced
 
 MEMORY = 2**30  # bytes beyond the result, unless something else is said
 _COPIES = 24  # more than this many times its first covariances no network was seen to take
@@ -65,7 +65,7 @@ def kernel(
     check_network(task.net, x1.shape[1:])
     budget = MEMORY if memory is None else memory
     is_empty = 0 in (len(x1), len(task.others))
-    if is_empty or any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves((net, x1, x2))):
+    if is_empty or any_traced(net, x1, x2):
         found = task.whole()
     else:
         found = task.in_blocks(budget, progress)
@@ -105,7 +105,10 @@ def _inputs(x1: Any, x2: Any) -> tuple[Array, Array | None]:
 
 def floating(inputs: Any) -> Array:
     """Inputs as real floating-point numbers, with samples first and channels last."""
-    array: Array = jnp.asarray(inputs)
+    try:
+        array: Array = jnp.asarray(inputs)
+    except (TypeError, ValueError) as error:
+        raise NetworkError(f"inputs are one array of numbers: {error}") from error
     if jnp.issubdtype(array.dtype, jnp.complexfloating):
         raise NetworkError("inputs are real numbers, not complex ones")
     if not jnp.issubdtype(array.dtype, jnp.floating):

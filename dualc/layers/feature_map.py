@@ -24,6 +24,7 @@ from dualc.runtime.mixing import Mixing, draw_mixing, mix
 
 METHODS = ("auto", "direct", "collapse", "polysketch")
 _MEMORY = 2**31  # bytes for what lies between two layers
+_CACHE = 2**24  # the same on a CPU, where most of it is faster to compute than to fetch
 _COPIES = 8  # of the features of one layer
 _EQUAL = 1e-5  # norms that differ by less, relatively, count as equal
 
@@ -72,14 +73,9 @@ class FeatureMap:
             return self._of_collapsed(x, choice)
         plan = Plan(self.p, "polysketch" if self.method == "polysketch" else "direct", self.degree)
         drawn = self._drawn(x, plan)
-        parts: list[Features] = [
-            _features(self.net, *drawn, part, plan, self.get) for part in _batches(x, self.p)
-        ]
-        if len(parts) == 1:
-            return parts[0]
-        return Features(
-            *(None if f[0] is None else jnp.concatenate(f) for f in zip(*parts, strict=True))
-        )
+        parts = _batches(x, self.p)
+        found = [_features(self.net, *drawn, part, plan, self.get) for part in parts]
+        return found[0] if len(parts) == 1 else _joined(found, len(x))
 
     # ---- which method ----
 
@@ -169,12 +165,34 @@ def _draw(net: Serial, key: Array, x: Array | BCOO, plan: Plan, ntk: bool) -> tu
 
 
 def _batches(x: Array | BCOO, p: int) -> Sequence[Array | BCOO]:
-    """Images in batches whose features, a few times over, fit _MEMORY; all of it if traced."""
-    one = prod(x.shape[1:-1]) * p * x.dtype.itemsize
-    batch = max(1, _MEMORY // (_COPIES * one))
-    if isinstance(x, Tracer | BCOO) or len(x) <= batch or len(x.devices()) > 1:
+    """Inputs in batches whose features, a few times over, fit into memory; all of it if traced.
+
+    All of one size, for which one program is compiled: the last begins before the one before ends.
+    """
+    positions = prod(x.shape[1:-1])
+    one = positions * (p + positions) * x.dtype.itemsize  # with all pairs of positions
+    if isinstance(x, Tracer | BCOO) or len(x.devices()) > 1:
         return [x]
-    return [x[i : i + batch] for i in range(0, len(x), batch)]
+    (device,) = x.devices()
+    most = max(1, (_CACHE if device.platform == "cpu" else _MEMORY) // (_COPIES * one))
+    if len(x) <= most:
+        return [x]
+    batch = -(-len(x) // -(-len(x) // most))
+    starts = [*range(0, len(x) - batch, batch), len(x) - batch]
+    return [x[i : i + batch] for i in starts]
+
+
+def _joined(parts: list[Features], n: int) -> Features:
+    """The features of n inputs in batches of one size, of which the last two may overlap."""
+
+    def rows(parts: tuple[Array | None, ...]) -> Array | None:
+        if parts[0] is None:
+            return None
+        *first, last = (part for part in parts if part is not None)
+        left = n - len(first) * len(last)
+        return jnp.concatenate([*first, last[len(last) - left :]])
+
+    return Features(*(rows(kernel) for kernel in zip(*parts, strict=True)))
 
 
 def _draw_final(key: Array, blocks: Blocks, p: int, dtype: Any) -> Mixing | None:

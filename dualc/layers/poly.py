@@ -76,7 +76,9 @@ def activate(
     degree, none = weights.value.degree, jnp.zeros((), s.dtype)
     h = combine(weights.value, unit, powers, kernel.hermite(s.q, **parameters)[..., : degree + 1])
     exact = weights.value.p - sketched_columns(weights.value.d, weights.value.p)
-    z = (Block(_slope(kernel, parameters, weights, s, unit, powers), none),) if s.ntk else ()
+    z: tuple[Block, ...] = ()
+    if s.ntk:
+        z = (Block(_slope(kernel, parameters, weights, s, unit, powers), none, spread=True),)
     return replace(s, h=(Block(h[..., :exact], none, exact=True), Block(h[..., exact:], none)), z=z)
 
 

@@ -22,13 +22,15 @@ from dualc.runtime.mixing import (
     Mixing,
     added,
     draw_mixing,
+    draw_rotation,
     generator,
     mix,
     random_signs,
+    rotate,
 )
 from dualc.runtime.polysketch import unit_rows
 
-_SHARE = 8  # exact patches beyond this part of p take time, and were not seen to help
+_SHARE = 16  # exact patches beyond this part of p take time, and help no more than the mixed
 
 if TYPE_CHECKING:
     from dualc.layers.layer import Layer, Weights
@@ -266,6 +268,7 @@ class MixedPatches:
     """Random choices for patches: a mixing of the columns, signs over the filter."""
 
     mixing: Mixing
+    rotation: Float[Array, "b b"]
     signs: Float[Array, "*filter p"]
 
 
@@ -285,7 +288,7 @@ class Patches:
 
 
 def draw_patches(key: Array, s: Sketch, filter_shape: tuple[int, ...], plan: Plan) -> Patches:
-    """Exact blocks are kept while their patches are few beside p: at most half, an eighth later."""
+    """Exact blocks are kept while their patches are few: half of p at most, a sixteenth later."""
     left = plan.p // (_SHARE if s.depth else 2)
     kept = []
     for i in sorted(range(len(s.h)), key=lambda i: s.h[i].width):
@@ -307,9 +310,10 @@ def _draw(
 ) -> MixedPatches | None:
     if not blocks:
         return None
-    keys = jax.random.split(key)
+    keys = jax.random.split(key, 3)
     signs = random_signs(generator(keys[1]), (*filter_shape, p), dtype)
-    return MixedPatches(draw_mixing(keys[0], unspread(blocks), p, dtype), signs)
+    rotation = draw_rotation(keys[2], p, dtype)
+    return MixedPatches(draw_mixing(keys[0], columns(blocks), p, dtype), rotation, signs)
 
 
 def over_patches(
@@ -321,9 +325,9 @@ def over_patches(
     """Features of the mean over patches: exact ones of few columns, of the others without patches.
 
     E |sum over t of e_t * M h_t|^2 = sum of |h_t|^2 for signs e and a mixing M: products of
-    different positions cancel. M is a transform even of columns that are spread: what neighbours
-    have in common would stay in the same column. `patches` gives the values under the filter side
-    by side, over the root of their number; `slide(x, signs)` is the depthwise convolution.
+    different positions cancel. M rotates small blocks of columns, so that no column is heavy in all
+    the positions under a filter. `patches` gives the values under the filter side by side, over the
+    root of their number; `slide(x, signs)` is the depthwise convolution.
     """
     kept, rest = weights.split(s)
 
@@ -331,7 +335,8 @@ def over_patches(
         if own is None:
             return ()
         positions = jnp.array(prod(own.signs.shape[:-1]), s.dtype)
-        values = slide(mix(own.mixing, unspread(blocks)), own.signs) / jnp.sqrt(positions)
+        mixed = rotate(own.rotation, mix(own.mixing, columns(blocks)))
+        values = slide(mixed, own.signs) / jnp.sqrt(positions)
         return (Block(values, jnp.zeros((), s.dtype), spread=True),)
 
     h = (

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from dualc.errors import NetworkError
+from dualc.runtime.mixing import added
 
 PADDINGS = ("SAME", "VALID", "CIRCULAR")
 
@@ -63,26 +64,32 @@ def sums(values: Array, axes: tuple[int, ...], window: int, stride: int, padding
     return total
 
 
+def shifted(
+    x: Array, window: tuple[int, ...], strides: tuple[int, ...], padding: str
+) -> list[Array]:
+    """x[n, *(i stride + t), :] for every place t in the window, the last axis of t fastest."""
+    out = [
+        _count(size, f, stride, padding)
+        for size, f, stride in zip(x.shape[1:-1], window, strides, strict=True)
+    ]
+    x = padded_images(x, window, strides, padding)
+    parts = []
+    for t in product(*(range(f) for f in window)):
+        ends = [a + (n - 1) * s + 1 for a, n, s in zip(t, out, strides, strict=True)]
+        limits = (x.shape[0], *ends, x.shape[-1])
+        parts.append(lax.slice(x, (0, *t, 0), limits, (1, *strides, 1)))
+    return parts
+
+
 def weighted(x: Array, factors: Array, strides: tuple[int, ...], padding: str) -> Array:
     """out[n, *i, :] = sum over t in the window of factors[*t, :] * x[n, *(i stride + t), :].
 
     Shifted products, which fuse into one pass: grouped convolutions are slow on most backends.
     """
     window = factors.shape[:-1]
-    shape = [x.shape[0], *x.shape[1:]]
-    for axis, (f, stride) in enumerate(zip(window, strides, strict=True), 1):
-        shape[axis] = _count(x.shape[axis], f, stride, padding)
-    x = padded_images(x, window, strides, padding)
-    steps = (1, *strides, 1)
-    total = None
-    for t in product(*(range(f) for f in window)):
-        start = (0, *t, 0)
-        ends = [a + (n - 1) * s + 1 for a, n, s in zip(start, shape, steps, strict=True)]
-        factor = factors[t].reshape((1,) * (x.ndim - 1) + (-1,))
-        part = lax.slice(x, start, ends, steps) * factor
-        total = part if total is None else total + part
-    assert total is not None
-    return total
+    parts = shifted(x, window, strides, padding)
+    each = factors.reshape(len(parts), *(1,) * (x.ndim - 1), -1)
+    return added([part * factor for part, factor in zip(parts, each, strict=True)])
 
 
 def padded_images(

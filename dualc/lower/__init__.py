@@ -208,6 +208,7 @@ class _Body:
             "orthant": lambda: self._orthant(term),
             "power": lambda: self._power(term),
             "given": lambda: self._given(term),
+            "pair": lambda: self._pair(term),
             "product": lambda: "*".join(f"({self._mean(text)})" for text in term.arguments),
         }
         if term.shape in build:
@@ -232,6 +233,31 @@ class _Body:
             weighted = f"weighted(exp_{term.shape}, {inside}, {held})"
             return self._product("1", term.root, term.radicand, weighted)
         return self._product(*parts, f"exp_{term.shape}({inside})")
+
+    def _pair(self, term: Term) -> str:
+        """exp(a) (x cosh(c) + y sinh(c)), and what it is far from c = 0."""
+        a, c, start, x, y, *sides = term.arguments
+        decay = self._assign(self._quotient(-self._read(a)), "a")
+        angle = self._assign(self._quotient(self._read(c)), "c")
+        near = [self._assign(self._quotient(self._read(text)), "k") for text in (x, y)]
+        parts = sp.Add.make_args(self._read(start)) if start else ()
+        first = " + ".join(map(self._quotient, parts)) or f"{near[0]} + {angle}*{near[1]}"
+        near.insert(0, first)
+        far = [self._about_means(*side) for side in (sides[:4], sides[4:])]
+        shape = f"exp_pair({', '.join((decay, angle, *near, *far))})"
+        return self._product("1", "", term.radicand, shape)
+
+    def _about_means(self, above: str, below: str, *means: str) -> str:
+        """A quotient in whose numerator q11 and q22 stand for means, where there are any."""
+        lower = self._quotient(self._read(below))
+        plain, named = self.frame, self.named
+        if means[0]:
+            names = [self._assign(self._show(self._read(text)), "m") for text in means]
+            self.frame = self.frame | {"q11": names[0], "q22": names[1]}
+            self.named = {}
+        upper = self._quotient(self._read(above))
+        self.frame, self.named = plain, named
+        return upper if lower == "1" else f"({upper})/({lower})"
 
     def _mean(self, text: str) -> str:
         """A sum of rows "shape;coefficient;exponent", the shape exp, expm1 or none."""

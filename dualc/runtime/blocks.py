@@ -74,11 +74,11 @@ def write(
 
 
 def places(n: int, m: int, block: tuple[int, int], symmetric: bool) -> Iterator[tuple[int, int]]:
-    """The first row and column of every block; the last ones overlap rather than stick out."""
+    """The first row and column of every block; only one that is all there is may stick out."""
     for i in range(0, n, block[0]):
         for j in range(0, m, block[1]):
             if not symmetric or i <= j:
-                yield min(i, n - block[0]), min(j, m - block[1])
+                yield min(i, max(0, n - block[0])), min(j, max(0, m - block[1]))
 
 
 def shown(squares: list[T], progress: bool | None) -> Iterator[T]:

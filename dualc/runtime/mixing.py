@@ -14,7 +14,8 @@ from jaxtyping import Float, Int
 
 from dualc.runtime.transform import hadamard, next_power_of_two
 
-DENSE = 1024  # columns up to which a dense product is faster than two Hadamard transforms
+DENSE = 256  # columns up to which a dense product is faster than two Hadamard transforms
+_BLOCK = 64  # columns that are rotated together: their sums are nearly normal
 
 
 @jax.tree_util.register_dataclass
@@ -47,10 +48,8 @@ def draw_gaussian_rows(
     """
     random = generator(key)
     if c <= dense:
-        orthogonal, triangular = np.linalg.qr(random.standard_normal((-(-p // c), c, c)))
-        # With the signs of the diagonal Q is uniform, whatever LAPACK's convention.
-        signs = np.sign(np.diagonal(triangular, axis1=1, axis2=2))
-        rows = np.swapaxes(orthogonal * signs[:, None], 0, 1).reshape(c, -1)[:, :p]
+        orthogonal = _orthogonal(random, -(-p // c), c)
+        rows = np.swapaxes(orthogonal, 0, 1).reshape(c, -1)[:, :p]
         matrix = rows * np.sqrt(random.chisquare(c, p))
         return GaussianRows(jnp.asarray(matrix, dtype), None, jnp.asarray(np.ones(p), dtype))
     width = next_power_of_two(c)
@@ -58,12 +57,20 @@ def draw_gaussian_rows(
     return GaussianRows(None, signs, jnp.asarray(np.sqrt(random.chisquare(width, p)), dtype))
 
 
+def _orthogonal(random: np.random.Generator, count: int, c: int) -> np.ndarray:
+    """Uniformly distributed orthogonal matrices (count, c, c)."""
+    orthogonal, triangular = np.linalg.qr(random.standard_normal((count, c, c)))
+    # With the signs of the diagonal Q is uniform, whatever LAPACK's convention.
+    rows: np.ndarray = orthogonal * np.sign(np.diagonal(triangular, axis1=1, axis2=2))[:, None]
+    return rows
+
+
 def gaussian(rows: GaussianRows, h: Float[Array, "*batch c"]) -> Float[Array, "*batch p"]:
     """The products of h with the rows."""
     if rows.matrix is not None:
         return jnp.matmul(h, rows.matrix, precision="highest")
     assert rows.signs is not None
-    wide = _padded(h, rows.signs.shape[-1])
+    wide = padded(h, rows.signs.shape[-1])
     parts = []
     for block in rows.signs:
         part = wide
@@ -86,46 +93,68 @@ class Columns:
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class Mixing:
-    """Random signs for each group of columns; a Hadamard transform for those that need one."""
+    """Random signs of all columns; Hadamard transforms for those that need one."""
 
-    signs: tuple[Float[Array, " c"], ...]
-    rows: Int[Array, " p"] | None  # taken of the transform; None: all
+    ready: tuple[Float[Array, " p"], ...]  # of groups that are spread already
+    signs: Float[Array, "pieces copies side"]  # of all others, `side` columns at a time
+    rows: Int[Array, " p"] | None  # taken of the transforms; None: all
     p: int = field(metadata={"static": True})
 
 
 def draw_mixing(key: Array, groups: tuple[Columns, ...], p: int, dtype: Any) -> Mixing:
     """A random map of all these columns to p that keeps inner products in the mean."""
-    random, width = generator(key), next_power_of_two(p)
-    widths = [group.values.shape[-1] for group in groups]
-    signs = tuple(random_signs(random, (p if c == 1 else c,), dtype) for c in widths)
+    random = generator(key)
+    ready = [random_signs(random, (p,), dtype) for group in groups if _is_ready(group, p)]
+    c = sum(group.values.shape[-1] for group in groups if not _is_ready(group, p))
+    side = min(next_power_of_two(c), next_power_of_two(p))
+    copies = -(-p // side)
+    signs = random_signs(random, (-(-c // side), copies, side), dtype)
     rows = None
-    if width > p:
-        rows = jnp.asarray(np.sort(random.permutation(width)[:p]), jnp.int32)
-    return Mixing(signs, rows, p)
+    if c and copies * side > p:
+        rows = jnp.asarray(np.sort(random.permutation(copies * side)[:p]), jnp.int32)
+    return Mixing(tuple(ready), signs, rows, p)
 
 
 def mix(mixing: Mixing, groups: tuple[Columns, ...]) -> Float[Array, "*batch p"]:
     """The columns as p others that are spread, with inner products kept in the mean.
 
-    A single column is spread as it is; groups that are spread are added with random signs; what
-    is not goes through a Hadamard transform, folded to its width with random signs.
+    Groups that are spread are added with random signs. The others, side by side, go through a
+    Hadamard transform that is no longer than they need, as many times as it takes to fill p
+    columns, each time with other signs; where they are more than p, folded with random signs.
     """
-    p, width = mixing.p, next_power_of_two(mixing.p)
-    ready: list[Array] = []
-    folded: list[Array] = []
-    for signs, group in zip(mixing.signs, groups, strict=True):
-        x = _signed(group.values, signs)
-        if group.values.shape[-1] == 1:
-            ready.append(x / p**0.5)
-        elif group.spread and group.values.shape[-1] == p:
-            ready.append(x)
-        else:
-            folded += [_padded(x[..., i : i + width], width) for i in range(0, x.shape[-1], width)]
-    if folded:
-        mixed = hadamard(added(folded), ordered=False)
-        rows = mixing.rows
-        ready.append(mixed if rows is None else jnp.take(mixed, rows, axis=-1) * (width / p) ** 0.5)
-    return added(ready)
+    spread = [group.values for group in groups if _is_ready(group, mixing.p)]
+    others = [group.values for group in groups if not _is_ready(group, mixing.p)]
+    parts = [_signed(x, signs) for x, signs in zip(spread, mixing.ready, strict=True)]
+    if others:
+        pieces, copies, side = mixing.signs.shape
+        x = padded(jnp.concatenate(others, axis=-1), pieces * side)
+        folded = [
+            x[..., None, i * side : (i + 1) * side] * _like(mixing.signs[i], x)
+            for i in range(pieces)
+        ]
+        mixed = hadamard(added(folded), ordered=False) * (side / mixing.p) ** 0.5
+        mixed = mixed.reshape(*x.shape[:-1], copies * side)
+        parts.append(mixed if mixing.rows is None else jnp.take(mixed, mixing.rows, axis=-1))
+    return added(parts)
+
+
+def _is_ready(group: Columns, p: int) -> bool:
+    return group.spread and group.values.shape[-1] == p
+
+
+def draw_rotation(key: Array, p: int, dtype: Any) -> Float[Array, "b b"]:
+    """A random orthogonal matrix for blocks of p columns, of about 64."""
+    b = p // -(-p // _BLOCK)
+    return jnp.asarray(_orthogonal(generator(key), 1, b)[0], dtype)
+
+
+def rotate(rotation: Float[Array, "b b"], x: Float[Array, "*batch p"]) -> Float[Array, "*batch p"]:
+    """Every block of columns times the matrix; the few columns beyond the last block stay."""
+    b = len(rotation)
+    end = x.shape[-1] // b * b
+    blocks = x[..., :end].reshape(*x.shape[:-1], -1, b)
+    turned = jnp.matmul(blocks, rotation, precision="highest").reshape(*x.shape[:-1], end)
+    return turned if end == x.shape[-1] else jnp.concatenate([turned, x[..., end:]], axis=-1)
 
 
 def added(parts: list[Array]) -> Array:
@@ -134,10 +163,16 @@ def added(parts: list[Array]) -> Array:
 
 
 def _signed(x: Array, signs: Array) -> Array:
-    return x * signs.reshape((1,) * (x.ndim - 1) + signs.shape)
+    return x * _like(signs, x)
 
 
-def _padded(x: Array, width: int) -> Array:
+def _like(signs: Array, x: Array) -> Array:
+    """The signs behind the axes of a batch of rows like x."""
+    return signs.reshape((1,) * (x.ndim - 1) + signs.shape)
+
+
+def padded(x: Float[Array, "*batch c"], width: int) -> Float[Array, "*batch width"]:
+    """Zeros beside the columns, up to that width."""
     if x.shape[-1] == width:
         return x
     return jnp.pad(x, [(0, 0)] * (x.ndim - 1) + [(0, width - x.shape[-1])])

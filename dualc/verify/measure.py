@@ -35,6 +35,7 @@ _ARGUMENTS = ("q12", "q11", "q22")
 _DTYPES = ("float32", "float64")
 # 18 digits are half a percent of an eps of float64; the rest is for what cancels
 _DIGITS = {"hard": 18, "full": 24}
+_DEPTH = 1000  # float64 ends at 10^-308, the square of its smallest number at 10^-616
 
 
 def certify(
@@ -150,10 +151,27 @@ def _parsed(truth: Truth) -> Known:
     values: dict[str, Fraction | float] = {}
     radii = {}
     for name, value, radius in truth.values:
-        infinite = value in ("inf", "-inf", "nan")
-        values[name] = float(value) if infinite else Fraction(value)
-        radii[name] = Fraction(radius)
+        if value in ("inf", "-inf", "nan"):
+            values[name], radii[name] = float(value), Fraction(radius)
+        else:
+            values[name], radii[name] = _interval(value, radius)
     return Known(truth.point, region(truth.point), values, radii)
+
+
+def _interval(value: str, radius: str) -> tuple[Fraction, Fraction]:
+    """Midpoint and radius as fractions; of the order of 10^-1000 at least, around 0 if smaller.
+
+    A kink a thousand standard deviations out has moments of 10^-200000. As a fraction that has
+    as many digits, and every sum with it takes seconds.
+    """
+    floor = Fraction(1, 10**_DEPTH)
+    middle, width = (Fraction(0) if _is_minute(t) else Fraction(t) for t in (value, radius))
+    return middle, width + floor if _is_minute(value) or _is_minute(radius) else width
+
+
+def _is_minute(text: str) -> bool:
+    """Whether a decimal is below 10^-_DEPTH, with at most one digit before its point."""
+    return int(text.partition("e")[2] or 0) < -_DEPTH
 
 
 # ---- what the module gives

@@ -110,7 +110,7 @@ def _place(point: Sequence[float | Fraction], digits: int) -> tuple[Place, bool]
     All 0: along rho = 1. One 0: q12 = 0.
     """
     q12, q11, q22 = (Fraction(v) for v in point)
-    tiny = Fraction(1, 2 ** (8 * digits))
+    tiny = Fraction(1, 2 ** (12 * digits))  # what grows like its root passes `_settle`'s bound
     if q11 == 0 and q22 == 0:
         return Place(tiny, tiny, tiny), True
     if q11 == 0 or q22 == 0:
