@@ -57,9 +57,7 @@ class Model:
         return outputs
 
 
-def checked_model(
-    f: Callable[..., Any], split: Split, x: Array, kind: str, logit: int
-) -> Model:
+def checked_model(f: Callable[..., Any], split: Split, x: Array, kind: str, logit: int) -> Model:
     """The model, if f gives floating outputs (n, c) of samples that do not look at one another.
 
     Raises EmpiricalError that says what else it gives, and what to do about it.
