@@ -172,12 +172,10 @@ def _expected(function: str, f: str, found: Hinges) -> Line:
     text = found.expectation()
     if text is not None:
         return _line(function, text)
-    terms = f"sum over pairs of summands c*(x - s)**i, d*(x - t)**j of {f}"
-    return Line(
-        function,
-        f"{terms} of c*d*T(i, s, j, t, r), {_SAME_SIDE}",
-        f"{_LEFT[function]} &= {_mean(f)}",
-    )
+    first, second = (_side("x", *names, found) for names in (("i", "a", "s"), ("j", "b", "t")))
+    pairs = f"sum over pairs of summands c*{first.factor}, d*{second.factor} of {f}"
+    moments = f"c*d*T({first.key}, {second.key}, r), {_SAME_SIDE}"
+    return Line(function, f"{pairs} of {moments}", f"{_LEFT[function]} &= {_mean(f)}")
 
 
 def _mean(f: str) -> str:

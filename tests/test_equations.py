@@ -13,7 +13,7 @@ import pytest
 from scipy.stats import norm
 
 from dualc.equations import formulas
-from dualc.ir import Record
+from dualc.ir import Piecewise, Record, Tail
 from dualc.paths import DERIVED
 from dualc.plots.outline import function_of
 from dualc.record import read_record
@@ -170,6 +170,21 @@ def test_the_generating_functions_have_the_moments_as_derivatives(
         one = [plain(texts["M"], {"q": q11, "s": s, "a": x}) for x in (-h, 0, h)]
         assert one[1] == pytest.approx(mean(0, 0, s, q11), rel=1e-9)
         assert (one[2] - one[0]) / (2 * h) == pytest.approx(mean(1, 0, s, q11), rel=1e-4)
+
+
+def test_a_sum_over_pairs_speaks_of_the_moment_it_defines() -> None:
+    rows = tuple(("1", n, "-1") for n in range(6))  # 36 pairs
+    tailed = Piecewise("phi", (), (("0",),), (Tail(1, "0", rows),))
+    record = BY_NAME["elu"]
+    form = replace(record.form, pieces=(tailed, replace(tailed, name="slope")))
+    texts = {line.function: line.text for line in formulas(replace(record, form=form))}
+    wanted = "summands c*x**i exp(a*x), d*x**j exp(b*x) of phi of c*d*T(i, a, j, b, r)"
+    assert wanted in texts["dual"]
+    assert "T(i, a, j, b, r)" in texts
+    assert (
+        "c*(x - s)**i"
+        in {line.function: line.text for line in formulas(BY_NAME["softmodulus_q"])}["dual"]
+    )
 
 
 # ---- mixtures ----

@@ -212,6 +212,12 @@ def test_text_and_lines_stand_out_in_light_and_dark(browser: Browser, site: Path
             for selector in (".line.s0", ".line.s1", ".line.s2"):
                 colour = page.locator(selector).first.evaluate(style, "stroke")
                 assert contrast(colour, back) >= 3
+            visit(page, site)
+            field, hint = page.get_by_role("searchbox").evaluate(
+                "e => [getComputedStyle(e).backgroundColor, "
+                "getComputedStyle(e, '::placeholder').color]"
+            )
+            assert contrast(hint, field) >= 4.5, scheme
     assert paper[0] != paper[1]
 
 
