@@ -79,8 +79,8 @@ class Conv(Layer):
     def _patches(self, x: Array) -> Array:
         """All values under the filter side by side, over the root of their number."""
         shifted = window.shifted(x, self.filter_shape, self._strides(), self.padding)
-        side_by_side: Array = jnp.concatenate(shifted, axis=-1)
-        return side_by_side / prod(self.filter_shape) ** 0.5
+        scaled: Array = jnp.concatenate(shifted, axis=-1) / prod(self.filter_shape) ** 0.5
+        return scaled
 
     # finite
 
