@@ -120,22 +120,24 @@ _PRODUCTS = Line(
 
 def _of_links(typed: str, form: DualForm) -> Iterator[Line]:
     """The activation and its slope as sums over links, and the moment of a pair of them."""
-    found = {function: tidied(text) for function, text in form.readable}
-    slope = ", of slope1 and slope2" if form.mixed else ""
-    again = f"mean over slope of {found['phi']}" if form.mixed else found["phi"]
-    right = (
-        rf"\mathbb{{E}}\left[{latex(found['phi'])}\right]" if form.mixed else latex(found["phi"])
-    )
-    if again != typed:
-        yield Line("phi(x), again", again, rf"\phi(x) &= {right}")
+    phi, slope = (_of_slope(tidied(text), form.mixed) for _, text in form.readable)
+    if phi[0] != typed:
+        yield Line("phi(x), again", phi[0], rf"\phi(x) &= {phi[1]}")
     for function, f in (("dual", "phi"), ("dual_dot", "phi'")):
-        yield Line(function, f"E[{f}(u) {f}(v)]{slope}", f"{_LEFT[function]} &= {_mean(f)}")
-    yield Line("phi'(x)", found["slope"], rf"\phi'(x) &= {latex(found['slope'])}")
+        yield Line(function, f"E[{f}(u) {f}(v)]", f"{_LEFT[function]} &= {_mean(f)}")
+    yield Line("phi'(x)", slope[0], rf"\phi'(x) &= {slope[1]}")
     if any(term.kind == "both" for item in form.links for term in item.terms):
         yield _PRODUCTS
     yield _LINKED
     if form.mixed:
         yield _SLOPE
+
+
+def _of_slope(text: str, mixed: str | None) -> tuple[str, str]:
+    """A function as text and in LaTeX; of a mixture it is the mean that counts."""
+    if mixed is None:
+        return text, latex(text)
+    return f"mean over slope of {text}", rf"\mathbb{{E}}\left[{latex(text)}\right]"
 
 
 # ---- pieces ----

@@ -12,8 +12,10 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
+from dualc.derive import derive
 from dualc.equations import formulas
-from dualc.ir import Piecewise, Record, Tail
+from dualc.ir import Ball, HermiteSeries, KernelPlan, Piecewise, Record, Tail
+from dualc.parse import parse_expression
 from dualc.paths import DERIVED
 from dualc.plots.outline import function_of
 from dualc.record import read_record
@@ -258,3 +260,17 @@ def test_the_argument_of_a_moment_is_that_of_its_definition() -> None:
             for line in formulas(record):
                 for letter, inside in re.findall(r"\b([TRLMPm])\(([^()]*)\)", line.text):
                     assert inside.count(",") == signature[letter], (record.name, line.text)
+
+
+@pytest.mark.parametrize("expression", ["tanh(x + 1)", "erf(x - 1)", "normal_cdf(x)**2"])
+def test_links_off_zero_and_products_are_shown_as_what_is_summed(expression: str) -> None:
+    activation = parse_expression(expression, "mine", {})
+    form = derive(activation)
+    blank = HermiteSeries(0, (), Ball("0", "0"))
+    plan = KernelPlan((), "10000")
+    shown = {row.function: row for row in formulas(Record(activation, 0, form, blank, None, plan))}
+    assert "normal_cdf" in shown["phi(x), again"].text
+    assert shown["dual"].text == "E[phi(u) phi(v)]"
+    assert "Phi2" in shown["T(i, j)"].text
+    assert ("slope" in shown) == (form.tier == "mixture")
+    assert ("k(f, g)" in shown) == ("**2" in expression)
