@@ -34,6 +34,7 @@ def kernel(
     positive: tuple[int, ...] = (),
     nonnegative: tuple[int, ...] = (),
     is_dear: bool = False,
+    is_chained: bool = False,
 ) -> Callable[..., Array]:
     """The public f(q12, q11, q22, *parameters, delta=None) of a private value.
 
@@ -44,6 +45,7 @@ def kernel(
     d/dq22 is d/dq11 with q11 and q22 exchanged. Without them JAX differentiates `value`.
     `positive`, `nonnegative`: which parameters (counted from 0) must lie in those sets.
     `is_dear`: d/dq11 takes long to compile, and is there once where both variances' are asked for.
+    `is_chained`: d/dq11 takes d/dq12 as its last argument.
     Law: NaN outside the domain; gradients are the partials; an infinite partial times a zero
     tangent (or cotangent) is zero. The partials cannot cancel against one another: where they
     are infinite, the derivative along q -> (q, q, q) is that of `diagonal`, not of their sum.
@@ -68,7 +70,7 @@ def kernel(
     near, *near_rates = map(_with_delta, functions)
     if near_rates:
         near_rates.insert(3, lambda q12, *_: jnp.zeros_like(q12))  # in delta
-    rules = (positive, nonnegative, is_dear)
+    rules = (positive, nonnegative, is_dear, is_chained)
     plain = _public(far, tuple(rates) or None, inside, 3, *rules)
     refined = _public(near, tuple(near_rates) or None, inside, 4, *rules)
 
@@ -133,13 +135,16 @@ def _apart(value: Callable[..., Array]) -> Callable[..., Array]:
     used twice to memory, in a loop of its own, which costs more than to compute it twice. Hence,
     throughout this file, a cheap operation after an expensive one whose result is used often; and
     dual and dual_dot, where one jitted function returns both, must not look alike. q11 >= 0 in the
-    domain, which XLA does not know.
+    domain, which XLA does not know. Of few entries what counts is how much there is to compile.
     """
 
     def other(q12: Array, q11: Array, *rest: Array) -> Array:
-        return value(q12, jnp.maximum(q11, -1.0), *rest)
+        return value(q12, q11 if q12.size < _FEW else jnp.maximum(q11, -1.0), *rest)
 
     return other
+
+
+_FEW = 1024
 
 
 def pointwise(
@@ -184,6 +189,7 @@ def _public(
     positive: tuple[int, ...],
     nonnegative: tuple[int, ...],
     is_dear: bool = False,
+    is_chained: bool = False,
 ) -> Callable[..., Array]:
     """Jitted `value` on array-likes: cast, ranks made equal, NaN outside, JVP from `rates`."""
 
@@ -208,7 +214,8 @@ def _public(
 
     compute = guarded(value)
     if rates is not None:
-        compute = _with_rates(compute, tuple(guarded(rate) for rate in rates), is_dear)
+        guards = tuple(guarded(rate) for rate in rates)
+        compute = _with_rates(compute, guards, is_dear, is_chained)
 
     def public(*arguments: Array) -> Array:
         arrays, dtype = _cast(arguments, arity)
@@ -218,24 +225,33 @@ def _public(
 
 
 def _with_rates(
-    value: Callable[..., Array], rates: tuple[Callable[..., Array], ...], is_dear: bool = False
+    value: Callable[..., Array],
+    rates: tuple[Callable[..., Array], ...],
+    is_dear: bool = False,
+    is_chained: bool = False,
 ) -> Callable[..., Array]:
     """`value` with its partial derivatives given, one for every argument.
 
     `is_dear`: the third rate is the second with those arguments exchanged, and joins it.
+    `is_chained`: both take the first, which is the same both ways, as one more argument.
     """
     wrapped = jax.custom_jvp(value)
 
     def jvp(primals: tuple[Array, ...], tangents: tuple[Array, ...]) -> tuple[Array, Array]:
         out = wrapped(*primals)  # itself, so that second derivatives use the rates as well
+        asked = [i for i, tangent in enumerate(tangents) if not isinstance(tangent, SymbolicZero)]
+        known: dict[int, Array] = {}  # rates nobody asked for cost nothing
+        first: tuple[Array, ...] = ()
+        if is_chained and {0, 1, 2} & set(asked):
+            first = (rates[0](*primals),)
+            known[0] = first[0]
+        if is_dear and {1, 2} <= set(asked):
+            known[1], known[2] = both_ways(rates[1], *primals, *first)
         total = jnp.zeros_like(out)
-        asked = [not isinstance(tangent, SymbolicZero) for tangent in tangents]
-        known = [None] * len(rates)  # rates nobody asked for cost nothing
-        if is_dear and asked[1] and asked[2]:
-            known[1:3] = both_ways(rates[1], *primals)
-        for i in (i for i, is_asked in enumerate(asked) if is_asked):
-            rate = rates[i](*primals) if known[i] is None else known[i]
-            total = total + _scaled(rate, tangents[i])
+        for i in asked:
+            if i not in known:
+                known[i] = rates[i](*primals, *(first if i in (1, 2) else ()))
+            total = total + _scaled(known[i], tangents[i])
         return out, total
 
     wrapped.defjvp(jvp, symbolic_zeros=True)
@@ -4726,13 +4742,13 @@ def piecewise_moment(
 
 def piecewise_square(f: Piecewise, q: Array) -> Array:
     """E[f(u)^2], u ~ N(0, q): `piecewise_moment` at rho = 1, where it is a single integral."""
-    if f.masses:
-        return piecewise_moment(f, f, q, q, q, jnp.zeros_like(q))
     safe = jnp.where(q > 0, q, jnp.ones_like(q))
     if f.places and not f.tails:
         value = pieces_square(f.pieces(), safe)
     else:
         value = _tails_square(f, safe)
+    for _, height in f.masses:
+        value = jnp.where(jnp.asarray(height) == 0, value, jnp.inf)
     return jnp.where(q > 0, value, _piecewise_moment_at_zero(f, f, q.dtype))
 
 
@@ -4884,16 +4900,21 @@ def _finite_part(value: Array) -> Array:
 
 
 def piecewise_bend(
-    half_second: Piecewise, slope: Piecewise, q12: Array, q11: Array, q22: Array, d: Array
+    half_second: Piecewise,
+    slope: Piecewise,
+    q12: Array,
+    q11: Array,
+    q22: Array,
+    d: Array,
+    curvature: Array,
 ) -> Array:
     """E[phi'''(u) phi'(v)]/2 = d dual_dot/dq11 = (E[u phi''(u) phi'(v)] - q12 curvature)/(2 q11).
 
-    At q11 = 0 the limit, along rho = 1 if q22 = 0 too.
+    curvature: that of `piecewise_curvature`. At q11 = 0 the limit, along rho = 1 if q22 = 0 too.
     """
     turned = _times_x(half_second)
     present = q11 > 0
     safe, gap_safe = jnp.where(present, q11, 1.0), jnp.where(present, d, q22)
-    curvature = piecewise_curvature(half_second, q12, safe, q22, gap_safe)
     above = piecewise_moment(turned, slope, q12, safe, q22, gap_safe) - q12 * curvature / 2
     return jnp.where(present, above / safe, _bend_at_zero(half_second, slope, q22))
 

@@ -23,7 +23,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "877efe17cc75a0ba130af097593d99dcfe9d8cf45bca8b2d9b3ebb3a67a73651"
+FINGERPRINT = "970752342a1a411dca5f339d5972f042bddee6a9a08971f425991a11d6269ffc"
 PARAMETERS = (("a", 1.0),)
 JUMPS = ()  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
@@ -136,8 +136,8 @@ def _dual_dot_dq12(q12, q11, q22, d, a):
     return s.piecewise_curvature(_half_second_pieces(a), q12, q11, q22, d)
 
 
-def _dual_dot_dq11(q12, q11, q22, d, a):
-    return s.piecewise_bend(_half_second_pieces(a), _slope_pieces(a), q12, q11, q22, d)
+def _dual_dot_dq11(q12, q11, q22, d, a, curvature):
+    return s.piecewise_bend(_half_second_pieces(a), _slope_pieces(a), q12, q11, q22, d, curvature)
 
 
 def _dual_da(q12, q11, q22, d, a):
@@ -163,7 +163,7 @@ def _dual_dot_diag(q, a):
 _phi_kernel = s.pointwise(_phi, positive=(0,))
 _phi_dot_kernel = s.pointwise(s.slope(_phi), positive=(0,))
 _dual_kernel = s.kernel(_dual, (_dual_dot, _dual_dq11, _dual_da), domain=DOMAIN, positive=(0,), is_dear=True)
-_dual_dot_kernel = s.kernel(_dual_dot, (_dual_dot_dq12, _dual_dot_dq11, _dual_dot_da), domain=DOMAIN, positive=(0,), is_dear=True)
+_dual_dot_kernel = s.kernel(_dual_dot, (_dual_dot_dq12, _dual_dot_dq11, _dual_dot_da), domain=DOMAIN, positive=(0,), is_dear=True, is_chained=True)
 _deficit_kernel = s.deficit(_dual_full, _dual_dot_full, domain=DOMAIN, positive=(0,))
 _dual_diag_kernel = s.pointwise(_dual_diag, domain=DOMAIN, positive=(0,))
 _dual_dot_diag_kernel = s.pointwise(_dual_dot_diag, domain=DOMAIN, positive=(0,))

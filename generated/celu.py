@@ -25,7 +25,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "6c81508ae19c1b3515c4ea6a27cb47a93cdd1631076e0f8baea86305c35d92c1"
+FINGERPRINT = "30a0513edb27f5fde0b5af77b973e6aac4b6770589e0f1f55b3f1951a0c9ba50"
 PARAMETERS = (("alpha", 1.0),)
 JUMPS = ()  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
@@ -102,8 +102,11 @@ def _dual_dot_dq12(q12, q11, q22, d, alpha):
     return s.piecewise_curvature(_half_second_pieces(alpha), q12, q11, q22, d)
 
 
-def _dual_dot_dq11(q12, q11, q22, d, alpha):
-    return s.piecewise_bend(_half_second_pieces(alpha), _slope_pieces(alpha), q12, q11, q22, d)
+def _dual_dot_dq11(q12, q11, q22, d, alpha, curvature):
+    return (
+        s.piecewise_bend(_half_second_pieces(alpha), _slope_pieces(alpha), q12, q11, q22, d,
+        curvature)
+    )
 
 
 _dual_dalpha = s.in_parameter(_dual_full, 0)
@@ -127,7 +130,7 @@ def _dual_dot_diag(q, alpha):
 _phi_kernel = s.pointwise(_phi, positive=(0,))
 _phi_dot_kernel = s.pointwise(s.slope(_phi), positive=(0,))
 _dual_kernel = s.kernel(_dual, (_dual_dot, _dual_dq11, _dual_dalpha), domain=DOMAIN, positive=(0,), is_dear=True)
-_dual_dot_kernel = s.kernel(_dual_dot, (_dual_dot_dq12, _dual_dot_dq11, _dual_dot_dalpha), domain=DOMAIN, positive=(0,), is_dear=True)
+_dual_dot_kernel = s.kernel(_dual_dot, (_dual_dot_dq12, _dual_dot_dq11, _dual_dot_dalpha), domain=DOMAIN, positive=(0,), is_dear=True, is_chained=True)
 _deficit_kernel = s.deficit(_dual_full, _dual_dot_full, domain=DOMAIN, positive=(0,))
 _dual_diag_kernel = s.pointwise(_dual_diag, domain=DOMAIN, positive=(0,))
 _dual_dot_diag_kernel = s.pointwise(_dual_dot_diag, domain=DOMAIN, positive=(0,))

@@ -23,7 +23,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "5f514d1b7501871df59cfaa452817813a99267ed6a2b1643b249dd72637c9f92"
+FINGERPRINT = "049cf2cfba0f2e8d8d8d16fb1e15fa875bf7f48fa8b8a6d7d0395668c5f3f76a"
 PARAMETERS = (("delta", 0.05),)
 JUMPS = ()  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
@@ -136,8 +136,11 @@ def _dual_dot_dq12(q12, q11, q22, d, delta):
     return s.piecewise_curvature(_half_second_pieces(delta), q12, q11, q22, d)
 
 
-def _dual_dot_dq11(q12, q11, q22, d, delta):
-    return s.piecewise_bend(_half_second_pieces(delta), _slope_pieces(delta), q12, q11, q22, d)
+def _dual_dot_dq11(q12, q11, q22, d, delta, curvature):
+    return (
+        s.piecewise_bend(_half_second_pieces(delta), _slope_pieces(delta), q12, q11, q22, d,
+        curvature)
+    )
 
 
 def _dual_ddelta(q12, q11, q22, d, delta):
@@ -163,7 +166,7 @@ def _dual_dot_diag(q, delta):
 _phi_kernel = s.pointwise(_phi, positive=(0,))
 _phi_dot_kernel = s.pointwise(s.slope(_phi), positive=(0,))
 _dual_kernel = s.kernel(_dual, (_dual_dot, _dual_dq11, _dual_ddelta), domain=DOMAIN, positive=(0,), is_dear=True)
-_dual_dot_kernel = s.kernel(_dual_dot, (_dual_dot_dq12, _dual_dot_dq11, _dual_dot_ddelta), domain=DOMAIN, positive=(0,), is_dear=True)
+_dual_dot_kernel = s.kernel(_dual_dot, (_dual_dot_dq12, _dual_dot_dq11, _dual_dot_ddelta), domain=DOMAIN, positive=(0,), is_dear=True, is_chained=True)
 _deficit_kernel = s.deficit(_dual_full, _dual_dot_full, domain=DOMAIN, positive=(0,))
 _dual_diag_kernel = s.pointwise(_dual_diag, domain=DOMAIN, positive=(0,))
 _dual_dot_diag_kernel = s.pointwise(_dual_dot_diag, domain=DOMAIN, positive=(0,))

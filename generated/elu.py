@@ -25,7 +25,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "f5a2a3643d09e503e8cf6ecb209c1d2f1e47a9ab5a08c7aee8795b8148bc1da4"
+FINGERPRINT = "474bac4916053ab6f419fac265f81c9288b966d766d2526a118320566660baac"
 PARAMETERS = (("alpha", 1.0),)
 JUMPS = ()  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
@@ -126,8 +126,11 @@ def _dual_dot_dq12(q12, q11, q22, d, alpha):
     return s.piecewise_curvature(_half_second_pieces(alpha), q12, q11, q22, d)
 
 
-def _dual_dot_dq11(q12, q11, q22, d, alpha):
-    return s.piecewise_bend(_half_second_pieces(alpha), _slope_pieces(alpha), q12, q11, q22, d)
+def _dual_dot_dq11(q12, q11, q22, d, alpha, curvature):
+    return (
+        s.piecewise_bend(_half_second_pieces(alpha), _slope_pieces(alpha), q12, q11, q22, d,
+        curvature)
+    )
 
 
 def _dual_dalpha(q12, q11, q22, d, alpha):
@@ -153,7 +156,7 @@ def _dual_dot_diag(q, alpha):
 _phi_kernel = s.pointwise(_phi)
 _phi_dot_kernel = s.pointwise(s.slope(_phi))
 _dual_kernel = s.kernel(_dual, (_dual_dot, _dual_dq11, _dual_dalpha), domain=DOMAIN, is_dear=True)
-_dual_dot_kernel = s.kernel(_dual_dot, (_dual_dot_dq12, _dual_dot_dq11, _dual_dot_dalpha), domain=DOMAIN, is_dear=True)
+_dual_dot_kernel = s.kernel(_dual_dot, (_dual_dot_dq12, _dual_dot_dq11, _dual_dot_dalpha), domain=DOMAIN, is_dear=True, is_chained=True)
 _deficit_kernel = s.deficit(_dual_full, _dual_dot_full, domain=DOMAIN)
 _dual_diag_kernel = s.pointwise(_dual_diag, domain=DOMAIN)
 _dual_dot_diag_kernel = s.pointwise(_dual_dot_diag, domain=DOMAIN)

@@ -25,7 +25,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "33ef7899505608956fa2792b418e9c1515eb585ec567a5e52197b0078aa8ceac"
+FINGERPRINT = "a04911240cf9bd1e360def3fd1e4236647d37b4182bd2839b47027bc8ea90425"
 PARAMETERS = (("a", 1.0),)
 JUMPS = ()  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
@@ -103,8 +103,8 @@ def _dual_dot_dq12(q12, q11, q22, d, a):
     return s.piecewise_curvature(_half_second_pieces(a), q12, q11, q22, d)
 
 
-def _dual_dot_dq11(q12, q11, q22, d, a):
-    return s.piecewise_bend(_half_second_pieces(a), _slope_pieces(a), q12, q11, q22, d)
+def _dual_dot_dq11(q12, q11, q22, d, a, curvature):
+    return s.piecewise_bend(_half_second_pieces(a), _slope_pieces(a), q12, q11, q22, d, curvature)
 
 
 _dual_da = s.in_parameter(_dual_full, 0)
@@ -128,7 +128,7 @@ def _dual_dot_diag(q, a):
 _phi_kernel = s.pointwise(_phi, positive=(0,))
 _phi_dot_kernel = s.pointwise(s.slope(_phi), positive=(0,))
 _dual_kernel = s.kernel(_dual, (_dual_dot, _dual_dq11, _dual_da), domain=DOMAIN, positive=(0,), is_dear=True)
-_dual_dot_kernel = s.kernel(_dual_dot, (_dual_dot_dq12, _dual_dot_dq11, _dual_dot_da), domain=DOMAIN, positive=(0,), is_dear=True)
+_dual_dot_kernel = s.kernel(_dual_dot, (_dual_dot_dq12, _dual_dot_dq11, _dual_dot_da), domain=DOMAIN, positive=(0,), is_dear=True, is_chained=True)
 _deficit_kernel = s.deficit(_dual_full, _dual_dot_full, domain=DOMAIN, positive=(0,))
 _dual_diag_kernel = s.pointwise(_dual_diag, domain=DOMAIN, positive=(0,))
 _dual_dot_diag_kernel = s.pointwise(_dual_dot_diag, domain=DOMAIN, positive=(0,))

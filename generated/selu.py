@@ -31,7 +31,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "95ff3bae290951a3ca0db37b7b844f564a4b5c9cfa48ba2faefb8f9408ef0e5f"
+FINGERPRINT = "ba8ecaaf92e0b68a6d8d4583d6977ebd2a4b1f4f720232028e977a69181749c8"
 PARAMETERS = ()
 JUMPS = ()  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
@@ -110,8 +110,8 @@ def _dual_dot_dq12(q12, q11, q22, d):
     return s.piecewise_curvature(_half_second_pieces(), q12, q11, q22, d)
 
 
-def _dual_dot_dq11(q12, q11, q22, d):
-    return s.piecewise_bend(_half_second_pieces(), _slope_pieces(), q12, q11, q22, d)
+def _dual_dot_dq11(q12, q11, q22, d, curvature):
+    return s.piecewise_bend(_half_second_pieces(), _slope_pieces(), q12, q11, q22, d, curvature)
 
 
 def _hermite(q):
@@ -129,7 +129,7 @@ def _dual_dot_diag(q):
 _phi_kernel = s.pointwise(_phi)
 _phi_dot_kernel = s.pointwise(s.slope(_phi))
 _dual_kernel = s.kernel(_dual, (_dual_dot, _dual_dq11), domain=DOMAIN, is_dear=True)
-_dual_dot_kernel = s.kernel(_dual_dot, (_dual_dot_dq12, _dual_dot_dq11), domain=DOMAIN, is_dear=True)
+_dual_dot_kernel = s.kernel(_dual_dot, (_dual_dot_dq12, _dual_dot_dq11), domain=DOMAIN, is_dear=True, is_chained=True)
 _deficit_kernel = s.deficit(_dual_full, _dual_dot_full, domain=DOMAIN)
 _dual_diag_kernel = s.pointwise(_dual_diag, domain=DOMAIN)
 _dual_dot_diag_kernel = s.pointwise(_dual_dot_diag, domain=DOMAIN)

@@ -26,7 +26,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "f0ae96d9a169e03e9ebcc7097036d154a3ed2989a214adf09780d83aab57900b"
+FINGERPRINT = "c2303f97d38b5b3edf08bc30be8647531974a6547f84c689003223d47d7dcf6a"
 PARAMETERS = ()
 JUMPS = ()  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
@@ -105,8 +105,8 @@ def _dual_dot_dq12(q12, q11, q22, d):
     return s.piecewise_curvature(_half_second_pieces(), q12, q11, q22, d)
 
 
-def _dual_dot_dq11(q12, q11, q22, d):
-    return s.piecewise_bend(_half_second_pieces(), _slope_pieces(), q12, q11, q22, d)
+def _dual_dot_dq11(q12, q11, q22, d, curvature):
+    return s.piecewise_bend(_half_second_pieces(), _slope_pieces(), q12, q11, q22, d, curvature)
 
 
 def _hermite(q):
@@ -124,7 +124,7 @@ def _dual_dot_diag(q):
 _phi_kernel = s.pointwise(_phi)
 _phi_dot_kernel = s.pointwise(s.slope(_phi))
 _dual_kernel = s.kernel(_dual, (_dual_dot, _dual_dq11), domain=DOMAIN, is_dear=True)
-_dual_dot_kernel = s.kernel(_dual_dot, (_dual_dot_dq12, _dual_dot_dq11), domain=DOMAIN, is_dear=True)
+_dual_dot_kernel = s.kernel(_dual_dot, (_dual_dot_dq12, _dual_dot_dq11), domain=DOMAIN, is_dear=True, is_chained=True)
 _deficit_kernel = s.deficit(_dual_full, _dual_dot_full, domain=DOMAIN)
 _dual_diag_kernel = s.pointwise(_dual_diag, domain=DOMAIN)
 _dual_dot_diag_kernel = s.pointwise(_dual_dot_diag, domain=DOMAIN)

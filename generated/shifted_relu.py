@@ -23,7 +23,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "b8b32eb5dd1f942565fb8ab356ec2b997bcbed35ed2bc87d8dd4c6bc27897a58"
+FINGERPRINT = "cf5187514983343aaab6d7627eaab60c7f64733dd5e07eab9b8a9df5f69df879"
 PARAMETERS = (("t", 1.0),)
 JUMPS = ()  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
@@ -121,8 +121,8 @@ def _dual_dot_dq12(q12, q11, q22, d, t):
     return s.piecewise_curvature(_half_second_pieces(t), q12, q11, q22, d)
 
 
-def _dual_dot_dq11(q12, q11, q22, d, t):
-    return s.piecewise_bend(_half_second_pieces(t), _slope_pieces(t), q12, q11, q22, d)
+def _dual_dot_dq11(q12, q11, q22, d, t, curvature):
+    return s.piecewise_bend(_half_second_pieces(t), _slope_pieces(t), q12, q11, q22, d, curvature)
 
 
 def _dual_dt(q12, q11, q22, d, t):
@@ -148,7 +148,7 @@ def _dual_dot_diag(q, t):
 _phi_kernel = s.pointwise(_phi)
 _phi_dot_kernel = s.pointwise(s.slope(_phi))
 _dual_kernel = s.kernel(_dual, (_dual_dot, _dual_dq11, _dual_dt), domain=DOMAIN, is_dear=True)
-_dual_dot_kernel = s.kernel(_dual_dot, (_dual_dot_dq12, _dual_dot_dq11, _dual_dot_dt), domain=DOMAIN, is_dear=True)
+_dual_dot_kernel = s.kernel(_dual_dot, (_dual_dot_dq12, _dual_dot_dq11, _dual_dot_dt), domain=DOMAIN, is_dear=True, is_chained=True)
 _deficit_kernel = s.deficit(_dual_full, _dual_dot_full, domain=DOMAIN)
 _dual_diag_kernel = s.pointwise(_dual_diag, domain=DOMAIN)
 _dual_dot_diag_kernel = s.pointwise(_dual_dot_diag, domain=DOMAIN)

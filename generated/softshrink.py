@@ -23,7 +23,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "5e262cefa633e32d16ee22ae29dd033e318679a6faf8be6d4e37e7aad0f48e83"
+FINGERPRINT = "4bf2688178c95ada9948adb25ee688a9f4d96afc3a892bf5adf4173fbc730544"
 PARAMETERS = (("lam", 0.5),)
 JUMPS = ()  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
@@ -134,8 +134,10 @@ def _dual_dot_dq12(q12, q11, q22, d, lam):
     return s.piecewise_curvature(_half_second_pieces(lam), q12, q11, q22, d)
 
 
-def _dual_dot_dq11(q12, q11, q22, d, lam):
-    return s.piecewise_bend(_half_second_pieces(lam), _slope_pieces(lam), q12, q11, q22, d)
+def _dual_dot_dq11(q12, q11, q22, d, lam, curvature):
+    return (
+        s.piecewise_bend(_half_second_pieces(lam), _slope_pieces(lam), q12, q11, q22, d, curvature)
+    )
 
 
 def _dual_dlam(q12, q11, q22, d, lam):
@@ -161,7 +163,7 @@ def _dual_dot_diag(q, lam):
 _phi_kernel = s.pointwise(_phi, positive=(0,))
 _phi_dot_kernel = s.pointwise(s.slope(_phi), positive=(0,))
 _dual_kernel = s.kernel(_dual, (_dual_dot, _dual_dq11, _dual_dlam), domain=DOMAIN, positive=(0,), is_dear=True)
-_dual_dot_kernel = s.kernel(_dual_dot, (_dual_dot_dq12, _dual_dot_dq11, _dual_dot_dlam), domain=DOMAIN, positive=(0,), is_dear=True)
+_dual_dot_kernel = s.kernel(_dual_dot, (_dual_dot_dq12, _dual_dot_dq11, _dual_dot_dlam), domain=DOMAIN, positive=(0,), is_dear=True, is_chained=True)
 _deficit_kernel = s.deficit(_dual_full, _dual_dot_full, domain=DOMAIN, positive=(0,))
 _dual_diag_kernel = s.pointwise(_dual_diag, domain=DOMAIN, positive=(0,))
 _dual_dot_diag_kernel = s.pointwise(_dual_dot_diag, domain=DOMAIN, positive=(0,))

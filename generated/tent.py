@@ -23,7 +23,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "e5d95c4d1858fde167a4d38897ce9b49406fd591e36e53e55bb22d3c0c0f106a"
+FINGERPRINT = "dc300f05c0afded1dad0c50f40c10d6c92fde6a5f038604d87b30149d50cf0dc"
 PARAMETERS = ()
 JUMPS = ()  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
@@ -105,8 +105,8 @@ def _dual_dot_dq12(q12, q11, q22, d):
     return s.piecewise_curvature(_half_second_pieces(), q12, q11, q22, d)
 
 
-def _dual_dot_dq11(q12, q11, q22, d):
-    return s.piecewise_bend(_half_second_pieces(), _slope_pieces(), q12, q11, q22, d)
+def _dual_dot_dq11(q12, q11, q22, d, curvature):
+    return s.piecewise_bend(_half_second_pieces(), _slope_pieces(), q12, q11, q22, d, curvature)
 
 
 def _hermite(q):
@@ -124,7 +124,7 @@ def _dual_dot_diag(q):
 _phi_kernel = s.pointwise(_phi)
 _phi_dot_kernel = s.pointwise(s.slope(_phi))
 _dual_kernel = s.kernel(_dual, (_dual_dot, _dual_dq11), domain=DOMAIN, is_dear=True)
-_dual_dot_kernel = s.kernel(_dual_dot, (_dual_dot_dq12, _dual_dot_dq11), domain=DOMAIN, is_dear=True)
+_dual_dot_kernel = s.kernel(_dual_dot, (_dual_dot_dq12, _dual_dot_dq11), domain=DOMAIN, is_dear=True, is_chained=True)
 _deficit_kernel = s.deficit(_dual_full, _dual_dot_full, domain=DOMAIN)
 _dual_diag_kernel = s.pointwise(_dual_diag, domain=DOMAIN)
 _dual_dot_diag_kernel = s.pointwise(_dual_dot_diag, domain=DOMAIN)

@@ -857,6 +857,27 @@ def test_tail_polynomials_do_not_cancel_and_are_as_good_as_they_say(bits: int) -
             assert abs(value / truth - 1) < mp.mpf(2) ** (1 - bits)
 
 
+@pytest.mark.parametrize("is_dear", [False, True])
+def test_a_chained_rate_is_given_the_first_one(is_dear: bool) -> None:
+    def value(q12: Any, q11: Any, q22: Any, d: Any, p: Any) -> Any:
+        return p * q12 * q11**2 * q22**2
+
+    def in_q12(q12: Any, q11: Any, q22: Any, d: Any, p: Any) -> Any:
+        return p * q11**2 * q22**2
+
+    def in_q11(q12: Any, q11: Any, q22: Any, d: Any, p: Any, rate: Any) -> Any:
+        return 2 * q12 * rate / q11
+
+    def in_p(q12: Any, q11: Any, q22: Any, d: Any, p: Any) -> Any:
+        return q12 * q11**2 * q22**2
+
+    f = s.kernel(value, (in_q12, in_q11, in_p), is_dear=is_dear, is_chained=True)
+    for which in ((0,), (1,), (2,), (3,), (1, 2), (0, 1, 2, 3)):
+        rates = jax.grad(f, which)(0.5, 1.0, 3.0, 2.0)
+        for rate, i in zip(rates, which, strict=True):
+            assert rate == pytest.approx((18.0, 18.0, 6.0, 4.5)[i])
+
+
 def test_a_dear_rate_of_both_variances_is_evaluated_once_and_right_for_all_shapes() -> None:
     calls = []
 

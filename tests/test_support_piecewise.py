@@ -127,7 +127,8 @@ def test_the_rates_of_dual_dot_are_its_differences(bend: Piecewise, slope: Piece
 
     arrays = tuple(map(jnp.asarray, place))
     d = gap(*arrays)
-    rates = piecewise_curvature(bend, *arrays, d), piecewise_bend(bend, slope, *arrays, d)
+    curvature = piecewise_curvature(bend, *arrays, d)
+    rates = curvature, piecewise_bend(bend, slope, *arrays, d, curvature)
     for index, rate in enumerate(rates):
         ends = [
             dual_dot(*(x + sign * step * (i == index) for i, x in enumerate(place)))
@@ -138,10 +139,10 @@ def test_the_rates_of_dual_dot_are_its_differences(bend: Piecewise, slope: Piece
 
 def test_rates_of_dual_dot_have_limits_at_zero_variance() -> None:
     zero, one = jnp.asarray(0.0), jnp.asarray(1.0)
-    assert float(piecewise_bend(HARD_BEND, HARD_SLOPE, zero, zero, zero, zero)) == 0.0
+    assert float(piecewise_bend(HARD_BEND, HARD_SLOPE, zero, zero, zero, zero, zero)) == 0.0
     # elu' is 1 on the right and exp(x) on the left: its mean square falls like sqrt(q)
-    assert float(piecewise_bend(ELU_BEND, SLOPE, zero, zero, zero, zero)) == -np.inf
-    assert float(piecewise_bend(ELU_BEND, SLOPE, zero, zero, one, zero)) == -np.inf
+    assert float(piecewise_bend(ELU_BEND, SLOPE, zero, zero, zero, zero, zero)) == -np.inf
+    assert float(piecewise_bend(ELU_BEND, SLOPE, zero, zero, one, zero, zero)) == -np.inf
     assert float(piecewise_curvature(HARD_BEND, one, one, one, zero)) == 0.0  # infinite: as `root`
 
 
@@ -170,7 +171,7 @@ def test_rates_at_zero_variance_add_up_to_the_derivative_of_the_diagonal() -> No
         (-3.0, 3.0), ((0.0,), (1 / 6,), (0.0,)), (), ((-3.0, -0.25), (3.0, -0.25)), parity=1
     )
     one = piecewise_curvature(bend, zero, zero, zero, zero)
-    two = piecewise_bend(bend, slope, zero, zero, zero, zero)
+    two = piecewise_bend(bend, slope, zero, zero, zero, zero, one)
     assert float(one + 2 * two) == pytest.approx(1 / 9, rel=1e-14)
 
 
@@ -210,7 +211,12 @@ def test_where_masses_meet_a_gradient_is_no_nan(dtype: type) -> None:
 RELU6 = Piecewise((0.0, 6.0), ((0.0,), (0.0, 1.0), (6.0,)))
 
 
-@pytest.mark.parametrize("f", [HARD_TANH, RELU6, ELU], ids=["odd", "neither", "tails"])
+JUMP = Piecewise((-1.0, 1.0), ((0.0, 1.0), (0.0,), (0.0, 1.0)), (), ((-1.0, 1.0), (1.0, 1.0)))
+
+
+@pytest.mark.parametrize(
+    "f", [HARD_TANH, RELU6, ELU, JUMP], ids=["odd", "neither", "tails", "masses"]
+)
 def test_a_square_is_the_moment_at_rho_1(f: Piecewise) -> None:
     q = jnp.asarray([0.0, 1e-6, 1e-2, 1.0, 2.3, 1e4])
     squares = jax.jit(piecewise_square, static_argnums=0)(f, q)
@@ -224,6 +230,12 @@ def test_the_square_of_a_step_and_of_what_its_place_moves() -> None:
     overlap = Piecewise((), ((0.0,),), ((1, -1.0, ((1, 0, 0),)), (-1, 1.0, ((1, 0, 0),))))
     beyond = 1 - jax.scipy.special.erf(1 / jnp.sqrt(2 * q))  # |u| > 1; 2 where both are 1
     np.testing.assert_allclose(piecewise_square(overlap, q), 4 - 3 * beyond, rtol=1e-14)
+
+
+def test_masses_of_no_height_leave_the_square_finite() -> None:
+    f = Piecewise((), ((0.0,),), SLOPE.tails, ((0.0, jnp.asarray(0.0)),))
+    q = jnp.asarray([0.0, 1.0, 9.0])
+    np.testing.assert_array_equal(piecewise_square(f, q), piecewise_square(SLOPE, q))
 
 
 def test_both_ways_of_a_pair_are_the_sum_of_its_moments_whatever_the_shapes() -> None:

@@ -31,12 +31,12 @@ class PiecesPrinter:
         given = ", ".join((*ARGUMENTS, self.d))
         arguments = ", ".join((given, *self.spelled.values()))
 
-        def body(name: str, *calls: tuple[str, ...]) -> str:
+        def body(name: str, *calls: tuple[str, ...], last: str = "") -> str:
             rows = []
             for function, *names in calls:
                 data = ", ".join(f"_{n}_pieces({spelled})" for n in names)
-                rows.append(f"{p}{function}({data}, {given})")
-            return f"def _{name}({arguments}):\n" + wrapped("return ", " + ".join(rows))
+                rows.append(f"{p}{function}({data}, {given}{last})")
+            return f"def _{name}({arguments}{last}):\n" + wrapped("return ", " + ".join(rows))
 
         in_q11: list[tuple[str, ...]] = [("piecewise_moment", "half_second", "phi")]
         if any(item.dipoles for item in self.pieces[:3]):
@@ -49,7 +49,8 @@ class PiecesPrinter:
         out.append(body("dual_dq11", *in_q11))
         if slope_rates:
             out.append(body("dual_dot_dq12", ("piecewise_curvature", "half_second")))
-            out.append(body("dual_dot_dq11", ("piecewise_bend", "half_second", "slope")))
+            in_q11 = [("piecewise_bend", "half_second", "slope")]
+            out.append(body("dual_dot_dq11", *in_q11, last=", curvature"))
         for index, name in enumerate(self.spelled):
             if self._has_free_rates():
                 out.append(f"_dual_d{name} = {p}in_parameter(_dual{full}, {index})")

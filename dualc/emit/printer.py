@@ -272,12 +272,14 @@ class _Printer:
             slope_given = f"({', '.join(f'_dual_dot_d{name}' for name in names)}), "
         p = self.prefix
         diagonals = [f"{p}diagonal({name})" for name in (dual, dual_dot)]
-        twice = ""
+        twice = chained = ""
+        if self.pieces.has_slope_rates():
+            chained = ", is_chained=True"
         if self.pieces.pieces:
             diagonals, twice = ["_dual_diag", "_dual_dot_diag"], ", is_dear=True"
         kernels = [
             f"_dual_kernel = {p}kernel(_dual, {given}{domain}{twice})",
-            f"_dual_dot_kernel = {p}kernel(_dual_dot, {slope_given}{domain}{twice})",
+            f"_dual_dot_kernel = {p}kernel(_dual_dot, {slope_given}{domain}{twice}{chained})",
             f"_deficit_kernel = {p}deficit({dual}, {dual_dot}, {domain})",
             f"_dual_diag_kernel = {p}pointwise({diagonals[0]}, {domain})",
             f"_dual_dot_diag_kernel = {p}pointwise({diagonals[1]}, {domain})",

@@ -89,13 +89,13 @@ def piecewise_moment(
 
 def piecewise_square(f: Piecewise, q: Array) -> Array:
     """E[f(u)^2], u ~ N(0, q): `piecewise_moment` at rho = 1, where it is a single integral."""
-    if f.masses:
-        return piecewise_moment(f, f, q, q, q, jnp.zeros_like(q))
     safe = jnp.where(q > 0, q, jnp.ones_like(q))
     if f.places and not f.tails:
         value = pieces_square(f.pieces(), safe)
     else:
         value = _tails_square(f, safe)
+    for _, height in f.masses:
+        value = jnp.where(jnp.asarray(height) == 0, value, jnp.inf)
     return jnp.where(q > 0, value, _moment_at_zero(f, f, q.dtype))
 
 
@@ -247,16 +247,21 @@ def _finite_part(value: Array) -> Array:
 
 
 def piecewise_bend(
-    half_second: Piecewise, slope: Piecewise, q12: Array, q11: Array, q22: Array, d: Array
+    half_second: Piecewise,
+    slope: Piecewise,
+    q12: Array,
+    q11: Array,
+    q22: Array,
+    d: Array,
+    curvature: Array,
 ) -> Array:
     """E[phi'''(u) phi'(v)]/2 = d dual_dot/dq11 = (E[u phi''(u) phi'(v)] - q12 curvature)/(2 q11).
 
-    At q11 = 0 the limit, along rho = 1 if q22 = 0 too.
+    curvature: that of `piecewise_curvature`. At q11 = 0 the limit, along rho = 1 if q22 = 0 too.
     """
     turned = _times_x(half_second)
     present = q11 > 0
     safe, gap_safe = jnp.where(present, q11, 1.0), jnp.where(present, d, q22)
-    curvature = piecewise_curvature(half_second, q12, safe, q22, gap_safe)
     above = piecewise_moment(turned, slope, q12, safe, q22, gap_safe) - q12 * curvature / 2
     return jnp.where(present, above / safe, _bend_at_zero(half_second, slope, q22))
 
