@@ -67,7 +67,7 @@ def compile_record(
         limit = table.q_high  # the table ends a little before the function does
     highest = table.order if table else DEFAULT_ORDER if order is None else order
     hermite = replace(hermite_series(activation, highest), symbolic=form.hermite)
-    rules = None if form.mixed is None else mixture(activation, form.mixed)
+    rules = None if form.mixed is None else mixture(activation, form.mixed, form.law or "")
     progress("program")
     plan = lower(activation, form, limit, highest)
     return Record(activation, highest, form, hermite, table, plan, rules)

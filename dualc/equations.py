@@ -42,7 +42,7 @@ def formulas(record: Record) -> tuple[Line, ...]:
     shown = {function: tidied(with_orthants(text)) for function, text in form.readable}
     lines = [_line(function, text) for function, text in shown.items()]
     if form.mixed is not None:
-        lines = list(_of_mixture(form.mixed, shown))
+        lines = list(_of_mixture(form, shown))
     names = {word for text in shown.values() for word in re.findall(r"\w+", text)}
     return (*phi, *lines, *(line for line in _NAMES if line.function in names))
 
@@ -80,17 +80,24 @@ def _line(function: str, text: str) -> Line:
 # ---- mixtures ----
 
 _PAIR = {"dual": ("pair", "g"), "dual_dot": ("pair_dot", r"\dot{g}")}
-_SLOPE = Line(
-    "slope",
-    "1/(2*K), K of Kolmogorov's distribution; slope1 and slope2 are independent",
-    r"s &= \frac{1}{2 \, K}, \quad \mathbb{P}(K \le t) = "
-    r"1 - 2 \sum_{j \ge 1} (-1)^{j-1} e^{-2 j^2 t^2}",
-)
+_SLOPES = {
+    "kolmogorov": Line(
+        "slope",
+        "1/(2*K), K of Kolmogorov's distribution; slope1 and slope2 are independent",
+        r"s &= \frac{1}{2 \, K}, \quad \mathbb{P}(K \le t) = "
+        r"1 - 2 \sum_{j \ge 1} (-1)^{j-1} e^{-2 j^2 t^2}",
+    ),
+    "half-normal": Line(
+        "slope",
+        "|Z|/sqrt(2), Z standard normal; slope1 and slope2 are independent",
+        r"s &= \frac{|Z|}{\sqrt{2}}, \quad Z \sim \mathcal{N}(0, 1)",
+    ),
+}
 
 
-def _of_mixture(mixed: str, shown: Mapping[str, str]) -> Iterator[Line]:
+def _of_mixture(form: DualForm, shown: Mapping[str, str]) -> Iterator[Line]:
     """The activation as a mean over a slope, and its duals as means over two."""
-    f = tidied(mixed)
+    f = tidied(form.mixed or "")
     mean = rf"\phi(x) &= \mathbb{{E}}\left[{latex(f)}\right]"
     yield Line("phi(x), again", f"mean over slope of {f}", mean)
     for function in sorted(_PAIR.keys() & shown.keys()):
@@ -101,7 +108,7 @@ def _of_mixture(mixed: str, shown: Mapping[str, str]) -> Iterator[Line]:
             rf"{_LEFT[function]} &= \mathbb{{E}}\left[{symbol}(s_1, s_2)\right]",
         )
         yield Line(pair, text, f"{symbol}(s_1, s_2) &= {latex(text)}")
-    yield _SLOPE
+    yield _SLOPES[form.law or ""]
 
 
 # ---- links ----
@@ -129,8 +136,8 @@ def _of_links(typed: str, form: DualForm) -> Iterator[Line]:
     if any(term.kind == "both" for item in form.links for term in item.terms):
         yield _PRODUCTS
     yield _LINKED
-    if form.mixed:
-        yield _SLOPE
+    if form.law:
+        yield _SLOPES[form.law]
 
 
 def _of_slope(text: str, mixed: str | None) -> tuple[str, str]:

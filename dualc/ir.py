@@ -6,7 +6,7 @@ Expressions travel as canonical text, a subset of Python's syntax that `parse` a
                 | expr (< <= > >=) expr, but only as the first argument of `where`
     name     := x, a kept parameter, pi         (for a kernel given by its dual: rho, q11, q22)
     function := where abs sign min max heaviside exp expm1 log log1p sqrt sin cos tan sinh cosh tanh
-                sigmoid softplus erf erfc normal_cdf normal_pdf atan sinc
+                sigmoid softplus erf erfc normal_cdf normal_pdf atan asinh sinc
 
 Everything else of the grammar (decimals, relu, clip, he, sum, aliases, list and integer parameters)
 is gone by then: rationals are quotients of integers, `relu(x)` is `max(x, 0)`, `e` is `exp(1)`.
@@ -30,7 +30,7 @@ T = TypeVar("T")
 FUNCTIONS = (
     "where", "abs", "sign", "min", "max", "heaviside", "exp", "expm1", "log", "log1p", "sqrt",
     "sin", "cos", "tan", "sinh", "cosh", "tanh", "sigmoid", "softplus", "erf", "erfc",
-    "normal_cdf", "normal_pdf", "atan", "sinc",
+    "normal_cdf", "normal_pdf", "atan", "asinh", "sinc",
 )  # fmt: skip
 
 _BINARY = {ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul", ast.Div: "div", ast.Pow: "pow"}
@@ -256,6 +256,7 @@ class DualForm:
     readable: tuple[tuple[str, str], ...] = ()  # (function, formula as a person would write it)
     hermite: tuple[str, ...] = ()  # exact a_0..a_4 at variance 1
     mixed: str | None = None  # a mixture: the function of x and slope whose mean phi is
+    law: str | None = None  # of the slope: "kolmogorov" | "half-normal"
     pieces: tuple[Piecewise, ...] = ()  # in the place of formulas and atoms: kinks off 0
     links: tuple[Linked, ...] = ()  # in the same place: links off 0, kinks beside normal CDFs
 

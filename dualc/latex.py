@@ -24,6 +24,7 @@ _FUNCTIONS = {
     "log": r"\log",
     "sign": r"\operatorname{sgn}",
     "atan": r"\arctan",
+    "asinh": r"\operatorname{arsinh}",
     "asin": r"\arcsin",
     "acos": r"\arccos",
     "normal_cdf": r"\Phi",

@@ -61,7 +61,7 @@ ALGEBRA: dict[str, Callable[..., Any]] = {
     name: getattr(mp, name)
     for name in (
         "exp", "expm1", "log", "log1p", "sqrt", "sin", "cos", "tan", "sinh", "cosh", "tanh",
-        "erf", "erfc", "atan",
+        "erf", "erfc", "atan", "asinh",
     )
 }  # fmt: skip
 

@@ -166,6 +166,7 @@ NUMPY: Mapping[str, Callable[..., Any]] = {
     "normal_cdf": special.ndtr,
     "normal_pdf": lambda u: np.exp(-u * u / 2) / math.sqrt(2 * math.pi),
     "atan": np.arctan,
+    "asinh": np.arcsinh,
     "sinc": lambda u: np.sinc(u / math.pi),
 }
 
@@ -257,6 +258,7 @@ def _jax_algebra() -> Mapping[str, Callable[..., Any]]:
         "erf": jax.scipy.special.erf,
         "normal_cdf": jax.scipy.stats.norm.cdf,
         "atan": jnp.arctan,
+        "asinh": jnp.arcsinh,
         "sinc": lambda u: jnp.sinc(u / math.pi),
     }
 

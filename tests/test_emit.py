@@ -436,7 +436,7 @@ def _sources() -> st.SearchStrategy[str]:
         power = st.builds(lambda a, n: f"{a}**{n}", wrapped, st.sampled_from(["2", "3"]))
         negative = wrapped.map(lambda t: f"-{t}")
         call = st.builds(
-            lambda f, a: f"{f}({a})", st.sampled_from(["exp", "sin", "abs", "atan"]), inner
+            lambda f, a: f"{f}({a})", st.sampled_from(["exp", "sin", "abs", "atan", "asinh"]), inner
         )
         return st.one_of(binary, power, negative, call)
 
@@ -449,6 +449,7 @@ _NAMESPACE = {
     "exp": np.exp,
     "sin": np.sin,
     "atan": np.arctan,
+    "asinh": np.arcsinh,
     "abs": np.abs,
 }
 

@@ -1,4 +1,4 @@
-"""Rules of the Kolmogorov distribution and what is certified of them."""
+"""Rules of the laws of a random slope and what is certified of them."""
 
 import mpmath
 import numpy as np
@@ -11,11 +11,31 @@ from dualc.expand.mixture import mixture, rule
 from dualc.parse import parse_expression
 
 
+def decimals(law: str, count: int) -> list[tuple[mpf, mpf]]:
+    """A rule as numbers of mpmath."""
+    return [
+        (mpf(s.str(45, radius=False)), mpf(w.str(45, radius=False))) for s, w in rule(law, count)
+    ]
+
+
+@pytest.mark.parametrize(("count", "tolerance"), [(16, 1e-9), (40, 1e-20)])
+def test_rules_have_the_moments_of_a_half_normal_slope(count: int, tolerance: float) -> None:
+    with mp.workdps(40):
+        rows = decimals("half-normal", count)
+        assert abs(sum(w for _, w in rows) - 1) < mpf(10) ** -30
+        assert abs(sum(w * s for s, w in rows) - 1 / mp.sqrt(mp.pi)) < tolerance
+        assert abs(sum(w * s * s for s, w in rows) - mpf(1) / 2) < tolerance
+        for x in (1, 30, 300):  # Laplace's transform of a power
+            found = sum(w * mp.exp(-((s * x) ** 2)) for s, w in rows)
+            assert abs(found * mp.sqrt(1 + x * x) - 1) < {16: 3e-3, 40: 1e-6}[count]
+    assert all(w > 0 for _, w in rows)
+
+
 @pytest.mark.parametrize("count", [5, 16])
 def test_rules_have_the_moments_of_the_kolmogorov_distribution(count: int) -> None:
     # E[kappa^2] = pi^2/12 and E[1/kappa] = sqrt(pi/2): those of a logistic variable and density
-    rows = rule(count)
     with mp.workdps(40):
+        rows = decimals("kolmogorov", count)
         assert abs(sum(w for _, w in rows) - 1) < mpf(10) ** -30
         second = sum(w / (4 * s * s) for s, w in rows)
         inverse = sum(2 * s * w for s, w in rows)
@@ -28,7 +48,8 @@ def test_rules_have_the_moments_of_the_kolmogorov_distribution(count: int) -> No
 @pytest.fixture(scope="module")
 def tanh_mixture() -> ir.Mixture:
     activation = parse_expression("tanh(x)", "probe", {})
-    return mixture(activation, derive(activation).mixed)
+    form = derive(activation)
+    return mixture(activation, form.mixed, form.law)
 
 
 def _kernel_error(found: ir.Mixture, dtype: str, q: float) -> float:

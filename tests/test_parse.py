@@ -66,6 +66,7 @@ ALGEBRA = {
     "normal_cdf": lambda a: math.erfc(-a / math.sqrt(2)) / 2,
     "normal_pdf": lambda a: math.exp(-a * a / 2) / math.sqrt(2 * math.pi),
     "atan": math.atan,
+    "asinh": math.asinh,
     "sinc": lambda a: math.sin(a) / a if a else 1.0,
 }
 

@@ -21,9 +21,10 @@ from dualc.ir import Activation, Atom, DualForm, Formula, Parameter
 def derive(activation: Activation) -> DualForm:
     """The dual and its derivatives in q12, q11 and every parameter as exact forms.
 
-    An expression linear in logistic functions is the mean of an in-class one over a random slope:
-    its forms are those of one pair of slopes. d/dq11 is E[phi''(u) phi(v)]/2 with the masses of
-    phi''. Outside these classes the form says why: that is a result, not an error.
+    An expression linear in logistic functions, or in inverse powers of 1 + x^2 and their integrals,
+    is the mean of an in-class one over a random slope: its forms are those of one pair of slopes.
+    d/dq11 is E[phi''(u) phi(v)]/2 with the masses of phi''. Outside these classes the form says why:
+    that is a result, not an error.
     """
     if activation.dual is not None:
         return _form(given.formulas(activation), (), ())
@@ -77,14 +78,14 @@ def _product(activation: Activation) -> DualForm:
 
 def _mixture(activation: Activation) -> DualForm:
     """The forms of one pair of slopes, over which the emitted code sums."""
-    mean_of = mixed(activation)
+    law, mean_of = mixed(activation)
     if _cancels_at_zero(activation, mean_of):
-        raise NoClosedForm("what vanishes at 0 is a difference of logistic and other terms")
+        raise NoClosedForm("what vanishes at 0 is a difference of means and other terms")
     try:
         form = _of_slopes(activation, mean_of)
     except NoClosedForm:
         form = _linked(mean_of, activation.parameters)
-    return replace(form, tier="mixture", mixed=mean_of.expression)
+    return replace(form, tier="mixture", law=law, mixed=mean_of.expression)
 
 
 def _of_slopes(activation: Activation, mean_of: Activation) -> DualForm:

@@ -91,7 +91,7 @@ def real_value(x: Constant, substitution: Mapping[Constant, Constant]) -> float:
 _FUNCTIONS: dict[str, Any] = {
     "exp": sp.exp, "log": sp.log, "sqrt": sp.sqrt, "sin": sp.sin, "cos": sp.cos, "tan": sp.tan,
     "sinh": sp.sinh, "cosh": sp.cosh, "tanh": sp.tanh, "erf": sp.erf, "erfc": sp.erfc,
-    "atan": sp.atan, "abs": sp.Abs, "sign": sp.sign,
+    "atan": sp.atan, "asinh": sp.asinh, "abs": sp.Abs, "sign": sp.sign,
     "expm1": lambda x: sp.exp(x) - 1,
     "log1p": lambda x: sp.log(1 + x),
     "sigmoid": lambda x: 1 / (1 + sp.exp(-x)),

@@ -26,11 +26,11 @@ _ARRAYS = {
     "log1p": "jnp.log1p", "sqrt": "jnp.sqrt", "sin": "jnp.sin", "cos": "jnp.cos", "tan": "jnp.tan",
     "sinh": "jnp.sinh", "cosh": "jnp.cosh", "tanh": "jnp.tanh", "sigmoid": "jax.nn.sigmoid",
     "softplus": "jax.nn.softplus", "erf": "jax.lax.erf", "erfc": "jax.lax.erfc",
-    "atan": "jnp.arctan",
+    "atan": "jnp.arctan", "asinh": "jnp.arcsinh",
 }  # fmt: skip
 _NUMBERS = (
     "exp", "expm1", "log", "log1p", "sqrt", "sin", "cos", "tan", "sinh", "cosh", "tanh", "erf",
-    "erfc", "atan",
+    "erfc", "atan", "asinh",
 )  # fmt: skip
 _SUPPORT = (
     "normal_cdf", "normal_pdf", "heaviside", "sinc", "gap", "root", "angle", "odd_angle",

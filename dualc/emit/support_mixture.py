@@ -24,20 +24,22 @@ class Rules(NamedTuple):
 def mixture_pairs(pair: Callable[..., Array], rules: Rules) -> Callable[..., Array]:
     """The mean of pair(q12, q11, q22, d, *parameters, slope1, slope2) over independent slopes.
 
-    A scan over pairs: unrolled, 256 bodies compile for minutes and fill the memory.
+    Scans: unrolled, 256 bodies compile for minutes and fill the memory. One within the other: a
+    single sum over 2,500 pairs would lose 16 eps.
     """
 
     def value(q12: Array, q11: Array, q22: Array, d: Array, *parameters: Array) -> Array:
-        slopes, weights = jnp.asarray(_rows(rules, q12.dtype), q12.dtype).T
-        first, second = (x.ravel() for x in jnp.meshgrid(slopes, slopes, indexing="ij"))
-
-        def add(total: Array, row: tuple[Array, ...]) -> tuple[Array, None]:
-            weight, slope1, slope2 = row
-            return total + weight * pair(q12, q11, q22, d, *parameters, slope1, slope2), None
-
+        rows = jnp.asarray(_rows(rules, q12.dtype), q12.dtype)
         start = jnp.zeros(jnp.broadcast_shapes(q12.shape, q11.shape, q22.shape, d.shape), q12.dtype)
-        rows = (jnp.outer(weights, weights).ravel(), first, second)
-        return lax.scan(add, start, rows)[0]
+
+        def over_first(total: Array, first: Array) -> tuple[Array, None]:
+            def over_second(inner: Array, second: Array) -> tuple[Array, None]:
+                value = pair(q12, q11, q22, d, *parameters, first[0], second[0])
+                return inner + second[1] * value, None
+
+            return total + first[1] * lax.scan(over_second, start, rows)[0], None
+
+        return lax.scan(over_first, start, rows)[0]
 
     return value
 

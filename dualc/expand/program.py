@@ -59,12 +59,36 @@ def _tanh(a: Ball) -> Ball:
     return a.tanh()
 
 
+def _may_be_cut(a: Ball) -> bool:
+    """Whether a ball may meet the imaginary axis beyond +-i, where atan and asinh have cuts."""
+    return isinstance(a, acb) and not (a.real > 0 or a.real < 0 or abs(a.imag) < 1)
+
+
 def _atan(a: Ball) -> Ball:
-    if isinstance(a, acb):
-        off_axis = a.real > 0 or a.real < 0
-        if not (off_axis or abs(a.imag) < 1):  # the cuts are on the imaginary axis beyond +-i
-            return acb(arb.nan(), arb.nan())
-    return a.atan()
+    return acb(arb.nan(), arb.nan()) if _may_be_cut(a) else a.atan()
+
+
+def _asinh(a: Ball) -> Ball:
+    if isinstance(a, arb):
+        return a.asinh()
+    if _may_be_cut(a):
+        return acb(arb.nan(), arb.nan())
+    turned = a if _is_right(a) else -a  # flint's own is not finite on wide balls
+    value = (turned + _hypotenuse(turned)).log()
+    return value if _is_right(a) else -value
+
+
+def _hypotenuse(a: Ball) -> Ball:
+    """sqrt(1 + a^2) of a ball in the right half plane, or near 0."""
+    return (a + acb(0, 1)).sqrt() * (a - acb(0, 1)).sqrt()
+
+
+def _asinh_slope(a: Ball, _: Ball) -> Ball:
+    if isinstance(a, arb):
+        return 1 / (1 + a * a).sqrt()
+    if _may_be_cut(a):
+        return acb(arb.nan(), arb.nan())
+    return 1 / _hypotenuse(a if _is_right(a) else -a)
 
 
 def _normal_cdf(a: Ball) -> Ball:
@@ -127,6 +151,7 @@ _UNARY: dict[str, Unary] = {
     "normal_cdf": (_normal_cdf, lambda a, v: _normal_pdf(a)),
     "normal_pdf": (_normal_pdf, lambda a, v: -a * v),
     "atan": (_atan, lambda a, v: 1 / (1 + a * a)),
+    "asinh": (_asinh, _asinh_slope),
     "sinc": (lambda a: a.sinc(), _sinc_slope),
 }
 _BINARY: dict[str, Callable[[Ball, Ball], Ball]] = {

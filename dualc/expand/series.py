@@ -100,6 +100,7 @@ _SERIES: dict[str, Callable[..., Any]] = {
     "sin": lambda a: a.sin(),
     "cos": lambda a: a.cos(),
     "atan": lambda a: a.atan(),
+    "asinh": lambda a: a.asinh(),
 }
 
 

@@ -27,7 +27,7 @@ _ALGEBRA: dict[str, Any] = {
     "sign": sp.sign,
     "normal_cdf": lambda x: (1 + sp.erf(x / sp.sqrt(2))) / 2,
 } | {name: getattr(sp, name) for name in ("exp", "log", "sqrt", "sin", "cos", "tan", "sinh")}
-_ALGEBRA |= {name: getattr(sp, name) for name in ("cosh", "tanh", "erf", "erfc", "atan")}
+_ALGEBRA |= {name: getattr(sp, name) for name in ("cosh", "tanh", "erf", "erfc", "atan", "asinh")}
 
 
 def read(text: str, names: Mapping[str, Expr]) -> Expr:

@@ -34,8 +34,8 @@ class NotConstant(ExpressionError):
 Value = Node | tuple[Node, ...]  # a list parameter is a tuple
 
 _ALIASES = {
-    "normcdf": "normal_cdf", "arctan": "atan", "maximum": "max", "minimum": "min", "ln": "log",
-    "logistic": "sigmoid",
+    "normcdf": "normal_cdf", "arctan": "atan", "arcsinh": "asinh", "maximum": "max",
+    "minimum": "min", "ln": "log", "logistic": "sigmoid",
 }  # fmt: skip
 _ARITY = {"where": 3, "min": 2, "max": 2}
 

@@ -88,6 +88,7 @@ def _functions(m: Any, log1p: Any, expm1: Any) -> dict[str, Callable[..., Any]]:
     plain = {
         "exp": m.exp, "expm1": expm1, "sin": m.sin, "cos": m.cos, "tan": m.tan, "sinh": m.sinh,
         "cosh": m.cosh, "tanh": m.tanh, "erf": m.erf, "erfc": m.erfc, "atan": m.atan,
+        "asinh": m.asinh,
         "sigmoid": sigmoid, "softplus": softplus,
         "normal_cdf": lambda a: m.erfc(-a / m.sqrt(2)) / 2,
         "normal_pdf": lambda a: m.exp(-a * a / 2) / m.sqrt(2 * m.pi),

@@ -166,7 +166,9 @@ def _rounded(decimal: str) -> Node:
 
 
 _NEVER_ZERO = ("exp", "cosh", "sigmoid", "softplus", "erfc", "normal_cdf", "normal_pdf")
-_ZERO_AT_ZERO = ("abs", "sign", "expm1", "log1p", "sqrt", "sinh", "tanh", "erf", "atan", "neg")
+_ZERO_AT_ZERO = (
+    "abs", "sign", "expm1", "log1p", "sqrt", "sinh", "tanh", "erf", "atan", "asinh", "neg",
+)  # fmt: skip
 
 
 def _by_structure(u: Node, domains: Mapping[str, str]) -> list[Node] | None:

@@ -66,6 +66,7 @@ def _increasing() -> Mapping[str, tuple[Callable[[float], float], float, float, 
         "tanh": (math.tanh, -1, 1, False),
         "erf": (math.erf, -1, 1, False),
         "atan": (math.atan, -math.pi / 2, math.pi / 2, False),
+        "asinh": (math.asinh, -INFINITY, INFINITY, False),
         "sigmoid": (lambda x: 1 / (1 + _exp(-x)), 0, 1, True),
         "normal_cdf": (lambda x: math.erfc(-x / math.sqrt(2)) / 2, 0, 1, True),
         "softplus": (lambda x: max(x, 0) + math.log1p(math.exp(-abs(x))), 0, INFINITY, True),
@@ -120,7 +121,7 @@ def _monotone(op: str, u: Range) -> Range:
     above = high if u.high == INFINITY else f(u.high)
     below, above = below - abs(below) * _MARGIN, above + abs(above) * _MARGIN
     # odd functions and sqrt vanish at zero alone; expm1 too; log does not
-    vanishes_with = op in ("expm1", "sinh", "tanh", "erf", "atan", "sqrt", "log1p")
+    vanishes_with = op in ("expm1", "sinh", "tanh", "erf", "atan", "asinh", "sqrt", "log1p")
     return Range(max(low, below), min(high, above), never_zero or (vanishes_with and u.nonzero))
 
 

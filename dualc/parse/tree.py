@@ -217,7 +217,7 @@ def compare(op: str, a: Node, b: Node) -> Node:
 _AT_ZERO: dict[str, int | Fraction] = {
     "abs": 0, "sign": 0, "exp": 1, "expm1": 0, "log1p": 0, "sqrt": 0, "sin": 0, "cos": 1, "tan": 0,
     "sinh": 0, "cosh": 1, "tanh": 0, "sigmoid": Fraction(1, 2), "erf": 0, "erfc": 1,
-    "normal_cdf": Fraction(1, 2), "atan": 0, "sinc": 1, "heaviside": Fraction(1, 2),
+    "normal_cdf": Fraction(1, 2), "atan": 0, "asinh": 0, "sinc": 1, "heaviside": Fraction(1, 2),
 }  # fmt: skip
 _HOLDS = {
     "lt": Fraction.__lt__, "le": Fraction.__le__, "gt": Fraction.__gt__, "ge": Fraction.__ge__,

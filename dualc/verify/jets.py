@@ -211,6 +211,12 @@ def _atan(x: arb) -> tuple[arb, arb, arb]:
     return x.atan(), slope, -x * slope * slope
 
 
+def _asinh(x: arb) -> tuple[arb, arb, arb]:
+    square = 1 + x * x
+    slope = 1 / square.sqrt()
+    return x.asinh(), slope, -x * slope / square / 2
+
+
 def _sinc(x: arb) -> tuple[arb, arb, arb]:
     if abs(x) < 1:  # Taylor: the closed derivatives divide cancelling terms by x
         value, first, second, term = arb(0), arb(0), arb(0), arb(1)
@@ -236,7 +242,8 @@ _SMOOTH: dict[str, Callable[[Value], Value]] = {
     "sinh": _compose(_sinh), "cosh": _compose(_cosh), "tanh": _compose(_tanh),
     "sigmoid": _compose(_sigmoid), "softplus": _compose(_softplus), "erf": _compose(_erf),
     "erfc": _compose(_erfc), "normal_cdf": _compose(_normal_cdf),
-    "normal_pdf": _compose(_normal_pdf), "atan": _compose(_atan), "sinc": _compose(_sinc),
+    "normal_pdf": _compose(_normal_pdf), "atan": _compose(_atan), "asinh": _compose(_asinh),
+    "sinc": _compose(_sinc),
 }  # fmt: skip
 
 
