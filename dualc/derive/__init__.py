@@ -23,8 +23,8 @@ def derive(activation: Activation) -> DualForm:
 
     An expression linear in logistic functions, or in inverse powers of 1 + x^2 and their integrals,
     is the mean of an in-class one over a random slope: its forms are those of one pair of slopes.
-    d/dq11 is E[phi''(u) phi(v)]/2 with the masses of phi''. Outside these classes the form says why:
-    that is a result, not an error.
+    d/dq11 is E[phi''(u) phi(v)]/2 with the masses of phi''. Outside these classes the form says
+    why: that is a result, not an error.
     """
     if activation.dual is not None:
         return _form(given.formulas(activation), (), ())
