@@ -1148,7 +1148,7 @@ def _sum_of_pairs(pairs: list[_Pair], shape: tuple[int, ...], outward: bool) -> 
         f, g, places, plane, held = _stacked(group, shape)
         value = _corner_flipped(f, g, *places, plane, outward)
         value = value if held is None else jnp.where(held, value, 0.0)
-        total = total + jnp.sum(value, 0)
+        total = total + _summed(value, len(group))
     return total
 
 
@@ -1292,7 +1292,8 @@ def _centred(tail: Any, dtype: Any) -> _Centred | None:
     if len(groups) <= 1 or known:
         return _Centred(side, pieces, rows, None)
     if len(groups) > 2 or any(power for _, power, _ in rows):
-        return None
+        decays = all(_is_number(rate) for _, _, rate in rows)
+        return _Centred(side, pieces, rows, None) if decays else None
     first = _snapped([c for c, _, _ in rows])
     return _Centred(side, pieces[1:] if len(pieces) > 1 else pieces, rows, first)
 
@@ -1300,9 +1301,11 @@ def _centred(tail: Any, dtype: Any) -> _Centred | None:
 def _snapped(terms: list[Any]) -> Any:
     """The sum, 0 where it is within the terms' rounding; with the derivatives of the sum."""
     total = sum(terms)
-    if _is_number(total):
-        return total
-    size = sum(abs(term) for term in terms)
+    return total if _is_number(total) else _settled(total, sum(abs(term) for term in terms))
+
+
+def _settled(total: Array, size: Array) -> Array:
+    """The total, 0 where it is within the rounding of what it is a sum of; its derivatives stay."""
     cancels = jnp.abs(total) <= 2.0 ** (2 - _format(total.dtype)[0]) * size  # 4 eps
     return total - jnp.where(cancels, lax.stop_gradient(total), 0.0)
 
@@ -1430,7 +1433,7 @@ def _side_by_side(
         f, g, _, plane, _ = _stacked(group, void.shape)
         roots = [jnp.where(void, 0.0, deviation) for deviation in plane.roots]
         plane = plane._replace(roots=(roots[0], roots[1]))
-        total = total + jnp.sum(_quadrant(f, g, plane, True), 0)
+        total = total + _summed(_quadrant(f, g, plane, True), len(group))
     return total
 
 
@@ -1490,24 +1493,49 @@ def _stacked(group: list[_Pair], shape: tuple[int, ...]) -> _Pair:
     )
 
 
-def ray(polynomial: Any, g: Any, q12: Array, q11: Array, q22: Array, d: Array) -> Array:
-    """E[P(u) g(v)] of a polynomial with coefficients (c0, c1, ...), degree <= 3, and a tail."""
-    side, t, rows = _prepared(g, q12.dtype)
-    plane = _plane(0.0, t, side * q12, q11, q22, d)
-    line, pieces = _own_line(t, plane.apex[1], plane.roots[1], rows), _pieces(rows)
-    line = line._replace(centre=True)
-    powers = [_expectation(pieces, i, line) for i in range(len(polynomial))]
-    slope, noise = plane.rho * plane.roots[0], plane.sine * plane.roots[0]
+def _summed(stacked: Array, count: int) -> Array:
+    """The sum over the first axis; if all `count` are the same, one stands there for them."""
+    return jnp.sum(stacked, 0) * (count // len(stacked))
+
+
+def ray(polynomial: Any, tails: Any, q12: Array, q11: Array, q22: Array, d: Array) -> Array:
+    """E[P(u) g(v)] of a polynomial with coefficients (c0, c1, ...), degree <= 3, g a sum of tails.
+
+    Tails that mirror one another are computed once, and what of them cancels is not.
+    """
     shape = jnp.broadcast_shapes(q12.shape, q11.shape, q22.shape, d.shape)
     total = jnp.zeros(shape, q12.dtype)
-    for m, coefficient in enumerate(polynomial):
-        if _is_zero(coefficient):
-            continue
-        for i in range(m % 2, m + 1, 2):  # E[u^m | v]: powers of slope Z beside those of the noise
-            odd = math.prod(range(m - i - 1, 0, -2)) * math.comb(m, i)
-            scale = lax.integer_pow(slope, i) * lax.integer_pow(noise, m - i)
-            total = total + coefficient * (odd * scale * powers[i])
+    for t, rows, copies in _mirrored(tails, q12.dtype):
+        plane = _plane(0.0, t, q12, q11, q22, d)
+        line, pieces = _own_line(t, plane.apex[1], plane.roots[1], rows), _pieces(rows)
+        line = line._replace(centre=True)
+        slope, noise = plane.rho * plane.roots[0], plane.sine * plane.roots[0]
+        for i in range(len(polynomial)):
+            weight = sum(sign * side**i for side, sign in copies)
+            if weight == 0:
+                continue
+            power = _expectation(pieces, i, line)
+            for m in range(i, len(polynomial), 2):
+                if _is_zero(polynomial[m]):
+                    continue
+                # E[u^m | v]: powers of slope Z beside those of the noise
+                odd = weight * math.prod(range(m - i - 1, 0, -2)) * math.comb(m, i)
+                scale = lax.integer_pow(slope, i) * lax.integer_pow(noise, m - i)
+                total = total + polynomial[m] * (odd * scale * power)
     return total
+
+
+def _mirrored(tails: Any, dtype: Any) -> list[tuple[Any, Any, list[tuple[float, float]]]]:
+    """Tails as [(side * place, rows, [(side, sign), ...]), ...], those of equal rows together."""
+    found: dict[Any, tuple[Any, Any, list[tuple[float, float]]]] = {}
+    for tail in tails:
+        side, place, rows = _prepared(tail, dtype)
+        known = all(_is_number(x) for x in (place, *(x for c, _, r in rows for x in (c, r))))
+        sign = -1.0 if known and rows and rows[0][0] < 0 else 1.0
+        turned = tuple((sign * c, power, rate) for c, power, rate in rows)
+        key = (place, turned) if known else len(found)
+        found.setdefault(key, (place, turned, []))[2].append((side, sign))
+    return list(found.values())
 
 
 def _own_line(place: Any, k: Array, deviation: Array, rows: Any) -> _Line:
@@ -1524,13 +1552,15 @@ def tail_mean(f: Any, q: Array) -> Array:
 
 
 def tails_mean(polynomial: Any, tails: Any, q: Array) -> Array:
-    """E[f(u)] of a polynomial and tails, what cancels between tails that end at 0 left out."""
-    total = jnp.zeros_like(q)
+    """E[f(u)] of a polynomial and tails, what cancels between tails that end at 0 left out.
+
+    0 where it is within the terms' rounding: selu's mean is 0 at q = 1 by design.
+    """
+    terms = [jnp.zeros_like(q)]
     for power, c in enumerate(polynomial):
         if power % 2 == 0 and not _is_zero(c):
-            total = total + c * 2 * _absolute_moment(power) * lax.integer_pow(q, power // 2)
-    for tail in tails:
-        total = total + tail_mean(tail, q)
+            terms.append(c * 2 * _absolute_moment(power) * lax.integer_pow(q, power // 2))
+    total = _snapped([*terms, *(tail_mean(tail, q) for tail in tails)])
     if all(_is_zero(place) for _, place, _ in tails):
         return _mean_near_zero((polynomial, tails), root(q), total)
     return total
@@ -1576,7 +1606,7 @@ def near_independence(
     rho = jnp.where(present, q12 / jnp.where(present, scale, 1.0), 0.0)
     near = present & (jnp.abs(rho) <= 1 / 16)
     for side, deviation in zip((f, g), roots, strict=True):
-        near = near & (_steepness(side, deviation)[1] <= 0.5)
+        near = near & (steepness(side, deviation)[1] <= 0.5)
     count = _DEGREES[_format(rho.dtype)[0]]
     first, second = (_hermite_parts(x, q, count) for x, q in zip((f, g), roots, strict=True))
     rho = jnp.where(near, rho, 0.0)
@@ -1596,7 +1626,7 @@ def _cancels_at_zero(f: Any, dtype: Any) -> bool:
     return all(piece.power + len(piece.rates) > 1 for piece in pieces)
 
 
-def _steepness(f: Any, deviation: Array) -> tuple[Array, Array]:
+def steepness(f: Any, deviation: Array) -> tuple[Array, Array]:
     """The largest of |rate| deviation and of rate deviation over all rows."""
     fast = grows = jnp.zeros_like(deviation)
     for _, _, rows in f[1]:
@@ -1609,17 +1639,18 @@ def _steepness(f: Any, deviation: Array) -> tuple[Array, Array]:
 def _hermite_parts(f: Any, s: Array, count: int) -> list[Array]:
     """a_n = E[f(s Z) h_n(Z)], n < count, f = (polynomial, tails at 0).
 
-    Errors are small beside sum |terms|, those of a_0 beside a_0.
+    Errors are small beside sum |terms|, those of a_0 beside a_0, which is 0 within its terms'
+    rounding.
     """
     polynomial, tails = f
     rank = (count,) + (1,) * s.ndim
-    total: Any = 0.0
+    parts: list[Array] = []
     for power, c in enumerate(polynomial):
         if not _is_zero(c):
             moments = _times_powers([1.0] + [0.0] * (count + 3), power)[:count]
             column = jnp.asarray(moments, s.dtype).reshape(rank)
-            total = total + c * lax.integer_pow(s, power)[None] * column
-    near = _steepness(f, s)[0] < 1
+            parts.append(c * lax.integer_pow(s, power)[None] * column)
+    near = steepness(f, s)[0] < 1
     step = _step_hermite(s, count + 3)
     for side, _, rows in tails:
         signs = jnp.asarray([side**n for n in range(count)], s.dtype).reshape(rank)
@@ -1627,7 +1658,7 @@ def _hermite_parts(f: Any, s: Array, count: int) -> list[Array]:
         if at_zero:
             flat = sum(c for c, power, rate in rows if power == 0 and _is_zero(rate))
             start = jnp.where(near, _snapped(at_zero), flat)[None]
-            total = total + start * (signs * step[:count])
+            parts.append(start * (signs * step[:count]))
         for rate, members in _groups(rows):
             powers = tuple(power for _, power in members)
             is_flat = _is_zero(rate)
@@ -1640,8 +1671,9 @@ def _hermite_parts(f: Any, s: Array, count: int) -> list[Array]:
                     ends = _times_powers(step, power)[:count]
                     found = ends if found is None else found + jnp.where(near[None], ends, 0.0)
                 if found is not None:
-                    total = total + c * lax.integer_pow(s, power)[None] * (signs * found)
-    return [_mean_near_zero(f, s, total[0]), *total[1:]]
+                    parts.append(c * lax.integer_pow(s, power)[None] * (signs * found))
+    mean, rest = _snapped([part[0] for part in parts]), jnp.sum(jnp.stack(parts), 0)
+    return [_mean_near_zero(f, s, mean), *rest[1:]]
 
 
 def _step_hermite(s: Array, count: int) -> Array:
@@ -1693,7 +1725,7 @@ def _mean_near_zero(f: Any, s: Array, direct: Array) -> Array:
     """E[f(s Z)]: by powers of s where all |rate| s < 1, since rows cancel there; else as it is."""
     polynomial, tails = f
     rows = [row for _, _, rows in tails for row in rows]
-    fast, _ = _steepness(f, s)
+    fast, _ = steepness(f, s)
     low: list[list[Any]] = [[], []]  # what x^0 and |x|^1 come with, all rows
     total = jnp.zeros_like(s)
     for c, power, rate in rows:
