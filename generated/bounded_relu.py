@@ -23,7 +23,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "877efe17cc75a0ba130af097593d99dcfe9d8cf45bca8b2d9b3ebb3a67a73651"
+FINGERPRINT = "d5a18a6b6ff4803f6b54f8d76d5f3a37d68e70ff8f38fcf20d7ce42e99b8b350"
 PARAMETERS = (("a", 1.0),)
 JUMPS = ()  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
@@ -129,7 +129,7 @@ _dual_dot = s.weakly(_dual_dot_full, _coefficients, 1)
 
 
 def _dual_dq11(q12, q11, q22, d, a):
-    return s.piecewise_moment(_half_second_pieces(a), _phi_pieces(a), q12, q11, q22, d)
+    return s.piecewise_rate(_half_second_pieces(a), _phi_pieces(a), q12, q11, q22, d)
 
 
 def _dual_dot_dq12(q12, q11, q22, d, a):

@@ -25,7 +25,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "6c81508ae19c1b3515c4ea6a27cb47a93cdd1631076e0f8baea86305c35d92c1"
+FINGERPRINT = "726a835e0d7b8ffeefc8e7dfbb5ee269f90c16ef333d44c3a8f1d823a0e501fc"
 PARAMETERS = (("alpha", 1.0),)
 JUMPS = ()  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
@@ -95,7 +95,7 @@ _dual_dot = s.weakly(_dual_dot_full, _coefficients, 1, size=_size)
 
 
 def _dual_dq11(q12, q11, q22, d, alpha):
-    return s.piecewise_moment(_half_second_pieces(alpha), _phi_pieces(alpha), q12, q11, q22, d)
+    return s.piecewise_rate(_half_second_pieces(alpha), _phi_pieces(alpha), q12, q11, q22, d)
 
 
 def _dual_dot_dq12(q12, q11, q22, d, alpha):

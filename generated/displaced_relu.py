@@ -23,7 +23,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "5f514d1b7501871df59cfaa452817813a99267ed6a2b1643b249dd72637c9f92"
+FINGERPRINT = "139091e0f0db4a6058c312462562fb8f7ce14fc59b9572c6675b9f541c86d5dd"
 PARAMETERS = (("delta", 0.05),)
 JUMPS = ()  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
@@ -129,7 +129,7 @@ _dual_dot = s.weakly(_dual_dot_full, _coefficients, 1)
 
 
 def _dual_dq11(q12, q11, q22, d, delta):
-    return s.piecewise_moment(_half_second_pieces(delta), _phi_pieces(delta), q12, q11, q22, d)
+    return s.piecewise_rate(_half_second_pieces(delta), _phi_pieces(delta), q12, q11, q22, d)
 
 
 def _dual_dot_dq12(q12, q11, q22, d, delta):

@@ -25,7 +25,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "f5a2a3643d09e503e8cf6ecb209c1d2f1e47a9ab5a08c7aee8795b8148bc1da4"
+FINGERPRINT = "4bb171aa304a39ef50c212896a3dfd4a6bee86edcfcc899540c64a3a45bf834e"
 PARAMETERS = (("alpha", 1.0),)
 JUMPS = ()  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
@@ -119,7 +119,7 @@ _dual_dot = s.weakly(_dual_dot_full, _coefficients, 1, size=_size)
 
 
 def _dual_dq11(q12, q11, q22, d, alpha):
-    return s.piecewise_moment(_half_second_pieces(alpha), _phi_pieces(alpha), q12, q11, q22, d)
+    return s.piecewise_rate(_half_second_pieces(alpha), _phi_pieces(alpha), q12, q11, q22, d)
 
 
 def _dual_dot_dq12(q12, q11, q22, d, alpha):

@@ -23,7 +23,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "0c3fc401616effda02221126bf7dc9938af4239e80bbfa20c76f622f6e8bdb6a"
+FINGERPRINT = "6b63383e6ddcffb15a237b86f947c9bbd463928abb29b04630e14cee01716f0b"
 PARAMETERS = (("lam", 0.5),)
 JUMPS = ("-lam", "lam",)  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
@@ -121,7 +121,7 @@ _dual_dot = s.weakly(_dual_dot_full, _coefficients, 1)
 
 def _dual_dq11(q12, q11, q22, d, lam):
     return (
-        s.piecewise_moment(_half_second_pieces(lam), _phi_pieces(lam), q12, q11, q22, d) +
+        s.piecewise_rate(_half_second_pieces(lam), _phi_pieces(lam), q12, q11, q22, d) +
         s.piecewise_dipoles(_half_second_pieces(lam), _phi_pieces(lam), _slope_pieces(lam), q12,
         q11, q22, d)
     )

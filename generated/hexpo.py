@@ -25,7 +25,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "c98ccda8cb4c8cf0b1cacf9e8212317d53fc55dbb903398687d01419cb7686be"
+FINGERPRINT = "499034b222d1f97a63766829a405d57310668853f04cd751cce5c2c7982e6e12"
 PARAMETERS = ()
 JUMPS = ()  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
@@ -93,7 +93,7 @@ _dual_dot = s.weakly(_dual_dot_full, _coefficients, 1, size=_size)
 
 
 def _dual_dq11(q12, q11, q22, d):
-    return s.piecewise_moment(_half_second_pieces(), _phi_pieces(), q12, q11, q22, d)
+    return s.piecewise_rate(_half_second_pieces(), _phi_pieces(), q12, q11, q22, d)
 
 
 def _dual_dot_dq12(q12, q11, q22, d):

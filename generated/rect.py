@@ -23,7 +23,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "e8ff947510eda2968e860760d3be78cc12b8ce7f7c7b2c99a00d3dadd83fa381"
+FINGERPRINT = "6a25115412db888947a526fcaded99dc0a2a1ec10bfdd5540c64b1c767376afd"
 PARAMETERS = ()
 JUMPS = ("-1/2", "1/2",)  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
@@ -105,7 +105,7 @@ _dual_dot = s.weakly(_dual_dot_full, _coefficients, 1)
 
 def _dual_dq11(q12, q11, q22, d):
     return (
-        s.piecewise_moment(_half_second_pieces(), _phi_pieces(), q12, q11, q22, d) +
+        s.piecewise_rate(_half_second_pieces(), _phi_pieces(), q12, q11, q22, d) +
         s.piecewise_dipoles(_half_second_pieces(), _phi_pieces(), _slope_pieces(), q12, q11, q22, d)
     )
 

@@ -23,7 +23,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "41b28f0681e2c0cf883b9c93d5dd0d03245a744479361ccbc628503f0bcc7d83"
+FINGERPRINT = "917350672f147d9b3483154c2dd83fb4a66e1bd10e42406ff09e4895a20c6d3b"
 PARAMETERS = ()
 JUMPS = ()  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
@@ -99,7 +99,7 @@ _dual_dot = s.weakly(_dual_dot_full, _coefficients, 1)
 
 
 def _dual_dq11(q12, q11, q22, d):
-    return s.piecewise_moment(_half_second_pieces(), _phi_pieces(), q12, q11, q22, d)
+    return s.piecewise_rate(_half_second_pieces(), _phi_pieces(), q12, q11, q22, d)
 
 
 def _dual_dot_dq12(q12, q11, q22, d):

@@ -25,7 +25,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "1af0b393d372dc7820f8040512706b9d3c2d0d665a3b51c7b38fbc325017b921"
+FINGERPRINT = "140fabb576ae07f74742e86f1ba6b1f407940f499fb552fb653421e9fd5461ba"
 PARAMETERS = ()
 JUMPS = ()  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
@@ -95,7 +95,7 @@ _dual_dot = s.weakly(_dual_dot_full, _coefficients, 1, size=_size)
 
 
 def _dual_dq11(q12, q11, q22, d):
-    return s.piecewise_moment(_half_second_pieces(), _phi_pieces(), q12, q11, q22, d)
+    return s.piecewise_rate(_half_second_pieces(), _phi_pieces(), q12, q11, q22, d)
 
 
 def _dual_dot_dq12(q12, q11, q22, d):

@@ -23,7 +23,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "b8b32eb5dd1f942565fb8ab356ec2b997bcbed35ed2bc87d8dd4c6bc27897a58"
+FINGERPRINT = "e189aee5cb02eba5b816285ab5a19ce727f7ff27b6a687c4aa486b9d0f3e8330"
 PARAMETERS = (("t", 1.0),)
 JUMPS = ()  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
@@ -114,7 +114,7 @@ _dual_dot = s.weakly(_dual_dot_full, _coefficients, 1)
 
 
 def _dual_dq11(q12, q11, q22, d, t):
-    return s.piecewise_moment(_half_second_pieces(t), _phi_pieces(t), q12, q11, q22, d)
+    return s.piecewise_rate(_half_second_pieces(t), _phi_pieces(t), q12, q11, q22, d)
 
 
 def _dual_dot_dq12(q12, q11, q22, d, t):

@@ -37,7 +37,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "8e9bb142948903c78d5758afe796485ea1103067a0e406937a58f70f231c71a8"
+FINGERPRINT = "40592ac794445ba7d6a756617a41eb2acfa952187d3d9943cd3408725fb3b212"
 PARAMETERS = ()
 JUMPS = ()  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
@@ -57,7 +57,7 @@ def _dual(q12, q11, q22, d):
         0.7903031498279969
     )
     r = s.root(w)
-    return s.angle(r, -2.3283064365386964e+22/7.555786372591432e+22*q12, q11, q22)/(2*math.pi)
+    return s.angle(r, -0.30814879110195775*q12, q11, q22)/(2*math.pi)
 
 
 def _dual_dot(q12, q11, q22, d):
@@ -75,10 +75,7 @@ def _dual_dq11(q12, q11, q22, d):
         0.7903031498279969
     )
     r = s.root(w)
-    return (
-        -5.421010862427522e+44/1.141798154164768e+46*q12/(math.pi*(0.6162975822039155*q11 +
-        1.7779799209529863)*r)
-    )
+    return -0.047477838728798995*q12/(math.pi*(0.6162975822039155*q11 + 1.7779799209529863)*r)
 
 
 def _hermite(q):

@@ -23,7 +23,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "5e262cefa633e32d16ee22ae29dd033e318679a6faf8be6d4e37e7aad0f48e83"
+FINGERPRINT = "7a4d82ece4f1929ef24df763c39b294d2ed7fc2157eee0a8e6cbdb8153a6d8fd"
 PARAMETERS = (("lam", 0.5),)
 JUMPS = ()  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
@@ -127,7 +127,7 @@ _dual_dot = s.weakly(_dual_dot_full, _coefficients, 1)
 
 
 def _dual_dq11(q12, q11, q22, d, lam):
-    return s.piecewise_moment(_half_second_pieces(lam), _phi_pieces(lam), q12, q11, q22, d)
+    return s.piecewise_rate(_half_second_pieces(lam), _phi_pieces(lam), q12, q11, q22, d)
 
 
 def _dual_dot_dq12(q12, q11, q22, d, lam):

@@ -23,7 +23,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "91c4e3d31cf92358cb7f5e63d46a8486835d6bff3f6ee7f8956760a35c05b56c"
+FINGERPRINT = "c0908c7a48f19abafd7cc4de8275374b83d843c8b2da05b57775c837ae324e89"
 PARAMETERS = ()
 JUMPS = ()  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
@@ -94,7 +94,7 @@ _dual_dot = s.weakly(_dual_dot_full, _coefficients, 1)
 
 
 def _dual_dq11(q12, q11, q22, d):
-    return s.piecewise_moment(_half_second_pieces(), _phi_pieces(), q12, q11, q22, d)
+    return s.piecewise_rate(_half_second_pieces(), _phi_pieces(), q12, q11, q22, d)
 
 
 def _dual_dot_dq12(q12, q11, q22, d):

@@ -24,7 +24,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "ec28a75579313b2a3186abc92a3988530c7203ed9cf93290f12f7cc488bd7032"
+FINGERPRINT = "2c071cd0c85caa914fb6a4e16467c0e567d83a03861787c65fbec4482f211536"
 PARAMETERS = ()
 JUMPS = ()  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
@@ -94,7 +94,7 @@ _dual_dot = s.weakly(_dual_dot_full, _coefficients, 1)
 
 
 def _dual_dq11(q12, q11, q22, d):
-    return s.piecewise_moment(_half_second_pieces(), _phi_pieces(), q12, q11, q22, d)
+    return s.piecewise_rate(_half_second_pieces(), _phi_pieces(), q12, q11, q22, d)
 
 
 def _dual_dot_dq12(q12, q11, q22, d):

@@ -24,7 +24,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "8294409d4713d5bd23a43eac18b2defaced85627047237aafb7d5f5911ebd87b"
+FINGERPRINT = "c9805cf3b9397f81e751745828857f5c44165048458dc99efeef22597b93ef31"
 PARAMETERS = (("t", 0.1), ("v", 20.0))
 JUMPS = ("t",)  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
@@ -137,7 +137,7 @@ _dual_dot = s.weakly(_dual_dot_full, _coefficients, 1)
 
 def _dual_dq11(q12, q11, q22, d, t, v):
     return (
-        s.piecewise_moment(_half_second_pieces(t, v), _phi_pieces(t, v), q12, q11, q22, d) +
+        s.piecewise_rate(_half_second_pieces(t, v), _phi_pieces(t, v), q12, q11, q22, d) +
         s.piecewise_dipoles(_half_second_pieces(t, v), _phi_pieces(t, v), _slope_pieces(t, v), q12,
         q11, q22, d)
     )

@@ -23,7 +23,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "64ccfd1acc9ff0a7f984354de740d88c102a8889a005efc914c80e74be914e3a"
+FINGERPRINT = "a09d390c964e1d9f3e2977c2e260a8bbdd2a5f6c0868c0183201d2cb367208e0"
 PARAMETERS = (("theta", 1.0),)
 JUMPS = ("theta",)  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
@@ -109,7 +109,7 @@ _dual_dot = s.weakly(_dual_dot_full, _coefficients, 1)
 
 def _dual_dq11(q12, q11, q22, d, theta):
     return (
-        s.piecewise_moment(_half_second_pieces(theta), _phi_pieces(theta), q12, q11, q22, d) +
+        s.piecewise_rate(_half_second_pieces(theta), _phi_pieces(theta), q12, q11, q22, d) +
         s.piecewise_dipoles(_half_second_pieces(theta), _phi_pieces(theta), _slope_pieces(theta),
         q12, q11, q22, d)
     )
