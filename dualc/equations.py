@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import NamedTuple
 
 from dualc.hinges import Hinges, hinges
-from dualc.ir import DualForm, Piecewise, Record
+from dualc.ir import DualForm, Piecewise, Record, of_unit_slope
 from dualc.latex import latex
 from dualc.orthant import with_orthants
 from dualc.tidy import tidied
@@ -80,17 +81,23 @@ def _line(function: str, text: str) -> Line:
 # ---- mixtures ----
 
 _PAIR = {"dual": ("pair", "g"), "dual_dot": ("pair_dot", r"\dot{g}")}
-_SLOPE = Line(
-    "slope",
-    "1/(2*K), K of Kolmogorov's distribution; slope1 and slope2 are independent",
-    r"s &= \frac{1}{2 \, K}, \quad \mathbb{P}(K \le t) = "
-    r"1 - 2 \sum_{j \ge 1} (-1)^{j-1} e^{-2 j^2 t^2}",
-)
+
+
+def _slope(scale: Fraction) -> Line:
+    """What the random slope is; it holds the number it meets x with."""
+    value = tidied(f"{scale.numerator}/({2 * scale.denominator}*K)")
+    return Line(
+        "slope",
+        f"{value}, K of Kolmogorov's distribution; slope1 and slope2 are independent",
+        rf"s &= \frac{{{scale.numerator}}}{{{2 * scale.denominator} \, K}}, \quad "
+        r"\mathbb{P}(K \le t) = 1 - 2 \sum_{j \ge 1} (-1)^{j-1} e^{-2 j^2 t^2}",
+    )
 
 
 def _of_mixture(mixed: str, shown: Mapping[str, str]) -> Iterator[Line]:
     """The activation as a mean over a slope, and its duals as means over two."""
-    f = tidied(mixed)
+    scale, scaled = of_unit_slope(mixed)
+    f = tidied(scaled)
     mean = rf"\phi(x) &= \mathbb{{E}}\left[{latex(f)}\right]"
     yield Line("phi(x), again", f"mean over slope of {f}", mean)
     for function in sorted(_PAIR.keys() & shown.keys()):
@@ -101,7 +108,7 @@ def _of_mixture(mixed: str, shown: Mapping[str, str]) -> Iterator[Line]:
             rf"{_LEFT[function]} &= \mathbb{{E}}\left[{symbol}(s_1, s_2)\right]",
         )
         yield Line(pair, text, f"{symbol}(s_1, s_2) &= {latex(text)}")
-    yield _SLOPE
+    yield _slope(scale)
 
 
 # ---- links ----
@@ -130,7 +137,7 @@ def _of_links(typed: str, form: DualForm) -> Iterator[Line]:
         yield _PRODUCTS
     yield _LINKED
     if form.mixed:
-        yield _SLOPE
+        yield _slope(of_unit_slope(form.mixed)[0])
 
 
 def _of_slope(text: str, mixed: str | None) -> tuple[str, str]:
