@@ -12,6 +12,7 @@ from dualc.emit.support import gap
 from dualc.emit.support_piecewise import (
     Piecewise,
     _symmetric,
+    _tangent_apart,
     _value,
     piecewise_bend,
     piecewise_both,
@@ -265,3 +266,12 @@ def test_the_tangent_at_0_is_apart_where_it_is_all_there_is(alpha: float) -> Non
 
     apart, whole = jax.jit(rate)(jnp.asarray(alpha), *(jnp.asarray(x) for x in (0.1, 0.3, 0.2)))
     np.testing.assert_allclose(apart, whole, rtol=1e-13)
+
+
+def test_tangents_of_traced_rates_and_places_stay_in_the_tails() -> None:
+    def has_tangent(x: jax.Array) -> jax.Array:
+        rated = Piecewise((), ((0.0,),), ((1, 0, ((1, 1, 0),)), (-1, 0, ((x, 0, -1 / x),))))
+        moved = Piecewise((), ((0.0,),), ((1, x, ((1, 1, 0),)),))
+        return jnp.asarray([_tangent_apart(rated) is None, _tangent_apart(moved) is None])
+
+    assert jax.jit(has_tangent)(jnp.asarray(1.0)).all()

@@ -109,14 +109,17 @@ def _tangent_apart(f: Piecewise) -> Piecewise | None:
 
     Where a parameter decides whether there is a kink, the mean of both sides' slopes.
     """
-    rows: dict[int, dict[tuple[int, Any], Any]] = {1: {}, -1: {}}
-    for side, place, found in f.tails:
-        if _are_numbers(place) and place == 0:
-            rows[side] |= {(power, rate): c for c, power, rate in found}
     if f.places or not f.tails or not all(map(_is_null, f.polynomials)):
         return None
-    if not _are_numbers(*(rate for found in rows.values() for _, rate in found)):
+    at_zero: list[Any] = []
+    others: list[Any] = []
+    for tail in f.tails:
+        (at_zero if _are_numbers(tail[1]) and tail[1] == 0 else others).append(tail)
+    if not _are_numbers(*(rate for _, _, found in at_zero for _, _, rate in found)):
         return None
+    rows: dict[int, dict[tuple[int, Any], Any]] = {1: {}, -1: {}}
+    for side, _, found in at_zero:
+        rows[side] |= {(power, rate): c for c, power, rate in found}
     value, slope = _tangent(rows)
     if _are_numbers(slope) and slope == 0:
         return None
@@ -127,7 +130,6 @@ def _tangent_apart(f: Piecewise) -> Piecewise | None:
         (side, 0, tuple((c, power, rate) for (power, rate), c in found.items()))
         for side, found in rows.items()
     ]
-    others = [tail for tail in f.tails if not (_are_numbers(tail[1]) and tail[1] == 0)]
     return f._replace(polynomials=((value, slope),), tails=(*centred, *others))
 
 
