@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from dualc.hinges import Hinges, hinges
-from dualc.ir import DualForm, Piecewise, Record
+from dualc.ir import DualForm, Piecewise, Record, of_unit_slope
 from dualc.latex import latex
 from dualc.orthant import with_orthants
 from dualc.tidy import tidied
@@ -80,24 +80,30 @@ def _line(function: str, text: str) -> Line:
 # ---- mixtures ----
 
 _PAIR = {"dual": ("pair", "g"), "dual_dot": ("pair_dot", r"\dot{g}")}
-_SLOPES = {
-    "kolmogorov": Line(
+
+
+def _slope(form: DualForm) -> Line:
+    """What the random slope is; it holds the number it meets x with."""
+    if form.law == "half-normal":
+        return Line(
+            "slope",
+            "|Z|/sqrt(2), Z standard normal; slope1 and slope2 are independent",
+            r"s &= \frac{|Z|}{\sqrt{2}}, \quad Z \sim \mathcal{N}(0, 1)",
+        )
+    scale, _ = of_unit_slope(form.mixed or "")
+    above, below = scale.numerator, 2 * scale.denominator
+    value = tidied(f"{above}/({below}*K)")
+    return Line(
         "slope",
-        "1/(2*K), K of Kolmogorov's distribution; slope1 and slope2 are independent",
-        r"s &= \frac{1}{2 \, K}, \quad \mathbb{P}(K \le t) = "
+        f"{value}, K of Kolmogorov's distribution; slope1 and slope2 are independent",
+        rf"s &= \frac{{{above}}}{{{below} \, K}}, \quad \mathbb{{P}}(K \le t) = "
         r"1 - 2 \sum_{j \ge 1} (-1)^{j-1} e^{-2 j^2 t^2}",
-    ),
-    "half-normal": Line(
-        "slope",
-        "|Z|/sqrt(2), Z standard normal; slope1 and slope2 are independent",
-        r"s &= \frac{|Z|}{\sqrt{2}}, \quad Z \sim \mathcal{N}(0, 1)",
-    ),
-}
+    )
 
 
 def _of_mixture(form: DualForm, shown: Mapping[str, str]) -> Iterator[Line]:
     """The activation as a mean over a slope, and its duals as means over two."""
-    f = tidied(form.mixed or "")
+    f = tidied(of_unit_slope(form.mixed or "")[1])
     mean = rf"\phi(x) &= \mathbb{{E}}\left[{latex(f)}\right]"
     yield Line("phi(x), again", f"mean over slope of {f}", mean)
     for function in sorted(_PAIR.keys() & shown.keys()):
@@ -108,7 +114,7 @@ def _of_mixture(form: DualForm, shown: Mapping[str, str]) -> Iterator[Line]:
             rf"{_LEFT[function]} &= \mathbb{{E}}\left[{symbol}(s_1, s_2)\right]",
         )
         yield Line(pair, text, f"{symbol}(s_1, s_2) &= {latex(text)}")
-    yield _SLOPES[form.law or ""]
+    yield _slope(form)
 
 
 # ---- links ----
@@ -137,7 +143,7 @@ def _of_links(typed: str, form: DualForm) -> Iterator[Line]:
         yield _PRODUCTS
     yield _LINKED
     if form.law:
-        yield _SLOPES[form.law]
+        yield _slope(form)
 
 
 def _of_slope(text: str, mixed: str | None) -> tuple[str, str]:

@@ -20,8 +20,10 @@ from __future__ import annotations
 import ast
 import hashlib
 import json
+import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from functools import lru_cache
 from typing import Any, TypeVar
 
@@ -67,6 +69,36 @@ def fold(text: str, algebra: Mapping[str, Callable[..., Any]], names: Mapping[st
         raise TypeError(f"not a canonical expression: {text!r}")
 
     return walk(_tree(text))
+
+
+def of_unit_slope(mixed: str) -> tuple[Fraction, str]:
+    """(c, f(x, slope/c)) of a function of x and a random slope: x meets c times the slope in f.
+
+    c is the number in the first normal CDF's argument, 1 if that is 1, 2 or holds a parameter.
+    Formulas of a pair of slopes are simplest, and most accurate, if the slopes are all of it.
+    """
+    calls = (n for n in ast.walk(_tree(mixed)) if isinstance(n, ast.Call) and n.args)
+    links = [n for n in calls if isinstance(n.func, ast.Name) and n.func.id == "normal_cdf"]
+    inside = links[0].args[0] if links else ast.Constant(1)
+    if {n.id for n in ast.walk(inside) if isinstance(n, ast.Name)} != {"slope", "x"}:
+        return Fraction(1), mixed
+    c = abs(fold(ast.unparse(inside), _EXACT, {"slope": Fraction(1), "x": Fraction(1)}))
+    if c in (1, 2):
+        return Fraction(1), mixed
+    tree = ast.parse(mixed, mode="eval")
+    divided = ast.parse(f"slope/({c})", mode="eval").body
+
+    class Divided(ast.NodeTransformer):
+        def visit_Name(self, node: ast.Name) -> ast.expr:
+            return divided if node.id == "slope" else node
+
+    return c, ast.unparse(Divided().visit(tree))
+
+
+_EXACT: Mapping[str, Callable[..., Any]] = {
+    "number": Fraction, "neg": operator.neg, "add": operator.add, "sub": operator.sub,
+    "mul": operator.mul, "div": operator.truediv,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)

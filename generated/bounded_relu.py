@@ -23,7 +23,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "74c4dbff4db2c77b5f8e0643c987f1c77e34a86fd3dfa8b476b1843148e7d7ac"
+FINGERPRINT = "a395be10465326fc16e04a1d3c8909e413935c84054317909c1959fcc9428373"
 PARAMETERS = (("a", 1.0),)
 JUMPS = ()  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
@@ -129,7 +129,7 @@ _dual_dot = s.weakly(_dual_dot_full, _coefficients, 1)
 
 
 def _dual_dq11(q12, q11, q22, d, a):
-    return s.piecewise_moment(_half_second_pieces(a), _phi_pieces(a), q12, q11, q22, d)
+    return s.piecewise_rate(_half_second_pieces(a), _phi_pieces(a), q12, q11, q22, d)
 
 
 def _dual_dot_dq12(q12, q11, q22, d, a):

@@ -25,7 +25,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "9ddc01f18befe201509830a2fd7810f70d9575668ee9ddf0a858c20822247d0f"
+FINGERPRINT = "44eb949af36eef2cd56c6ace4577cdd4d9e2a9c74bab0e5c869f399b51c6949d"
 PARAMETERS = (("alpha", 1.0),)
 JUMPS = ()  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
@@ -95,7 +95,7 @@ _dual_dot = s.weakly(_dual_dot_full, _coefficients, 1, size=_size)
 
 
 def _dual_dq11(q12, q11, q22, d, alpha):
-    return s.piecewise_moment(_half_second_pieces(alpha), _phi_pieces(alpha), q12, q11, q22, d)
+    return s.piecewise_rate(_half_second_pieces(alpha), _phi_pieces(alpha), q12, q11, q22, d)
 
 
 def _dual_dot_dq12(q12, q11, q22, d, alpha):

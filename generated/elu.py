@@ -25,7 +25,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "4b432f274ba289add8c80a641405cc237abc717e957ae845f33753df6fa0cc66"
+FINGERPRINT = "38c70cbccbb75916c7ab90fdd3cbb31015cf19b0ec5ac469b8a4ff90a25f86af"
 PARAMETERS = (("alpha", 1.0),)
 JUMPS = ()  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
@@ -119,7 +119,7 @@ _dual_dot = s.weakly(_dual_dot_full, _coefficients, 1, size=_size)
 
 
 def _dual_dq11(q12, q11, q22, d, alpha):
-    return s.piecewise_moment(_half_second_pieces(alpha), _phi_pieces(alpha), q12, q11, q22, d)
+    return s.piecewise_rate(_half_second_pieces(alpha), _phi_pieces(alpha), q12, q11, q22, d)
 
 
 def _dual_dot_dq12(q12, q11, q22, d, alpha):

@@ -23,7 +23,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "8315f3d503778e44f9c7c67344d47265a6bce6ab6e6ad4ccb04998f9bb311553"
+FINGERPRINT = "a30b557d3ae6819d74a8e4c569bc80fa4e7ebedf0e9a03e74a2d8cf2a9e17f76"
 PARAMETERS = (("lam", 0.5),)
 JUMPS = ("-lam", "lam",)  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
@@ -121,7 +121,7 @@ _dual_dot = s.weakly(_dual_dot_full, _coefficients, 1)
 
 def _dual_dq11(q12, q11, q22, d, lam):
     return (
-        s.piecewise_moment(_half_second_pieces(lam), _phi_pieces(lam), q12, q11, q22, d) +
+        s.piecewise_rate(_half_second_pieces(lam), _phi_pieces(lam), q12, q11, q22, d) +
         s.piecewise_dipoles(_half_second_pieces(lam), _phi_pieces(lam), _slope_pieces(lam), q12,
         q11, q22, d)
     )

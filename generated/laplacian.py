@@ -25,7 +25,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "1720664e861a42150304a49516c238b43d8283f6548ba60ccbd16f66ce84f166"
+FINGERPRINT = "94e066819c809ce254450152c9bb38424e71cf122f98331961abdf2f74436a61"
 PARAMETERS = (("a", 1.0),)
 JUMPS = ()  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
@@ -96,7 +96,7 @@ _dual_dot = s.weakly(_dual_dot_full, _coefficients, 1, size=_size)
 
 
 def _dual_dq11(q12, q11, q22, d, a):
-    return s.piecewise_moment(_half_second_pieces(a), _phi_pieces(a), q12, q11, q22, d)
+    return s.piecewise_rate(_half_second_pieces(a), _phi_pieces(a), q12, q11, q22, d)
 
 
 def _dual_dot_dq12(q12, q11, q22, d, a):

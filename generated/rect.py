@@ -23,7 +23,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "453366daabb94addadbf0471f514b1cc1dee17a0e84456c09327b8cba11cef5d"
+FINGERPRINT = "e08dab2fda1f421004ff3cc0bf21eceacbac49295e0ed6bafb5f405cbdf526ee"
 PARAMETERS = ()
 JUMPS = ("-1/2", "1/2",)  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
@@ -105,7 +105,7 @@ _dual_dot = s.weakly(_dual_dot_full, _coefficients, 1)
 
 def _dual_dq11(q12, q11, q22, d):
     return (
-        s.piecewise_moment(_half_second_pieces(), _phi_pieces(), q12, q11, q22, d) +
+        s.piecewise_rate(_half_second_pieces(), _phi_pieces(), q12, q11, q22, d) +
         s.piecewise_dipoles(_half_second_pieces(), _phi_pieces(), _slope_pieces(), q12, q11, q22, d)
     )
 

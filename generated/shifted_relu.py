@@ -23,7 +23,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "cfec32aa52fe6fa9cd5af212910bc45eeb6d707bd931f7a7dcb5da53401e5f68"
+FINGERPRINT = "ea20e6ec2d21f4847c4572acee8c3eb3f184c80aaeb2cf4fe2ad04db7e816b74"
 PARAMETERS = (("t", 1.0),)
 JUMPS = ()  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
@@ -114,7 +114,7 @@ _dual_dot = s.weakly(_dual_dot_full, _coefficients, 1)
 
 
 def _dual_dq11(q12, q11, q22, d, t):
-    return s.piecewise_moment(_half_second_pieces(t), _phi_pieces(t), q12, q11, q22, d)
+    return s.piecewise_rate(_half_second_pieces(t), _phi_pieces(t), q12, q11, q22, d)
 
 
 def _dual_dot_dq12(q12, q11, q22, d, t):

@@ -37,7 +37,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "f687d219942e4343a891b5fc6c210c6697859dcef5f7f36fd1ec1b96b393b915"
+FINGERPRINT = "9de87a100e9d8da0b9d5f9ff8db42a7e287a5aac2048bddb7d0f6c10b3da118c"
 PARAMETERS = ()
 JUMPS = ()  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
@@ -57,7 +57,7 @@ def _dual(q12, q11, q22, d):
         0.7903031498279969
     )
     r = s.root(w)
-    return s.angle(r, -2.3283064365386964e+22/7.555786372591432e+22*q12, q11, q22)/(2*math.pi)
+    return s.angle(r, -0.30814879110195775*q12, q11, q22)/(2*math.pi)
 
 
 def _dual_dot(q12, q11, q22, d):
@@ -75,10 +75,7 @@ def _dual_dq11(q12, q11, q22, d):
         0.7903031498279969
     )
     r = s.root(w)
-    return (
-        -5.421010862427522e+44/1.141798154164768e+46*q12/(math.pi*(0.6162975822039155*q11 +
-        1.7779799209529863)*r)
-    )
+    return -0.047477838728798995*q12/(math.pi*(0.6162975822039155*q11 + 1.7779799209529863)*r)
 
 
 def _hermite(q):

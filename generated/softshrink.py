@@ -23,7 +23,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "9b7c708ce1dde755855276a2268e9c4190e8f81de92585ce3af91248b8407b0e"
+FINGERPRINT = "e49109cf0bb6208e6abbf72a66a3d9917b0be8f1dd48e6a57ce52284311cfe9c"
 PARAMETERS = (("lam", 0.5),)
 JUMPS = ()  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
@@ -127,7 +127,7 @@ _dual_dot = s.weakly(_dual_dot_full, _coefficients, 1)
 
 
 def _dual_dq11(q12, q11, q22, d, lam):
-    return s.piecewise_moment(_half_second_pieces(lam), _phi_pieces(lam), q12, q11, q22, d)
+    return s.piecewise_rate(_half_second_pieces(lam), _phi_pieces(lam), q12, q11, q22, d)
 
 
 def _dual_dot_dq12(q12, q11, q22, d, lam):

@@ -24,7 +24,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "f199599166acd4bd96873dc760df3fe9e7a77f935b530ecf9eb2830b358dc7b3"
+FINGERPRINT = "2fc88bcbf451772c8e00c47554cafd27be224e0f1adea542e3bc78ffa6777898"
 PARAMETERS = (("t", 0.1), ("v", 20.0))
 JUMPS = ("t",)  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
@@ -137,7 +137,7 @@ _dual_dot = s.weakly(_dual_dot_full, _coefficients, 1)
 
 def _dual_dq11(q12, q11, q22, d, t, v):
     return (
-        s.piecewise_moment(_half_second_pieces(t, v), _phi_pieces(t, v), q12, q11, q22, d) +
+        s.piecewise_rate(_half_second_pieces(t, v), _phi_pieces(t, v), q12, q11, q22, d) +
         s.piecewise_dipoles(_half_second_pieces(t, v), _phi_pieces(t, v), _slope_pieces(t, v), q12,
         q11, q22, d)
     )

@@ -23,7 +23,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "e30e625f7034860021140088a6b4c4b735555d6eb15559a794401a7747453a46"
+FINGERPRINT = "7da650be860a0f76b5a3a332cbd8601e82039ad22e533c144855a9a4db1a1500"
 PARAMETERS = (("theta", 1.0),)
 JUMPS = ("theta",)  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
@@ -109,7 +109,7 @@ _dual_dot = s.weakly(_dual_dot_full, _coefficients, 1)
 
 def _dual_dq11(q12, q11, q22, d, theta):
     return (
-        s.piecewise_moment(_half_second_pieces(theta), _phi_pieces(theta), q12, q11, q22, d) +
+        s.piecewise_rate(_half_second_pieces(theta), _phi_pieces(theta), q12, q11, q22, d) +
         s.piecewise_dipoles(_half_second_pieces(theta), _phi_pieces(theta), _slope_pieces(theta),
         q12, q11, q22, d)
     )

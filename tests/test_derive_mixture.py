@@ -86,3 +86,24 @@ def test_a_logistic_function_of_constants_alone_is_a_constant() -> None:
 def test_without_a_logistic_function_there_is_nothing_to_mix() -> None:
     with pytest.raises(NoClosedForm, match="no function that is a mean"):
         mixed(parse_expression("abs(x)", "probe", {}))
+
+
+@pytest.mark.parametrize(
+    ("expression", "scale"),
+    [("x*sigmoid(1.702*x)", 1.702), ("tanh(2*x/3)", 4 / 3), ("tanh(x)", 1), ("sigmoid(-x)", 1)],
+)
+def test_the_slope_holds_the_number_it_meets_x_with(expression: str, scale: float) -> None:
+    activation = parse_expression(expression, "mine", {})
+    text = mixed(activation).expression or ""
+    c, scaled = ir.of_unit_slope(text)
+    assert float(c) == pytest.approx(scale)
+    for x in (0.3, -2.0):
+        at = {"x": mpf(x), "slope": mpf("0.6")}
+        once = ir.fold(text, _ALGEBRA, at)
+        again = ir.fold(scaled, _ALGEBRA, at | {"slope": at["slope"] * c.numerator / c.denominator})
+        assert abs(once - again) < mpf(10) ** -14
+
+
+def test_a_parameter_beside_the_slope_stays_where_it_is() -> None:
+    text = "x*normal_cdf(slope*(beta*x))"
+    assert ir.of_unit_slope(text) == (1, text)

@@ -526,3 +526,9 @@ def test_no_name_of_the_support_file_is_defined_twice() -> None:
             names += [t.id for t in node.targets if isinstance(t, ast.Name)]
     assert len(names) == len(set(names))
     assert not any("dualc" in line for line in support_text().splitlines() if "import" in line)
+
+
+def test_quotients_of_long_integers_are_rounded_once() -> None:
+    top, bottom = 87904967042368838049871, 50000000000000000000003
+    assert python(f"-{top}/{bottom}", ()) == repr(-top / bottom)
+    assert python("1/3", ()) == "1/3"

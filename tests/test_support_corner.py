@@ -417,7 +417,7 @@ def ray_truth(degree: int, g: Tail, q12: float, q11: float, q22: float) -> Real:
 @pytest.mark.parametrize("name", ["R1", "E0", "IN", "XG"])
 def test_ray_and_tail_mean_are_right(name: str) -> None:
     g, points = TAILS[name], ((0.3, 1.0, 1.0), (-0.9, 1.0, 1.0), (0.02, 4.0, 0.0025), (3, 9, 4))
-    functions = [compiled(partial(s.ray, [0.0] * n + [1.0]), g) for n in range(4)]
+    functions = [compiled(partial(s.ray, [0.0] * n + [1.0]), [g]) for n in range(4)]
     for point in points:
         tail = max(1.0, 0.5 * g[1] ** 2 / point[2]) if g[1] > 0 else 1.0  # exponent's condition
         for n, function in enumerate(functions):
@@ -643,3 +643,46 @@ def test_steep_exponentials_have_coefficients_of_their_own_size(dtype: Any) -> N
     for n, wave in enumerate(waves):
         truth = mp.quad(lambda z, h=wave: mp.exp(100 * z) * h(z) * mp.npdf(z), [-1, -0.1, -0.01, 0])
         assert abs(float(got[n]) / truth - 1) < 20 * np.finfo(dtype).eps
+
+
+def test_equal_pairs_of_mirrored_tails_all_count() -> None:
+    q = arrays(np.float64, 0.3, 1.0, 1.5)
+    right, left = (1, 0.0, ((1.0, 1, -1.0),)), (-1, 0.0, ((1.0, 1, -1.0),))
+    for place in (0.0, 1.0):
+        tails = [(side, side * place, rows) for side, _, rows in (right, left)]
+        each = [s.corner(f, g, *q, gap(*q)) for f in tails for g in tails]
+        np.testing.assert_allclose(s.corners(tails, tails, *q, gap(*q)), sum(each), rtol=1e-14)
+
+
+def test_rows_of_one_power_that_cancel_make_differences_of_two_rates() -> None:
+    rows = ((0.5, 0, -1.0), (-0.5, 0, 0.0), (-0.5, 1, -1.0), (0.5, 1, 0.0))
+    assert [(p.power, p.rates) for p in s._pieces(rows)] == [(0, (-1.0, 0.0)), (1, (-1.0, 0.0))]
+    together = ((1.0, 0, -1.0), (-1.0, 0, 0.0), (1.0, 1, 0.0))  # order 2, one by one order 1
+    assert [(p.power, p.rates) for p in s._pieces(together)] == [(0, (-1.0, 0.0, 0.0))]
+
+
+@pytest.mark.parametrize("rows", [((0.5, 0, -1.0), (-0.5, 0, 0.0), (-2.0, 1, -1.0), (1.0, 1, 0.0))])
+def test_pieces_are_the_rows_they_come_from(rows: Any) -> None:
+    for y in (1e-3, 0.4, 3.0):
+        direct = sum(c * y**k * mp.exp(r * y) for c, k, r in rows)
+        total = mp.mpf(0)
+        for c, k, rates in s._pieces(rows):
+            exps = [mp.exp(r * y) for r in rates]
+            steep = (exps[1] - exps[0]) / (rates[1] - rates[0]) if len(rates) == 2 else exps[0]
+            total += c * y**k * steep
+        assert abs(total - direct) < 1e-14 * abs(direct)
+
+
+@both_dtypes
+def test_a_mean_that_vanishes_by_design_is_zero(dtype: Any) -> None:
+    a, b = 1.0507009873554805, 1.7580993408473768  # selu's
+    tails = ((1, 0.0, ((a, 1, 0.0),)), (-1, 0.0, ((b, 0, -1.0), (-b, 0, 0.0))))
+    means = s.tails_mean((0.0,), tails, jnp.asarray([1.0, 1.01], dtype))
+    assert means[0] == 0
+    assert means[1] != 0
+
+
+def test_rays_of_even_and_odd_functions_cancel_exactly() -> None:
+    even = [(side, 0.0, ((1.0, 0, -1.0), (-0.5, 1, -1.0))) for side in (1, -1)]
+    q = arrays(np.float32, 1e-6, 1e-6, 1e-6)
+    assert jax.jit(partial(s.ray, (0.0, 0.5), even))(*q, gap(*q)) == 0

@@ -12,6 +12,7 @@ from dualc.emit.support import gap
 from dualc.emit.support_piecewise import (
     Piecewise,
     _symmetric,
+    _tangent_apart,
     _value,
     piecewise_bend,
     piecewise_both,
@@ -20,6 +21,7 @@ from dualc.emit.support_piecewise import (
     piecewise_hermite,
     piecewise_mean,
     piecewise_moment,
+    piecewise_rate,
     piecewise_square,
     tails_coefficients,
     tails_size,
@@ -253,3 +255,35 @@ def test_both_ways_of_a_pair_are_the_sum_of_its_moments_whatever_the_shapes() ->
     for a, q in ((alpha, (q12, q11, q22)), (alpha[0], (0.1 * column * row, column, row))):
         both, apart = both_and_apart(a, *q, gap(*q))
         np.testing.assert_allclose(both, apart, rtol=1e-14)
+
+
+@pytest.mark.parametrize("alpha", [1.0, 1.5])
+def test_the_tangent_at_0_is_apart_where_it_is_all_there_is(alpha: float) -> None:
+    """E[phi''(u) phi(v)]/2 of x Laplace(x), and of elu with a parameter, beside their sums."""
+    lalu = Piecewise((), ((0.0,),), ((1, 0, ((1, 1, 0), (-0.5, 1, -1))), (-1, 0, ((-0.5, 1, -1),))))
+    bend = tuple((side, 0, ((0.5, 0, -1), (-0.25, 1, -1))) for side in (1, -1))
+    half_second = Piecewise((), ((0.0,),), bend)
+    q = [jnp.asarray(x) for x in (1e-6, 1e-6, 1e-6)]
+    value = jax.jit(lambda *q: piecewise_rate(half_second, lalu, *q, gap(*q)))(*q)
+    # u = v = s Z: E[(1/2 - 3|u|/4)(u^2/2 - |u|^3/4)], what is even of both
+    q0, cube = 1e-6, 2 * math.sqrt(2 / math.pi) * 1e-9
+    np.testing.assert_allclose(value, q0 / 4 - cube / 2, rtol=1e-5)
+
+    def rate(alpha: jax.Array, *q: jax.Array) -> jax.Array:
+        rows = ((alpha, 0, -1), (-alpha, 0, 0))
+        phi = Piecewise((), ((0.0,),), ((1, 0, ((1, 1, 0),)), (-1, 0, rows)))
+        second = Piecewise((), ((0.0,),), ((-1, 0, ((alpha / 2, 0, -1),)),))
+        near = piecewise_rate(second, phi, *q, gap(*q))
+        return jnp.stack([near, piecewise_moment(second, phi, *q, gap(*q))])
+
+    apart, whole = jax.jit(rate)(jnp.asarray(alpha), *(jnp.asarray(x) for x in (0.1, 0.3, 0.2)))
+    np.testing.assert_allclose(apart, whole, rtol=1e-13)
+
+
+def test_tangents_of_traced_rates_and_places_stay_in_the_tails() -> None:
+    def has_tangent(x: jax.Array) -> jax.Array:
+        rated = Piecewise((), ((0.0,),), ((1, 0, ((1, 1, 0),)), (-1, 0, ((x, 0, -1 / x),))))
+        moved = Piecewise((), ((0.0,),), ((1, x, ((1, 1, 0),)),))
+        return jnp.asarray([_tangent_apart(rated) is None, _tangent_apart(moved) is None])
+
+    assert jax.jit(has_tangent)(jnp.asarray(1.0)).all()

@@ -15,7 +15,7 @@ from dualc.derive.products import products
 from dualc.derive.sides import Mass, Side, constants, side
 from dualc.derive.terms import formula
 from dualc.errors import NoClosedForm
-from dualc.ir import Activation, Atom, DualForm, Formula, Parameter
+from dualc.ir import Activation, Atom, DualForm, Formula, Parameter, of_unit_slope
 
 
 def derive(activation: Activation) -> DualForm:
@@ -78,14 +78,15 @@ def _product(activation: Activation) -> DualForm:
 
 def _mixture(activation: Activation) -> DualForm:
     """The forms of one pair of slopes, over which the emitted code sums."""
-    law, mean_of = mixed(activation)
+    law, found = mixed(activation)
+    mean_of = replace(found, expression=of_unit_slope(found.expression or "")[1])
     if _cancels_at_zero(activation, mean_of):
         raise NoClosedForm("what vanishes at 0 is a difference of means and other terms")
     try:
         form = _of_slopes(activation, mean_of)
     except NoClosedForm:
         form = _linked(mean_of, activation.parameters)
-    return replace(form, tier="mixture", law=law, mixed=mean_of.expression)
+    return replace(form, tier="mixture", law=law, mixed=found.expression)
 
 
 def _of_slopes(activation: Activation, mean_of: Activation) -> DualForm:

@@ -25,6 +25,7 @@ from dualc.ir import (
     Record,
     SeriesTable,
     fingerprint,
+    of_unit_slope,
 )
 
 _GAP = "gap(q12, q11, q22)"
@@ -156,8 +157,10 @@ class _Printer:
         if self.record.mixture is None:
             return []
         p, rules = self.prefix, []
+        scale, _ = of_unit_slope(self.record.form.mixed or "")
         for rule in self.record.mixture.rules:
-            rows = zip(rule.slopes, rule.weights, strict=True)
+            slopes = [repr(float(scale * Fraction(slope))) for slope in rule.slopes]
+            rows = zip(slopes, rule.weights, strict=True)
             inner = "".join(f"        ({slope}, {weight}),\n" for slope, weight in rows)
             rules.append(f"    (  # {rule.dtype}\n{inner}    ),\n")
         head = "# (slope, weight): phi is the mean of a function of a random slope.\n"

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Iterable, Mapping
+from fractions import Fraction
 from typing import NamedTuple
 
 from dualc import ir
 
 
 class Piece(NamedTuple):
-    """Source text, how tightly it binds, and whether it is a Python number (traced otherwise)."""
+    """Source text, how tightly it binds, and whether it is a Python number (traced otherwise).
+
+    `exact`: the value of a literal, of which the text may be rounded.
+    """
 
     text: str
     binding: int
     is_number: bool
+    exact: Fraction | None = None
 
 
 _COMPARE, _SUM, _PRODUCT, _SIGN, _POWER, _ATOM = range(6)
@@ -50,7 +55,7 @@ def piece(text: str, names: Iterable[str], prefix: str = "s.") -> Piece:
     """The same with what is known of it."""
     table: dict[str, Callable[..., Piece]] = {
         "number": _number,
-        "neg": lambda x: Piece(f"-{_wrap(x, _SIGN)}", _SIGN, x.is_number),
+        "neg": _negative,
         "add": lambda x, y: _binary(x, "+", y, _SUM),
         "sub": lambda x, y: _binary(x, "-", y, _SUM),
         "mul": lambda x, y: _binary(x, "*", y, _PRODUCT),
@@ -72,18 +77,20 @@ def piece(text: str, names: Iterable[str], prefix: str = "s.") -> Piece:
 
 def _number(n: int) -> Piece:
     """An integer; as a float where JAX could not hold it."""
-    return Piece(str(n) if abs(n) < _INT32 else repr(float(n)), _ATOM, True)
+    return Piece(str(n) if abs(n) < _INT32 else repr(float(n)), _ATOM, True, Fraction(n))
+
+
+def _negative(x: Piece) -> Piece:
+    exact = None if x.exact is None else -x.exact
+    return Piece(f"-{_wrap(x, _SIGN)}", _SIGN, x.is_number, exact)
 
 
 def _quotient(x: Piece, y: Piece) -> Piece:
-    if _is_literal(x) and _is_literal(y) and ("." in x.text or "." in y.text):
-        quotient = float(x.text) / float(y.text)  # a rounding more than that of the exact one
-        return Piece(repr(quotient), _ATOM, True)
-    return _binary(x, "/", y, _PRODUCT)
-
-
-def _is_literal(x: Piece) -> bool:
-    return x.is_number and x.binding == _ATOM and x.text[0].isdigit()
+    """x/y; of literals that are written rounded, their exact quotient rounded once."""
+    if x.exact is None or y.exact is None or not ("." in x.text or "." in y.text):
+        return _binary(x, "/", y, _PRODUCT)
+    exact = x.exact / y.exact
+    return Piece(repr(float(exact)), _SIGN if exact < 0 else _ATOM, True, exact)
 
 
 def _wrap(x: Piece, binding: int) -> str:

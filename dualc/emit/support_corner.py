@@ -559,11 +559,57 @@ def _pieces(rows: Any) -> list[_Piece]:
     """The rows as pieces: as they are where they share one rate, else in Newton's form.
 
     exp(r y) = sum_k (r - r_0)...(r - r_{k-1}) exp[r_0, ..., r_k](y); exp[r_0, ..., r_k] is
-    positive and y^k/k! at small y, so that rows that cancel there lose their first pieces.
+    positive and y^k/k! at small y, so that rows that cancel there lose their first pieces. What
+    every row has of y stays a factor, and so do all powers unless rows of different powers cancel
+    too: divided differences of two rates cost a tenth of those of four.
     """
     groups = _groups(rows)
     if len(groups) <= 1:
         return [_Piece(c, power, (rate,)) for rate, members in groups for c, power in members]
+    powers = sorted({power for _, members in groups for _, power in members})
+    alone = [
+        [(rate, [(c, 0) for c, p in members if p == power]) for rate, members in groups]
+        for power in powers
+    ]
+    alone = [[group for group in part if group[1]] for part in alone]
+    if len(powers) == 1 or _is_least(_order(groups), powers, alone):
+        parts = list(zip(powers, alone, strict=True))
+    else:
+        low = powers[0]
+        parts = [(low, [(rate, [(c, p - low) for c, p in members]) for rate, members in groups])]
+    return [piece for power, part in parts for piece in _newton(power, part)]
+
+
+def _is_least(order: int | None, powers: list[int], parts: list[Any]) -> bool:
+    """Whether a sum vanishes at 0 to no higher an order than its parts y^power part."""
+    orders = [_order(part) for part in parts]
+    known = [power + k for power, k in zip(powers, orders, strict=True) if k is not None]
+    return order is not None and len(known) == len(orders) and min(known) >= order
+
+
+def _order(groups: list[tuple[Any, list[tuple[Any, int]]]]) -> int | None:
+    """The order to which rows vanish at y = 0; None where not all of them are known as numbers."""
+    rows = [(c, power, rate) for rate, members in groups for c, power in members]
+    if not all(_is_number(x) for c, _, rate in rows for x in (c, rate)):
+        return None
+    for order in range(len(rows) + max(power for _, power, _ in rows)):
+        terms = [
+            c * rate ** (order - power) / math.factorial(order - power)
+            for c, power, rate in rows
+            if power <= order
+        ]
+        if not _is_rounding(terms):
+            return order
+    return None
+
+
+def _is_rounding(terms: list[float]) -> bool:
+    """Whether a sum is zero but for the rounding of its terms."""
+    return abs(math.fsum(terms)) <= 1e-15 * sum(map(abs, terms))
+
+
+def _newton(power: int, groups: list[tuple[Any, list[tuple[Any, int]]]]) -> list[_Piece]:
+    """y^power times the rows, in Newton's form."""
     nodes = [
         (index, rate)
         for index, (rate, members) in enumerate(groups)
@@ -579,13 +625,10 @@ def _pieces(rows: Any) -> list[_Piece]:
                 products = [shift * a for a in taylor] + [0.0]
                 taylor = [a + b for a, b in zip(products, [0.0, *taylor], strict=True)]
             terms += [c * math.factorial(p) * taylor[p] for c, p in members if p < len(taylor)]
-        if all(map(_is_number, terms)):
-            total = math.fsum(terms)
-            if abs(total) <= 1e-15 * sum(map(abs, terms)):
-                continue  # zero but for the rounding of the coefficients
-        else:
-            total = sum(terms)
-        pieces.append(_Piece(total, 0, tuple(rate for _, rate in nodes[: k + 1])))
+        if all(map(_is_number, terms)) and _is_rounding(terms):
+            continue
+        total = math.fsum(terms) if all(map(_is_number, terms)) else sum(terms)
+        pieces.append(_Piece(total, power, tuple(rate for _, rate in nodes[: k + 1])))
     return pieces
 
 
@@ -1042,37 +1085,71 @@ def corner(f: Any, g: Any, q12: Array, q11: Array, q22: Array, d: Array) -> Arra
     side, s, f_rows = _prepared(f, q12.dtype)
     other_side, t, g_rows = _prepared(g, q12.dtype)
     plane = _plane(s, t, side * other_side * q12, q11, q22, d)
-    outward = _is_outward(s, f_rows), _is_outward(t, g_rows)
+    outward = _is_outward(s, f_rows) and _is_outward(t, g_rows)
     shape = jnp.broadcast_shapes(q12.shape, q11.shape, q22.shape, d.shape)
     f_pieces, g_pieces = _pieces(f_rows), _pieces(g_rows)
-    if _is_zero(s) and _is_zero(t) and all(outward):
+    if _is_zero(s) and _is_zero(t) and outward:
         return jnp.broadcast_to(_quadrant(f_pieces, g_pieces, plane), shape)
-    groups = [
+    pairs = _pairs(((s, f_rows), (t, g_rows)), plane, outward)
+    return _sum_of_pairs(pairs, shape, outward)
+
+
+class _Pair(NamedTuple):
+    """What counts of E[f(u) g(v)] only where `held`; everywhere if that is None."""
+
+    f: list[_Piece]
+    g: list[_Piece]
+    places: tuple[Any, Any]
+    plane: _Plane
+    held: Array | None
+
+    def swapped(self) -> _Pair:
+        return _Pair(self.g, self.f, self.places[::-1], _swap(self.plane), self.held)
+
+
+def _pairs(tails: tuple[Any, Any], plane: _Plane, outward: bool) -> list[_Pair]:
+    """Two tails (place, rows) as pairs of which a variable is reflected only where it has one rate.
+
+    Rows that cancel stay together wherever their variable need not be reflected; of two outward
+    tails at most one need be.
+    """
+    places = tails[0][0], tails[1][0]
+    f, g = (_pieces(rows) for _, rows in tails)
+    apart_f, apart_g = (
         [[_Piece(c, p, (rate,)) for c, p in members] for rate, members in _groups(rows)]
-        for rows in (f_rows, g_rows)
-    ]
-
-    def total(lefts: list[list[_Piece]], rights: list[list[_Piece]]) -> Array:
-        value = jnp.zeros(shape, q12.dtype)
-        for left in lefts:
-            for right in rights:
-                value = value + _corner_flipped(left, right, s, t, plane, all(outward))
-        return value
-
-    if max(map(len, groups)) <= 1:
-        return total(*groups)
-    # Rows that cancel stay together wherever their variable need not be reflected; of two outward
-    # tails at most one need be.
-    stays_u, stays_v = (
-        ~_is_beyond(f_pieces, g_pieces, plane),
-        ~_is_beyond(g_pieces, f_pieces, _swap(plane)),
+        for _, rows in tails
     )
-    value = total([f_pieces], groups[1])
-    apart = total(groups[0], [g_pieces])
-    if not all(outward):
-        apart = jnp.where(stays_v, apart, total(*groups))
-    value = jnp.where(stays_u, value, apart)
-    return jnp.where(stays_u & stays_v, total([f_pieces], [g_pieces]), value)
+    moves_u = _is_beyond(f, g, plane) if len(apart_f) > 1 else None
+    moves_v = _is_beyond(g, f, _swap(plane)) if len(apart_g) > 1 else None
+    if moves_u is None and moves_v is None:
+        return [_Pair(f, g, places, plane, None)]
+    none = jnp.zeros_like(plane.rho, bool)
+    u, v = (none if moves is None else moves for moves in (moves_u, moves_v))
+    pairs = [_Pair(f, g, places, plane, ~u & ~v)]
+    if moves_u is not None:
+        held = u if outward else u & ~v
+        pairs += [_Pair(left, g, places, plane, held) for left in apart_f]
+    if moves_v is not None:
+        pairs += [_Pair(f, right, places, plane, ~u & v) for right in apart_g]
+    if moves_u is not None and moves_v is not None and not outward:
+        pairs += [_Pair(a, b, places, plane, u & v) for a in apart_f for b in apart_g]
+    return pairs
+
+
+def _sum_of_pairs(pairs: list[_Pair], shape: tuple[int, ...], outward: bool) -> Array:
+    """The sum over the pairs, those of equal form at once."""
+    forms: dict[Any, list[_Pair]] = {}
+    for pair in pairs:
+        turned = pair.swapped() if _form(pair.g) < _form(pair.f) else pair
+        key = _form(turned.f), _form(turned.g), turned.held is None
+        forms.setdefault(key, []).append(turned)
+    total = jnp.zeros(shape, pairs[0].plane.rho.dtype)
+    for group in forms.values():
+        f, g, places, plane, held = _stacked(group, shape)
+        value = _corner_flipped(f, g, *places, plane, outward)
+        value = value if held is None else jnp.where(held, value, 0.0)
+        total = total + _summed(value, len(group))
+    return total
 
 
 def _corner_flipped(
@@ -1115,7 +1192,10 @@ def _sum_led(large: Any, small: Array) -> Array:
 
 
 def _has_one_rate(pieces: list[_Piece]) -> bool:
-    return all(len(piece.rates) == 1 for piece in pieces)
+    rates = [rate for piece in pieces for rate in piece.rates]
+    return all(len(piece.rates) == 1 for piece in pieces) and all(
+        _is_same(rate, rates[0]) for rate in rates
+    )
 
 
 def _is_beyond(f: list[_Piece], g: list[_Piece], plane: _Plane, lowest: float = _LOWEST) -> Array:
@@ -1138,10 +1218,8 @@ def _reflected(pieces: list[_Piece], flip: Array) -> list[_Piece]:
     def signed(x: Any) -> Any:
         return x if _is_zero(x) else jnp.where(flip, -x, x)
 
-    return [
-        _Piece(signed(c) if power % 2 else c, power, (signed(rate),))
-        for c, power, (rate,) in pieces
-    ]
+    rate = signed(pieces[0].rates[0])  # the same for all, and known to be
+    return [_Piece(signed(c) if power % 2 else c, power, (rate,)) for c, power, _ in pieces]
 
 
 def _line(
@@ -1214,7 +1292,8 @@ def _centred(tail: Any, dtype: Any) -> _Centred | None:
     if len(groups) <= 1 or known:
         return _Centred(side, pieces, rows, None)
     if len(groups) > 2 or any(power for _, power, _ in rows):
-        return None
+        decays = all(_is_number(rate) for _, _, rate in rows)
+        return _Centred(side, pieces, rows, None) if decays else None
     first = _snapped([c for c, _, _ in rows])
     return _Centred(side, pieces[1:] if len(pieces) > 1 else pieces, rows, first)
 
@@ -1222,9 +1301,11 @@ def _centred(tail: Any, dtype: Any) -> _Centred | None:
 def _snapped(terms: list[Any]) -> Any:
     """The sum, 0 where it is within the terms' rounding; with the derivatives of the sum."""
     total = sum(terms)
-    if _is_number(total):
-        return total
-    size = sum(abs(term) for term in terms)
+    return total if _is_number(total) else _settled(total, sum(abs(term) for term in terms))
+
+
+def _settled(total: Array, size: Array) -> Array:
+    """The total, 0 where it is within the rounding of what it is a sum of; its derivatives stay."""
     cancels = jnp.abs(total) <= 2.0 ** (2 - _format(total.dtype)[0]) * size  # 4 eps
     return total - jnp.where(cancels, lax.stop_gradient(total), 0.0)
 
@@ -1236,14 +1317,22 @@ def corners(f: Any, g: Any, q12: Array, q11: Array, q22: Array, d: Array) -> Arr
     """
     shape = jnp.broadcast_shapes(q12.shape, q11.shape, q22.shape, d.shape)
     total = jnp.zeros(shape, q12.dtype)
-    pairs = []
+    pairs, others = [], []
     for left in f:
         for right in g:
             first, second = _centred(left, q12.dtype), _centred(right, q12.dtype)
-            if first is None or second is None:
-                total = total + corner(left, right, q12, q11, q22, d)
-            else:
+            if first is not None and second is not None:
                 pairs.append((first, second))
+                continue
+            side, *tail = _prepared(left, q12.dtype)
+            other_side, *other = _prepared(right, q12.dtype)
+            if _is_outward(*tail) and _is_outward(*other):
+                plane = _plane(tail[0], other[0], side * other_side * q12, q11, q22, d)
+                others += _pairs((tail, other), plane, True)
+            else:
+                total = total + corner(left, right, q12, q11, q22, d)
+    if others:
+        total = total + _sum_of_pairs(others, shape, True)
     if not pairs:
         return total
     planes = {
@@ -1332,90 +1421,121 @@ def _side_by_side(
     pairs: list[tuple[_Centred, _Centred]], planes: dict[float, _Plane], void: Array
 ) -> Array:
     """The sum of E[f(u) g(v)] by pieces, pairs of equal form at once; harmless where `void`."""
-    forms: dict[Any, list[tuple[list[_Piece], list[_Piece], _Plane]]] = {}
+    forms: dict[Any, list[_Pair]] = {}
     for left, right in pairs:
-        plane = planes[left.side * right.side]
-        f, g = left.pieces, right.pieces
-        if _form(g) < _form(f):
-            f, g, plane = g, f, _swap(plane)
-        forms.setdefault((left.side * right.side, _form(f), _form(g)), []).append((f, g, plane))
+        side = left.side * right.side
+        pair = _Pair(left.pieces, right.pieces, (0.0, 0.0), planes[side], None)
+        pair = pair.swapped() if _form(pair.g) < _form(pair.f) else pair
+        flat = *_flat(pair.f), *_flat(pair.g)
+        forms.setdefault((side, _form(pair.f), _form(pair.g), flat), []).append(pair)
     total = jnp.zeros(void.shape, next(iter(planes.values())).rho.dtype)
     for group in forms.values():
-        f, g, plane = _stacked(group, void)
-        total = total + jnp.sum(_quadrant(f, g, plane, True), 0)
+        f, g, _, plane, _ = _stacked(group, void.shape)
+        roots = [jnp.where(void, 0.0, deviation) for deviation in plane.roots]
+        plane = plane._replace(roots=(roots[0], roots[1]))
+        total = total + _summed(_quadrant(f, g, plane, True), len(group))
     return total
 
 
-def _form(pieces: list[_Piece]) -> tuple[tuple[int, int, bool], ...]:
-    """What must agree for pieces to be computed at once."""
+def _form(pieces: list[_Piece]) -> tuple[tuple[Any, ...], ...]:
+    """What must agree for pieces to be computed at once: powers, and which rates are the same."""
+    order: dict[Any, int] = {}
     return tuple(
-        (len(piece.rates), piece.power, all(map(_is_zero, piece.rates))) for piece in pieces
+        (
+            tuple(order.setdefault(_key(rate), len(order)) for rate in piece.rates),
+            piece.power,
+        )
+        for piece in pieces
     )
 
 
-def _stacked(
-    group: list[tuple[list[_Piece], list[_Piece], _Plane]], void: Array
-) -> tuple[list[_Piece], list[_Piece], _Plane]:
-    """Pairs of pieces of equal form, and their planes, on a new first axis."""
-    plane = group[0][2]
-    rank = void.ndim
+def _flat(pieces: list[_Piece]) -> list[bool]:
+    """Which pieces are powers alone: about places 0 their integrals along rays are elementary."""
+    return [all(map(_is_zero, piece.rates)) for piece in pieces]
 
-    def stack(values: list[Any]) -> Any:
-        if all(_is_number(x) and x == values[0] for x in values):
-            return values[0]
-        arrays = [jnp.asarray(x, plane.rho.dtype) for x in values]
-        arrays = [x.reshape((1,) * (rank - x.ndim) + x.shape) for x in arrays]
+
+def _stacked(group: list[_Pair], shape: tuple[int, ...]) -> _Pair:
+    """Pairs of equal form as one, on a new first axis."""
+    dtype = group[0].plane.rho.dtype
+
+    def lift(values: Any) -> Any:
+        """One value for all where all are the same."""
+        if all(_is_same(x, values[0]) for x in values):
+            return values[0] if _is_number(values[0]) else jnp.broadcast_to(values[0], shape)[None]
+        arrays = [jnp.asarray(x, dtype) if _is_number(x) else x for x in values]
+        arrays = [x.reshape((1,) * (len(shape) - x.ndim) + x.shape) for x in arrays]
         return jnp.stack(jnp.broadcast_arrays(*arrays))
 
-    def pieces(which: int) -> list[_Piece]:
-        columns = zip(*(entry[which] for entry in group), strict=True)
+    def pieces(rows: list[list[_Piece]]) -> list[_Piece]:
+        rates: dict[Any, Any] = {}  # the same rates stay the same
+
+        def rate(entry: tuple[Any, ...]) -> Any:
+            return rates.setdefault(tuple(map(_key, entry)), lift(entry))
+
         return [
             _Piece(
-                stack([piece.coefficient for piece in column]),
+                lift([piece.coefficient for piece in column]),
                 column[0].power,
-                tuple(stack(list(rates)) for rates in zip(*(p.rates for p in column), strict=True)),
+                tuple(map(rate, zip(*(piece.rates for piece in column), strict=True))),
             )
-            for column in columns
+            for column in zip(*rows, strict=True)
         ]
 
-    def root_of(which: int) -> Array:
-        roots = [jnp.where(void, 0.0, entry[2].roots[which]) for entry in group]
-        return jnp.stack(roots)
+    def across(values: list[Any]) -> Any:
+        return jax.tree_util.tree_map(lambda *x: lift(x), *values)
 
-    def lift(x: Array) -> Array:
-        return jnp.broadcast_to(x, void.shape)[None]
-
-    lifted = plane._replace(
-        roots=(root_of(0), root_of(1)),
-        apex=(lift(plane.apex[0]), lift(plane.apex[1])),
-        rho=lift(plane.rho),
-        sine=lift(plane.sine),
-        c=lift(plane.c),
-        e=lift(plane.e),
-        sum=lift(plane.sum),
-        difference=lift(plane.difference),
+    return _Pair(
+        pieces([pair.f for pair in group]),
+        pieces([pair.g for pair in group]),
+        across([pair.places for pair in group]),
+        across([pair.plane for pair in group]),
+        across([pair.held for pair in group]),
     )
-    return pieces(0), pieces(1), lifted
 
 
-def ray(polynomial: Any, g: Any, q12: Array, q11: Array, q22: Array, d: Array) -> Array:
-    """E[P(u) g(v)] of a polynomial with coefficients (c0, c1, ...), degree <= 3, and a tail."""
-    side, t, rows = _prepared(g, q12.dtype)
-    plane = _plane(0.0, t, side * q12, q11, q22, d)
-    line, pieces = _own_line(t, plane.apex[1], plane.roots[1], rows), _pieces(rows)
-    line = line._replace(centre=True)
-    powers = [_expectation(pieces, i, line) for i in range(len(polynomial))]
-    slope, noise = plane.rho * plane.roots[0], plane.sine * plane.roots[0]
+def _summed(stacked: Array, count: int) -> Array:
+    """The sum over the first axis; if all `count` are the same, one stands there for them."""
+    return jnp.sum(stacked, 0) * (count // len(stacked))
+
+
+def ray(polynomial: Any, tails: Any, q12: Array, q11: Array, q22: Array, d: Array) -> Array:
+    """E[P(u) g(v)] of a polynomial with coefficients (c0, c1, ...), degree <= 3, g a sum of tails.
+
+    Tails that mirror one another are computed once, and what of them cancels is not.
+    """
     shape = jnp.broadcast_shapes(q12.shape, q11.shape, q22.shape, d.shape)
     total = jnp.zeros(shape, q12.dtype)
-    for m, coefficient in enumerate(polynomial):
-        if _is_zero(coefficient):
-            continue
-        for i in range(m % 2, m + 1, 2):  # E[u^m | v]: powers of slope Z beside those of the noise
-            odd = math.prod(range(m - i - 1, 0, -2)) * math.comb(m, i)
-            scale = lax.integer_pow(slope, i) * lax.integer_pow(noise, m - i)
-            total = total + coefficient * (odd * scale * powers[i])
+    for t, rows, copies in _mirrored(tails, q12.dtype):
+        plane = _plane(0.0, t, q12, q11, q22, d)
+        line, pieces = _own_line(t, plane.apex[1], plane.roots[1], rows), _pieces(rows)
+        line = line._replace(centre=True)
+        slope, noise = plane.rho * plane.roots[0], plane.sine * plane.roots[0]
+        for i in range(len(polynomial)):
+            weight = sum(sign * side**i for side, sign in copies)
+            if weight == 0:
+                continue
+            power = _expectation(pieces, i, line)
+            for m in range(i, len(polynomial), 2):
+                if _is_zero(polynomial[m]):
+                    continue
+                # E[u^m | v]: powers of slope Z beside those of the noise
+                odd = weight * math.prod(range(m - i - 1, 0, -2)) * math.comb(m, i)
+                scale = lax.integer_pow(slope, i) * lax.integer_pow(noise, m - i)
+                total = total + polynomial[m] * (odd * scale * power)
     return total
+
+
+def _mirrored(tails: Any, dtype: Any) -> list[tuple[Any, Any, list[tuple[float, float]]]]:
+    """Tails as [(side * place, rows, [(side, sign), ...]), ...], those of equal rows together."""
+    found: dict[Any, tuple[Any, Any, list[tuple[float, float]]]] = {}
+    for tail in tails:
+        side, place, rows = _prepared(tail, dtype)
+        known = all(_is_number(x) for x in (place, *(x for c, _, r in rows for x in (c, r))))
+        sign = -1.0 if known and rows and rows[0][0] < 0 else 1.0
+        turned = tuple((sign * c, power, rate) for c, power, rate in rows)
+        key = (place, turned) if known else len(found)
+        found.setdefault(key, (place, turned, []))[2].append((side, sign))
+    return list(found.values())
 
 
 def _own_line(place: Any, k: Array, deviation: Array, rows: Any) -> _Line:
@@ -1432,13 +1552,15 @@ def tail_mean(f: Any, q: Array) -> Array:
 
 
 def tails_mean(polynomial: Any, tails: Any, q: Array) -> Array:
-    """E[f(u)] of a polynomial and tails, what cancels between tails that end at 0 left out."""
-    total = jnp.zeros_like(q)
+    """E[f(u)] of a polynomial and tails, what cancels between tails that end at 0 left out.
+
+    0 where it is within the terms' rounding: selu's mean is 0 at q = 1 by design.
+    """
+    terms = [jnp.zeros_like(q)]
     for power, c in enumerate(polynomial):
         if power % 2 == 0 and not _is_zero(c):
-            total = total + c * 2 * _absolute_moment(power) * lax.integer_pow(q, power // 2)
-    for tail in tails:
-        total = total + tail_mean(tail, q)
+            terms.append(c * 2 * _absolute_moment(power) * lax.integer_pow(q, power // 2))
+    total = _snapped([*terms, *(tail_mean(tail, q) for tail in tails)])
     if all(_is_zero(place) for _, place, _ in tails):
         return _mean_near_zero((polynomial, tails), root(q), total)
     return total
@@ -1484,7 +1606,7 @@ def near_independence(
     rho = jnp.where(present, q12 / jnp.where(present, scale, 1.0), 0.0)
     near = present & (jnp.abs(rho) <= 1 / 16)
     for side, deviation in zip((f, g), roots, strict=True):
-        near = near & (_steepness(side, deviation)[1] <= 0.5)
+        near = near & (steepness(side, deviation)[1] <= 0.5)
     count = _DEGREES[_format(rho.dtype)[0]]
     first, second = (_hermite_parts(x, q, count) for x, q in zip((f, g), roots, strict=True))
     rho = jnp.where(near, rho, 0.0)
@@ -1504,7 +1626,7 @@ def _cancels_at_zero(f: Any, dtype: Any) -> bool:
     return all(piece.power + len(piece.rates) > 1 for piece in pieces)
 
 
-def _steepness(f: Any, deviation: Array) -> tuple[Array, Array]:
+def steepness(f: Any, deviation: Array) -> tuple[Array, Array]:
     """The largest of |rate| deviation and of rate deviation over all rows."""
     fast = grows = jnp.zeros_like(deviation)
     for _, _, rows in f[1]:
@@ -1517,17 +1639,18 @@ def _steepness(f: Any, deviation: Array) -> tuple[Array, Array]:
 def _hermite_parts(f: Any, s: Array, count: int) -> list[Array]:
     """a_n = E[f(s Z) h_n(Z)], n < count, f = (polynomial, tails at 0).
 
-    Errors are small beside sum |terms|, those of a_0 beside a_0.
+    Errors are small beside sum |terms|, those of a_0 beside a_0, which is 0 within its terms'
+    rounding.
     """
     polynomial, tails = f
     rank = (count,) + (1,) * s.ndim
-    total: Any = 0.0
+    parts: list[Array] = []
     for power, c in enumerate(polynomial):
         if not _is_zero(c):
             moments = _times_powers([1.0] + [0.0] * (count + 3), power)[:count]
             column = jnp.asarray(moments, s.dtype).reshape(rank)
-            total = total + c * lax.integer_pow(s, power)[None] * column
-    near = _steepness(f, s)[0] < 1
+            parts.append(c * lax.integer_pow(s, power)[None] * column)
+    near = steepness(f, s)[0] < 1
     step = _step_hermite(s, count + 3)
     for side, _, rows in tails:
         signs = jnp.asarray([side**n for n in range(count)], s.dtype).reshape(rank)
@@ -1535,7 +1658,7 @@ def _hermite_parts(f: Any, s: Array, count: int) -> list[Array]:
         if at_zero:
             flat = sum(c for c, power, rate in rows if power == 0 and _is_zero(rate))
             start = jnp.where(near, _snapped(at_zero), flat)[None]
-            total = total + start * (signs * step[:count])
+            parts.append(start * (signs * step[:count]))
         for rate, members in _groups(rows):
             powers = tuple(power for _, power in members)
             is_flat = _is_zero(rate)
@@ -1548,8 +1671,9 @@ def _hermite_parts(f: Any, s: Array, count: int) -> list[Array]:
                     ends = _times_powers(step, power)[:count]
                     found = ends if found is None else found + jnp.where(near[None], ends, 0.0)
                 if found is not None:
-                    total = total + c * lax.integer_pow(s, power)[None] * (signs * found)
-    return [_mean_near_zero(f, s, total[0]), *total[1:]]
+                    parts.append(c * lax.integer_pow(s, power)[None] * (signs * found))
+    mean, rest = _snapped([part[0] for part in parts]), jnp.sum(jnp.stack(parts), 0)
+    return [_mean_near_zero(f, s, mean), *rest[1:]]
 
 
 def _step_hermite(s: Array, count: int) -> Array:
@@ -1601,7 +1725,7 @@ def _mean_near_zero(f: Any, s: Array, direct: Array) -> Array:
     """E[f(s Z)]: by powers of s where all |rate| s < 1, since rows cancel there; else as it is."""
     polynomial, tails = f
     rows = [row for _, _, rows in tails for row in rows]
-    fast, _ = _steepness(f, s)
+    fast, _ = steepness(f, s)
     low: list[list[Any]] = [[], []]  # what x^0 and |x|^1 come with, all rows
     total = jnp.zeros_like(s)
     for c, power, rate in rows:

@@ -20,6 +20,7 @@ from dualc.emit.support_corner import (
     mass_tail,
     near_independence,
     ray,
+    steepness,
     tails_mean,
 )
 from dualc.emit.support_pieces import (
@@ -87,6 +88,65 @@ def piecewise_moment(
     return jnp.where(nowhere, at_zero, total)
 
 
+def piecewise_rate(
+    half_second: Piecewise, phi: Piecewise, q12: Array, q11: Array, q22: Array, d: Array
+) -> Array:
+    """E[phi''(u) phi(v)]/2 = d dual/dq11.
+
+    Where q22 is small phi is little more than its tangent at 0, which cancels between both tails
+    where phi'' is even, or much narrower than u: there the tangent stands beside the tails.
+    """
+    given = piecewise_moment(half_second, phi, q12, q11, q22, d)
+    apart = _tangent_apart(phi)
+    if apart is None:
+        return given
+    near = steepness((apart.polynomials[0], apart.tails), root(q22))[0] <= 0.5
+    return jnp.where(near, piecewise_moment(half_second, apart, q12, q11, q22, d), given)
+
+
+def _tangent_apart(f: Piecewise) -> Piecewise | None:
+    """The function with its tangent at 0 as its polynomial; None if that is unknown or flat.
+
+    Where a parameter decides whether there is a kink, the mean of both sides' slopes.
+    """
+    if f.places or not f.tails or not all(map(_is_null, f.polynomials)):
+        return None
+    at_zero: list[Any] = []
+    others: list[Any] = []
+    for tail in f.tails:
+        (at_zero if _are_numbers(tail[1]) and tail[1] == 0 else others).append(tail)
+    if not _are_numbers(*(rate for _, _, found in at_zero for _, _, rate in found)):
+        return None
+    rows: dict[int, dict[tuple[int, Any], Any]] = {1: {}, -1: {}}
+    for side, _, found in at_zero:
+        rows[side] |= {(power, rate): c for c, power, rate in found}
+    value, slope = _tangent(rows)
+    if _are_numbers(slope) and slope == 0:
+        return None
+    for side, found in rows.items():
+        for power, c in enumerate((value, side * slope)):
+            found[power, 0] = found.get((power, 0), 0.0) - c
+    centred = [
+        (side, 0, tuple((c, power, rate) for (power, rate), c in found.items()))
+        for side, found in rows.items()
+    ]
+    return f._replace(polynomials=((value, slope),), tails=(*centred, *others))
+
+
+def _tangent(rows: dict[int, dict[tuple[int, Any], Any]]) -> tuple[Any, Any]:
+    """Value and slope at 0 of {side: {(power, rate): coefficient}}, (0, 0) at a known kink."""
+    ends = []
+    for side, found in rows.items():
+        start = sum(c for (power, _), c in found.items() if power == 0)
+        rise = sum(c * (1 if power else rate) for (power, rate), c in found.items() if power < 2)
+        ends.append((start, side * rise))
+    (value, slope), (other, other_slope) = ends
+    if not _are_numbers(value, slope, other, other_slope):
+        return 0.0, (slope + other_slope) / 2
+    is_smooth = math.isclose(value, other, abs_tol=1e-15) and math.isclose(slope, other_slope)
+    return (value, slope) if is_smooth else (0.0, 0.0)
+
+
 def piecewise_square(f: Piecewise, q: Array) -> Array:
     """E[f(u)^2], u ~ N(0, q): `piecewise_moment` at rho = 1, where it is a single integral."""
     safe = jnp.where(q > 0, q, jnp.ones_like(q))
@@ -112,9 +172,7 @@ def _tails_square(f: Piecewise, q: Array) -> Array:
         total = total + corners(left, left, *pair) if left else total
     else:
         total = total + corners(f.tails, f.tails, *pair)
-    for tail in () if _is_null(p) else f.tails:
-        total = total + 2 * ray(p, tail, *pair)
-    return total
+    return total if _is_null(p) else total + 2 * ray(p, f.tails, *pair)
 
 
 def _are_numbers(*values: Any) -> bool:
@@ -324,12 +382,10 @@ def _smooth_moment(
     if (_is_null(p) and not f.tails) or (_is_null(r) and not g.tails):
         return total  # nothing but masses
     total = total + corners(f.tails, g.tails, q12, q11, q22, d)
-    if not _is_null(r):
-        for tail in f.tails:
-            total = total + ray(r, tail, q12, q22, q11, d)
-    if not _is_null(p):
-        for other in g.tails:
-            total = total + ray(p, other, q12, q11, q22, d)
+    if not _is_null(r) and f.tails:
+        total = total + ray(r, f.tails, q12, q22, q11, d)
+    if not _is_null(p) and g.tails:
+        total = total + ray(p, g.tails, q12, q11, q22, d)
     return near_independence((p, f.tails), (r, g.tails), total, q12, q11, q22)
 
 
