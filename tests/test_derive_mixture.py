@@ -94,7 +94,7 @@ def test_without_a_logistic_function_there_is_nothing_to_mix() -> None:
 )
 def test_the_slope_holds_the_number_it_meets_x_with(expression: str, scale: float) -> None:
     activation = parse_expression(expression, "mine", {})
-    text = mixed(activation).expression or ""
+    text = mixed(activation)[1].expression or ""
     c, scaled = ir.of_unit_slope(text)
     assert float(c) == pytest.approx(scale)
     for x in (0.3, -2.0):

@@ -194,13 +194,26 @@ def test_a_sum_over_pairs_speaks_of_the_moment_it_defines() -> None:
 # ---- mixtures ----
 
 
-def kolmogorov_slopes() -> tuple[np.ndarray, np.ndarray]:
-    """Nodes and weights of the slope 1/(2 K), K of Kolmogorov's distribution as it is stated."""
+def kolmogorov() -> tuple[np.ndarray, np.ndarray]:
+    """Nodes and weights of Kolmogorov's distribution as it is stated."""
     nodes, weights = np.polynomial.legendre.leggauss(200)
     k = math.exp(1) ** (-1.7 + 3.8 * (nodes + 1) / 2)
     j = np.arange(1, 60)[:, None]
     density = np.sum(8 * k * (-1.0) ** (j - 1) * j**2 * np.exp(-2 * j**2 * k**2), axis=0)
-    return 1 / (2 * k), weights * 1.9 * k * density
+    return k, weights * 1.9 * k * density
+
+
+def normal() -> tuple[np.ndarray, np.ndarray]:
+    """Nodes and weights of |Z|, Z standard normal."""
+    nodes, weights = np.polynomial.legendre.leggauss(200)
+    z = 4.5 * (nodes + 1)
+    return z, weights * 4.5 * math.sqrt(2 / math.pi) * np.exp(-z * z / 2)
+
+
+VARIABLES = {
+    "K of Kolmogorov's distribution": ("K", kolmogorov),
+    "Z standard normal": ("Z", normal),
+}
 
 
 @pytest.mark.parametrize(
@@ -209,11 +222,12 @@ def kolmogorov_slopes() -> tuple[np.ndarray, np.ndarray]:
 def test_a_mixture_is_the_mean_it_is_said_to_be(record: Record) -> None:
     texts = {line.function: line.text for line in formulas(record)}
     stated, _, distribution = texts["slope"].partition(", ")
-    assert "Kolmogorov" in distribution
-    halves, weights = kolmogorov_slopes()
-    slopes = eval(stated, {"__builtins__": {}}, {"K": 1 / (2 * halves)})
+    letter, rule = VARIABLES[distribution.partition(";")[0]]
+    variable, weights = rule()
+    stated = stated.replace("|Z|", "Z")  # at positive nodes
+    slopes = eval(stated, {"__builtins__": {}}, {letter: variable, "sqrt": math.sqrt})
     assert weights.sum() == pytest.approx(1, abs=1e-8)
-    arrays = {"sqrt": np.sqrt, "atan2": np.arctan2}
+    arrays = {"sqrt": np.sqrt, "atan2": np.arctan2, "exp": np.exp, "erf": np.vectorize(math.erf)}
     names = point(record) | arrays | {"slope1": slopes[:, None], "slope2": slopes[None]}
     values = []
     for function in ("dual", "dual_dot"):
@@ -225,7 +239,7 @@ def test_a_mixture_is_the_mean_it_is_said_to_be(record: Record) -> None:
     slope = sum(n * square * RHO ** (n - 1) for n, square in enumerate(squares) if n)
     assert values == pytest.approx([series, slope], rel=1e-6)
     f = texts["phi(x), again"].removeprefix("mean over slope of ")
-    at = {**point(record), "x": 0.7, "slope": slopes}
+    at = {**point(record), **arrays, "x": 0.7, "slope": slopes}
     mean_of_f = weights @ eval(f, {"__builtins__": {}}, MATH | at)
     phi = function_of(record.activation)
     assert phi is not None
