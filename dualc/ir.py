@@ -362,6 +362,23 @@ class Bound:
 
 
 @dataclass(frozen=True)
+class PolarRule:
+    """Gauss rules for radius and angle, for one dtype: (node, weight) as repr of float64."""
+
+    dtype: str  # "float32" | "float64"
+    radii: tuple[tuple[str, str], ...]  # of r exp(-r^2/2)
+    angles: tuple[tuple[str, str], ...]  # on [0, 1]
+
+
+@dataclass(frozen=True)
+class Polar:
+    """Quadrature in polar coordinates, for |rho| > 9/10 and a variance above `start`."""
+
+    start: str
+    rules: tuple[PolarRule, ...]
+
+
+@dataclass(frozen=True)
 class SeriesTable:
     """Chebyshev coefficients, one row per Hermite degree, from which emitted code evaluates a_n(q).
 
@@ -382,6 +399,7 @@ class SeriesTable:
     kinks: tuple[tuple[str, ...], ...] = ()  # (place, jumps of phi, phi', ...), added exactly
     whole: bool = False  # phi is 0 around 0, and the kinks are all there is
     turn: str = "1.0"  # the variance at which growth passes from that at 0 to that at infinity
+    polar: Polar | None = None  # what serves near rho = +-1
 
 
 @dataclass(frozen=True)

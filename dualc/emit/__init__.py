@@ -22,6 +22,7 @@ _PARTS = (
     "support_pieces.py",
     "support_piecewise.py",
     "support_weak.py",
+    "support_polar.py",
     "support_links.py",
     "support_deficit.py",
 )

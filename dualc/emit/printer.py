@@ -196,10 +196,33 @@ class _Printer:
             "# Order, powers, Chebyshev rows of a_n(q), and how they are read: "
             "see Series in the support code.\n"
             f"_TABLE = {p}Series(\n    {facts},\n    (\n{rows}    ),\n    {law},\n    {tail},\n"
-            f"    {table.whole}, {table.turn},\n)\n"
-            f"_dual = {p}without_gap({p}series_moment(_TABLE))\n"
-            f"_dual_dot = {p}without_gap({p}series_moment(_TABLE, 1, 1, 1))\n"
+            f"    {table.whole}, {table.turn},\n)\n{self._series(table)}"
             f"_hermite = {p}series_coefficients(_TABLE)"
+        )
+
+    def _series(self, table: SeriesTable) -> str:
+        """The dual and dual_dot of a series, and what serves near rho = +-1."""
+        p = self.prefix
+        if table.polar is None:
+            return (
+                f"_dual = {p}without_gap({p}series_moment(_TABLE))\n"
+                f"_dual_dot = {p}without_gap({p}series_moment(_TABLE, 1, 1, 1))\n"
+            )
+        rules = []
+        for rule in table.polar.rules:
+            parts = [
+                "".join(f"            ({', '.join(row)}),\n" for row in rows)
+                for rows in (rule.radii, rule.angles)
+            ]
+            inner = "".join(f"        (\n{part}        ),\n" for part in parts)
+            rules.append(
+                f"    (  # {rule.dtype}: (radius, weight), (angle, weight)\n{inner}    ),\n"
+            )
+        return (
+            "\n# Quadrature near rho = +-1: from which variance on, and the rules.\n"
+            f"_POLAR = {p}Polar(\n    {table.polar.start},\n{''.join(rules)})\n"
+            f"_dual = {p}near_diagonal(_TABLE, _POLAR, _phi)\n"
+            f"_dual_dot = {p}near_diagonal(_TABLE, _POLAR, _phi, 1)\n"
         )
 
     def _function(self, function: PlannedFunction) -> str:

@@ -4,11 +4,11 @@ Kolmogorov's distribution, of kappa = 1/(2 slope), has the density
 p(kappa) = 8 kappa sum_j (-1)^(j-1) j^2 exp(-2 j^2 kappa^2), in its theta form below 0.8; rules are
 Gauss's in log kappa. A half-normal slope |Z|/sqrt(2) has the density 2/sqrt(pi) exp(-s^2); what
 is averaged changes at any s down to 1/|x|, x up to 700, and is analytic at 0: rules are Gauss's in
-log(s + 0.005). Both from the trapezoid rule (exponentially accurate: densities and all their
-derivatives vanish at both ends of its variable), Stieltjes' recurrence and the Jacobi matrix, in
-50 digits. Measured, dual and dual_dot on the whole domain: Kolmogorov, for every function that is
-linear in logistic ones, 6 nodes 1e-7 or better, 16 nodes 1e-16; half-normal, for 1/(1 + x^2), atan,
-asinh and x/sqrt(1 + x^2), 18 nodes 1e-9 to 2e-6, 40 nodes 4e-18 to 5e-14.
+log(s + 0.005). Both from the trapezoid rule, exponentially accurate: densities and all their
+derivatives vanish at both ends of its variable. Measured, dual and dual_dot on the whole domain:
+Kolmogorov, for every function that is linear in logistic ones, 6 nodes 1e-7 or better, 16 nodes
+1e-16; half-normal, for 1/(1 + x^2), atan, asinh and x/sqrt(1 + x^2), 18 nodes 1e-9 to 2e-6, 40
+nodes 4e-18 to 5e-14.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import Any
 
-import numpy as np
 from flint import arb, ctx
 
+from dualc.expand.gauss import gauss, trapezoid
 from dualc.expand.hermite import expansion
 from dualc.expand.panels import Pieces, pieces
 from dualc.ir import Activation, Bound, Mixture, Rule
@@ -62,17 +62,11 @@ def mixture(activation: Activation, mixed: str, law: str) -> Mixture:
 def rule(law: str, count: int) -> tuple[tuple[arb, arb], ...]:
     """(slope, weight) of the rule with that many nodes, ascending in the slope."""
     with ctx.workdps(60):
-        points, weights = _LAWS[law]()
-        diagonal, beside = _recurrence(points, weights, count)
-        rows = []
-        for start in _eigenvalues(diagonal, beside):
-            x = arb(start)
-            for _ in range(5):  # Newton's method from 15 digits
-                value, rate, weight = _polynomials(x, diagonal, beside)
-                x = (x - value / rate).mid()
-            slope = 1 / (2 * x.exp()) if law == "kolmogorov" else x.exp() - _shift()
-            rows.append((slope.mid(), weight))
-        return tuple(sorted(rows, key=lambda row: float(row[0])))
+        rows = [
+            ((1 / (2 * x.exp()) if law == "kolmogorov" else x.exp() - _shift()).mid(), weight)
+            for x, weight in gauss(*_LAWS[law](), count)
+        ]
+        return tuple(rows[::-1] if law == "kolmogorov" else rows)
 
 
 def _shift() -> arb:
@@ -80,25 +74,25 @@ def _shift() -> arb:
 
 
 def _kolmogorov() -> tuple[list[arb], list[arb]]:
-    """The trapezoid rule in log kappa: log kappa and weights, of total 1 to 60 digits."""
-    steps, low, high = 400, arb("0.08").log(), arb(9).log()
-    width = (high - low) / steps
-    points = [(low + width * i).mid() for i in range(steps + 1)]
-    return points, [(_density(t.exp()) * t.exp() * width).mid() for t in points]
+    """Log kappa and weights, of total 1 to 60 digits."""
+    low, high = arb("0.08").log(), arb(9).log()
+
+    def node(t: arb) -> tuple[arb, arb]:
+        place = low + (high - low) * t
+        return place, _density(place.exp()) * place.exp() * (high - low)
+
+    return trapezoid("0", "1", 400, node)
 
 
 def _half_normal() -> tuple[list[arb], list[arb]]:
-    """The trapezoid rule in t, s = exp(t - exp(-t)): log(s + shift) and weights, of total 1."""
-    steps, low, high = 800, arb("-4.9"), arb("2.45")
-    width = (high - low) / steps
-    points, weights = [], []
-    for i in range(steps + 1):
-        t = low + width * i
+    """Log(s + shift) and weights, of total 1, at s = exp(t - exp(-t))."""
+
+    def node(t: arb) -> tuple[arb, arb]:
         s = (t - (-t).exp()).exp()
-        points.append((s + _shift()).log().mid())
         rate = s * (1 + (-t).exp())
-        weights.append((2 / arb.pi().sqrt() * (-s * s).exp() * rate * width).mid())
-    return points, weights
+        return (s + _shift()).log(), 2 / arb.pi().sqrt() * (-s * s).exp() * rate
+
+    return trapezoid("-4.9", "2.45", 800, node)
 
 
 _LAWS = {"kolmogorov": _kolmogorov, "half-normal": _half_normal}
@@ -121,50 +115,6 @@ def _density(kappa: arb) -> arb:
         if term < smallest:
             break
     return 8 * kappa * total
-
-
-def _recurrence(
-    points: Sequence[arb], weights: Sequence[arb], count: int
-) -> tuple[list[arb], list[arb]]:
-    """The coefficients of the orthogonal polynomials' recurrence, by Stieltjes' procedure."""
-    before, here = [arb(0)] * len(points), [arb(1)] * len(points)
-    diagonal: list[arb] = []
-    beside: list[arb] = []
-    norm = arb(1)
-    for k in range(count):
-        dense = [(w * h * h).mid() for w, h in zip(weights, here, strict=True)]
-        square = sum(dense, arb(0)).mid()
-        mean = sum((x * d for x, d in zip(points, dense, strict=True)), arb(0)) / square
-        diagonal.append(mean.mid())
-        beside.append((square / norm).mid())
-        norm, shift = square, (beside[k] if k else arb(0))
-        after = [
-            ((x - diagonal[k]) * h - shift * b).mid()
-            for x, h, b in zip(points, here, before, strict=True)
-        ]
-        before, here = here, after
-    return diagonal, beside
-
-
-def _eigenvalues(diagonal: Sequence[arb], beside: Sequence[arb]) -> list[float]:
-    """Those of the Jacobi matrix, to about 15 digits."""
-    roots = [float(b) ** 0.5 for b in beside[1:]]
-    matrix = np.diag([float(a) for a in diagonal]) + np.diag(roots, 1) + np.diag(roots, -1)
-    return [float(x) for x in np.linalg.eigvalsh(matrix)]
-
-
-def _polynomials(x: arb, diagonal: Sequence[arb], beside: Sequence[arb]) -> tuple[arb, arb, arb]:
-    """The last polynomial at x up to a factor, its derivative, and Christoffel's weight."""
-    roots = [b.sqrt() for b in beside] + [arb(1)]
-    before, here, rate_before, rate = arb(0), 1 / roots[0], arb(0), arb(0)
-    total = arb(0)
-    for k, a in enumerate(diagonal):
-        total += here * here
-        back = roots[k] if k else arb(0)
-        after = ((x - a) * here - back * before) / roots[k + 1]
-        rate_after = ((x - a) * rate + here - back * rate_before) / roots[k + 1]
-        before, here, rate_before, rate = here, after.mid(), rate, rate_after.mid()
-    return here, rate, (1 / total).mid()
 
 
 def _texts(law: str, count: int) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -32,6 +32,7 @@ from dualc.expand.growth import growth, limiting_variance
 from dualc.expand.hermite import Expansion, expansion
 from dualc.expand.jumps import Jump, contributions, is_whole, jumps
 from dualc.expand.panels import Float, pieces
+from dualc.expand.polar import polar
 from dualc.expand.shared import shared_expansions
 
 _DOMAIN = 10**4
@@ -264,7 +265,8 @@ def series_table(activation: ir.Activation, order: int | None) -> ir.SeriesTable
     """Rows for a_0(q)..a_{order+2}(q) on the domain, and bounds of dual and dual_dot per region.
 
     Two rows more than `order`: d/dq of E[phi(u) phi(v)] is E[phi''(u) phi(v)]/2, whose series
-    reaches two degrees further. `order` None chooses it (`automatic_order`).
+    reaches two degrees further. `order` None chooses it (`automatic_order`), and what serves near
+    rho = +-1 (`polar`).
     """
     highest = automatic_order(activation) if order is None else order
     law = _law(activation)
@@ -281,7 +283,7 @@ def series_table(activation: ir.Activation, order: int | None) -> ir.SeriesTable
             break
     if best is None:
         raise AssertionError("there is a first trial")
-    return best[1]
+    return polar(activation, best[1], _has_jump(activation)) if order is None else best[1]
 
 
 def _trial(
