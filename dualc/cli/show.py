@@ -182,6 +182,10 @@ def _show_bounds(out: Console, record: Record) -> None:
     for one in found:
         rows.add_row(one.function, *filter(None, [one.dtype]), one.variances, *one.bounds)
     put(out, rows)
+    if record.table and record.table.polar:
+        start = record.table.polar.start.removesuffix(".0")
+        put(out, f"beyond |rho| = 9/10, variances above {start}: quadrature, not the series; its")
+        put(out, "bound is a comparison with the enclosed E\\[phi^2] and E\\[phi'^2]")
 
 
 _COLUMNS = tuple((d, r) for d in ("float32", "float64") for r in ("generic", "edge", "boundary"))

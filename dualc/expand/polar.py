@@ -84,7 +84,7 @@ def arb_of(text: str) -> Ball:
 def _bound(bound: Bound, start: float, worst: float) -> Bound:
     if bound.rho != "1" or float(arb_of(bound.q_low)) < start:
         return bound
-    note = "by quadrature, compared with the enclosed E[phi^2] and E[phi'^2]"
+    note = "near rho = +-1 by quadrature: compared with the enclosed E[phi^2] and E[phi'^2]"
     return replace(bound, bound=f"{worst:.1e}", note=note)
 
 
