@@ -372,7 +372,7 @@ class PolarRule:
 
 @dataclass(frozen=True)
 class Polar:
-    """Quadrature in polar coordinates, for |rho| > 9/10 and a variance above `start`."""
+    """Quadrature in polar coordinates, near rho = +-1 where a variance is above `start`."""
 
     start: str
     rules: tuple[PolarRule, ...]

@@ -5519,8 +5519,8 @@ def _series(
 # ---- Support code of the series tier near rho = +-1: quadrature in polar coordinates
 
 
-_NEAR = 0.9  # |rho| beyond which a series of hundreds of terms is short of digits
-_CHUNK = 128  # pairs: with the nodes of one radius they stay in a processor's cache
+_SHORT = {4: 13.0, 8: 27.0}  # by bytes: -order log|rho| below which a series is short of digits
+_CHUNK = 32  # pairs: with the nodes of one radius they stay in a processor's cache
 _polar_TILE = 1 << 14
 
 
@@ -5540,9 +5540,10 @@ def near_diagonal(
 ) -> Callable[..., Array]:
     """The function (q12, q11, q22, d) -> E[phi(u) phi(v)], or with `lost` = 1 of phi'.
 
-    By the series; by quadrature where |rho| > 9/10 and a variance is above polar.start, one pair
-    at a time: it takes hundreds of times as long. The derivatives of E[phi' phi'] are the series'
-    own, but at q11 = q22 = 0 those along the diagonal, where phi' may jump.
+    By the series; where |rho|^order is above e^-13 (float64: e^-27) and a variance above
+    polar.start by quadrature, of those pairs alone: it takes hundreds of times as long. The
+    derivatives of E[phi' phi'] are the series' own, but at q11 = q22 = 0 those along the diagonal,
+    where phi' may jump.
     """
     rate, from_zero = slope(phi), polar.start == 0
     f = rate if lost else phi
@@ -5557,7 +5558,7 @@ def near_diagonal(
     def along(u: Array, v: Array, q12: Array, q11: Array) -> Array:  # half d/dq, phi' for phi
         return u * slope(rate)(u) * rate(v) * (0.5 / q11)
 
-    value = _beside(series[0], product, polar, from_zero and lost == 1)
+    value = _beside(series[0], product, polar, table.order, from_zero and lost == 1)
 
     def d_q12(q12: Array, q11: Array, q22: Array, d: Array) -> Array:
         if not lost:
@@ -5567,7 +5568,8 @@ def near_diagonal(
 
     def d_q11(q12: Array, q11: Array, q22: Array, d: Array) -> Array:
         integrand, rules = (along, polar._replace(start=math.inf)) if lost else (in_q11, polar)
-        return _beside(lambda *q: series[1](*q) / 2, integrand, rules, from_zero)(q12, q11, q22, d)
+        half = _beside(lambda *q: series[1](*q) / 2, integrand, rules, table.order, from_zero)
+        return half(q12, q11, q22, d)
 
     def d_q22(q12: Array, q11: Array, q22: Array, d: Array) -> Array:
         return d_q11(q12, q22, q11, d)
@@ -5577,7 +5579,11 @@ def near_diagonal(
 
 
 def _beside(
-    series: Callable[..., Array], integrand: Callable[..., Array], polar: Polar, at_zero: bool
+    series: Callable[..., Array],
+    integrand: Callable[..., Array],
+    polar: Polar,
+    order: int,
+    at_zero: bool,
 ) -> Callable[..., Array]:
     """The function (q12, q11, q22, d) -> series(q12, q11, q22), near the diagonal a quadrature.
 
@@ -5589,7 +5595,8 @@ def _beside(
 
     def tile(q12: Array, q11: Array, q22: Array, d: Array, plain: Array) -> Array:
         scale = root(q11) * root(q22)
-        near = (jnp.abs(q12) > _NEAR * scale) & (jnp.maximum(q11, q22) > polar.start)
+        reach = math.exp(-_SHORT[q12.dtype.itemsize] / order)
+        near = (jnp.abs(q12) > reach * scale) & (jnp.maximum(q11, q22) > polar.start)
         near = jnp.broadcast_to(near & (scale > 0), plain.shape)
         pairs = [jnp.broadcast_to(x, plain.shape).ravel() for x in (q12, q11, q22, d)]
         if at_zero:
@@ -5633,23 +5640,23 @@ def _quadrature(
     """
     rules = polar.single if q12.dtype == jnp.float32 else polar.double
     radii, angles = (jnp.asarray(rows, q12.dtype) for rows in rules)
-    one, two = root(q11)[:, None], root(q22)[:, None]
-    psi, rest = jnp.arctan2(root(d), q12)[:, None], jnp.arctan2(root(d), -q12)[:, None]
+    # Pairs on the last axis: sums over nodes are of vectors.
+    one, two, height, above = root(q11)[None], root(q22)[None], root(d)[None], q12[None]
+    psi, rest = jnp.arctan2(height, above), jnp.arctan2(height, -above)
     lefts, rights, weights = [], [], []  # of u, of v: halves and sides of sectors on a first axis
     for width, other, sign in ((rest, psi, 1.0), (psi, rest, -1.0)):
-        angle = width / 2 * angles[None, :, 0]
+        angle = width / 2 * angles[:, :1]
         near = jnp.sin(angle)
         far = jnp.where(width > math.pi / 2, jnp.sin(other + angle), jnp.sin(width - angle))
         for side in (1.0, -1.0):
             lefts += [side * one * near, side * one * far]
             rights += [side * sign * two * far, side * sign * two * near]
-        weights += [width / 2 * angles[None, :, 1]] * 4
-    left, right, weight = (jnp.stack(rows) for rows in (lefts, rights, weights))
+        weights += [width / 2 * angles[:, 1:]] * 4
+    left, right, weight = (jnp.concatenate(rows) for rows in (lefts, rights, weights))
 
     def add(total: Array, row: Array) -> tuple[Array, None]:
-        covariance, variance = (x[None, :, None] for x in (q12, q11))
-        value = integrand(row[0] * left, row[0] * right, covariance, variance)
-        return total + row[1] * jnp.sum(weight * value, (0, 2)), None
+        value = integrand(row[0] * left, row[0] * right, above, q11[None])
+        return total + row[1] * jnp.sum(weight * value, 0), None
 
     return lax.scan(add, jnp.zeros_like(q12), radii)[0] / (2 * math.pi)
 

@@ -184,7 +184,7 @@ def _show_bounds(out: Console, record: Record) -> None:
     put(out, rows)
     if record.table and record.table.polar:
         start = record.table.polar.start.removesuffix(".0")
-        put(out, f"beyond |rho| = 9/10, variances above {start}: quadrature, not the series; its")
+        put(out, f"near rho = +-1, at variances above {start}: quadrature, not the series; its")
         put(out, "bound is a comparison with the enclosed E\\[phi^2] and E\\[phi'^2]")
 
 

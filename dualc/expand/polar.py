@@ -42,7 +42,7 @@ _ROUNDING = 4e-15  # of sums of ten thousand terms
 
 
 def polar(activation: Activation, table: SeriesTable, has_jump: bool) -> SeriesTable:
-    """The table with rules for |rho| > 9/10, and the bounds that hold there, where they serve.
+    """The table with rules near rho = +-1, and the bounds that hold there, where they serve.
 
     They do for a phi without jumps, with no kink but at 0, defined at all variances, that the rules
     resolve.
