@@ -14,7 +14,7 @@ from jax.experimental.sparse import BCOO
 
 from dualc import layers as nn
 from dualc.errors import NetworkError
-from dualc.layers import direct, feature_map
+from dualc.layers import collapse, direct, feature_map
 
 pytestmark = pytest.mark.usefixtures("compiled_in_a_hurry")
 
@@ -312,6 +312,27 @@ def test_collapsed_homogeneous_networks_take_any_norm() -> None:
     f = features(x)
     np.testing.assert_allclose(features(8 * x).ntk, 8 * f.ntk, rtol=1e-12)
     assert not np.any(f.ntk[4])
+
+
+@pytest.mark.parametrize("name", ["relu", "erf", "normalised_gaussian"])
+def test_columns_of_collapsed_networks_are_unbiased_and_vary_as_is_promised(name: str) -> None:
+    cosines = np.array(collapse._COSINES)
+    x = np.zeros((1 + len(cosines), 60))
+    x[0, 0], x[1:, 0] = 60**0.5, cosines * 60**0.5
+    x[1:, 1] = np.sqrt(1 - cosines**2) * 60**0.5
+    net = nn.fully_connected(name, 2)
+    weights = collapse.draw(net, key(5), x[:1], 60_000, 1.0, None, (False, True))
+    z = np.asarray(collapse.features(weights, x)[0])
+    exact, random = z[:, :61], z[:, 61:] * np.sqrt(len(z[0]) - 61)
+    products = random[0] * random[1:]
+    expected = np.asarray(net.kernel(x[:1], x[1:], get="ntk"))[0] - exact[1:] @ exact[0]
+    spread = products.std(1) / np.sqrt(len(products[0]))
+    assert np.all(np.abs(products.mean(1) - expected) < 4 * spread)
+    (a,), (waves,) = weights.coefficients, weights.waves
+    even, odd = np.zeros((2, len(collapse._SQUARES)))
+    even[list(waves.places)], odd[list(waves.places)] = waves.even**2, waves.odd**2
+    promised = collapse._variance((np.asarray(a), even, odd), first=2)
+    np.testing.assert_allclose(products.var(1).mean(), promised, rtol=0.1)
 
 
 def test_the_collapse_refuses_rows_of_other_norms() -> None:
