@@ -20,6 +20,9 @@ pytestmark = pytest.mark.usefixtures("compiled_in_a_hurry")
 
 PHI = nn.Activation("erf")
 SHALLOW = nn.serial(nn.Dense(1.2, 0.3), PHI, nn.Dense(1.1, 0.2))
+WITHOUT_PHI = nn.serial(
+    nn.Dense(1.2, 0.3), nn.Activation("normalised_gaussian"), nn.Dense(1.1, 0.2)
+)
 DEEP = nn.serial(nn.Dense(1.2, 0.3), PHI, nn.Dense(1.1), PHI, nn.Dense(1.1, 0.2))
 BLOCK = nn.serial(
     nn.FanOut(2), nn.parallel(nn.Identity(), nn.serial(PHI, nn.Conv((3, 3)))), nn.FanInSum()
@@ -161,14 +164,22 @@ def test_jit_is_eager_and_float32_is_float64_rounded(case: str) -> None:
 # ---- laws ----
 
 
-@pytest.mark.parametrize("method", ["direct", pytest.param("polysketch", marks=pytest.mark.slow)])
-def test_features_of_one_layer_are_unbiased(method: str) -> None:
+@pytest.mark.parametrize(
+    ("method", "net"),
+    [
+        ("direct", SHALLOW),
+        ("direct", WITHOUT_PHI),
+        pytest.param("polysketch", SHALLOW, marks=pytest.mark.slow),
+    ],
+    ids=["direct", "direct, without phi", "polysketch"],
+)
+def test_features_of_one_layer_are_unbiased(method: str, net: nn.Layer) -> None:
     x = gaussians(4, 5) * np.array([0.4, 0.1, 0.2, 0.4])[:, None]
-    exact = brute.kernels(SHALLOW, x)
+    exact = brute.kernels(net, x)
     seeds = 300
     # degree 12 at variances below 1/2: what the series of erf lacks is below 1e-5
     kw = {"degree": 12} if method == "polysketch" else {}
-    drawn = [grams(SHALLOW.features(key(s), 16, method=method, **kw)(x)) for s in range(seeds)]
+    drawn = [grams(net.features(key(s), 16, method=method, **kw)(x)) for s in range(seeds)]
     for place, expected in enumerate(exact):
         found = np.array([pair[place] for pair in drawn])
         error = found.std(0) / np.sqrt(seeds)
