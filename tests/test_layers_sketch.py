@@ -299,6 +299,36 @@ def test_zero_rows_and_rows_of_all_norms_are_finite_and_close() -> None:
             assert np.ptp(shares) < 0.5 * shares.max()  # of degree 1 in the norm, both of them
 
 
+HUGE = gaussians(3, 5) * np.array([1.0, 1.0, 1e4])[:, None]
+
+
+@pytest.mark.parametrize("method", ["direct", "polysketch", "auto"])
+def test_rows_beyond_the_domain_of_a_kernel_are_named(method: str) -> None:
+    features = SHALLOW.features(key(0), 20, method=method)
+    with pytest.raises(NetworkError, match=r"row 2 of the inputs.*domain.*\[0, 10000\].*Scale"):
+        features(HUGE)
+    assert np.isnan(features.unchecked(HUGE).ntk[2]).any()
+    x = gaussians(3, 5)
+    x[1, 2] = np.nan  # NaN in, NaN out: nothing to tell
+    found = np.isnan(np.asarray(features(x).ntk))
+    assert found[1].any()
+    assert not found[[0, 2]].any()
+
+
+def test_rows_beyond_the_domain_are_named_in_sparse_and_in_collapsed_inputs() -> None:
+    with pytest.raises(NetworkError, match=r"row 2 of the inputs"):
+        SHALLOW.features(key(0), 20, method="polysketch")(BCOO.fromdense(jnp.asarray(HUGE)))
+    with pytest.raises(NetworkError, match=r"a mean square of 1e\+08 have a variance.*Scale"):
+        SHALLOW.features(key(0), 20, method="collapse")(1e4 * unit_rows(5, 10))
+
+
+@pytest.mark.parametrize(("net", "shape"), [(DEEP, (5,)), (PICTURES, (4, 4, 2))])
+def test_no_rows_have_no_features(net: nn.Layer, shape: tuple[int, ...]) -> None:
+    features = net.features(key(0), 20)
+    assert features(np.zeros((0, *shape))).ntk.shape == (0, 20)
+    assert features._choice == "undecided"  # by norms that are still to come
+
+
 # ---- the collapse ----
 
 HOMOGENEOUS = nn.serial(nn.Dense(1.3), nn.Activation("relu"), nn.Dense(1.1))

@@ -27,6 +27,7 @@ from jax import Array
 from jaxtyping import Float
 from scipy.optimize import nnls
 
+from dualc.errors import NetworkError
 from dualc.layers.combine import Serial
 from dualc.layers.covariance import Covariance
 from dualc.layers.direct import hermite_sum
@@ -80,12 +81,12 @@ def homogeneity(net: Serial, d: int, ntk: bool) -> float | None:
     sizes = (1 / 16, 1.0, 16.0)
     small, one, large = (kernels_at(net, d, q, rho, ntk) for q in sizes)
     top = float(one[0][-1])
-    if top <= 0 or float(large[0][-1]) <= 0:
+    if not (top > 0 and float(large[0][-1]) > 0):  # NaN is beyond the domain of a kernel
         return None
     t = float(np.log(large[0][-1] / top) / np.log(16))
     for k, factor in ((small, 16.0**-t), (large, 16.0**t)):
         for found, unit in zip(k, one, strict=True):
-            if np.max(np.abs(found - factor * unit)) > _SAME * factor * np.max(np.abs(unit)):
+            if not np.max(np.abs(found - factor * unit)) <= _SAME * factor * np.max(np.abs(unit)):
                 return None
     return t
 
@@ -118,6 +119,12 @@ def draw(
     d, dtype = like.shape[-1], like.dtype
     rho = np.cos(np.pi * (np.arange(_NODES) + 0.5) / _NODES)
     wanted = kernels_at(net, d, q, rho, ntk=get[1])[0 if get[0] else 1 :]
+    if not np.all(np.isfinite(wanted)):
+        raise NetworkError(
+            f"inputs with a mean square of {q:g} have a variance before an activation that is "
+            f"beyond the domain of its kernel, [0, {min(net.domains()):g}].  Scale the inputs or "
+            "W_std down"
+        )
     exact = _exact(d, p)
     count = p - 1 - d * (exact - 1)
     fitted = [_best(rho, k, exact, count) for k in wanted]

@@ -152,7 +152,7 @@ def rotate(rotation: Float[Array, "b b"], x: Float[Array, "*batch p"]) -> Float[
     """Every block of columns times the matrix; the few columns beyond the last block stay."""
     b = len(rotation)
     end = x.shape[-1] // b * b
-    blocks = x[..., :end].reshape(*x.shape[:-1], -1, b)
+    blocks = x[..., :end].reshape(*x.shape[:-1], end // b, b)
     turned = jnp.matmul(blocks, rotation, precision="highest").reshape(*x.shape[:-1], end)
     return turned if end == x.shape[-1] else jnp.concatenate([turned, x[..., end:]], axis=-1)
 
