@@ -293,11 +293,11 @@ def _psi(
     weights: Collapsed, a: Float[Array, " degrees"], waves: Waves, u: Float[Array, "n p"]
 ) -> Float[Array, "n p"]:
     """The sum of all parts, each with its own signs and turn of the columns."""
-    degrees, total = jnp.arange(len(a)), jnp.zeros_like(u)
+    total = jnp.zeros_like(u)
     for turn in range(2 + len(_SQUARES)):
         if turn < 2:
-            kept = (degrees % 2 == turn) & (degrees >= weights.exact)
-            part = weights.signs[turn, :1] * hermite_sum(jnp.where(kept, a, 0)[None], u)[0]
+            degrees = range(weights.exact + (turn - weights.exact) % 2, len(a), 2)
+            part = weights.signs[turn, :1] * hermite_sum(a[None], u, degrees)[0]
         elif turn - 2 in waves.places:
             i = waves.places.index(turn - 2)
             angle, signs = u * float(_SQUARES[turn - 2]) ** 0.5, weights.signs[:, turn - 1]

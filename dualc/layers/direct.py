@@ -32,6 +32,7 @@ from dualc.runtime.mixing import (
     draw_mixing,
     gaussian,
     generator,
+    like,
     mix,
     padded,
     random_signs,
@@ -155,33 +156,32 @@ def _rest(
         return kernel.phi(u, **parameters) - a_0 - m * u, kernel.phi_dot(u, **parameters) - m
     scale = jnp.sqrt(positive(q))[..., None]
     coefficients = kernel.hermite(q, **parameters)
-    even, odd = (hermite_sum(coefficients * _kept(coefficients, i), u / scale) for i in (0, 1))
-    signs = signs.reshape((1,) * (u.ndim - 1) + signs.shape)
-    value, slope = (a + jnp.roll(signs * b, 1, axis=-1) for a, b in zip(even, odd, strict=True))
+    order = coefficients.shape[-1]
+    turns = jnp.array([(1, 1, -1, -1)[n % 4] for n in range(order)], u.dtype)
+    coefficients, t = coefficients * like(turns, coefficients), u / scale
+    even = hermite_sum(coefficients, t, range(2, order, 2))
+    odd = hermite_sum(coefficients, jnp.roll(t, 1, axis=-1), range(3, order, 2))
+    value, slope = (a + like(signs, b) * b for a, b in zip(even, odd, strict=True))
     return value, slope / scale
 
 
-def _kept(coefficients: Array, parity: int) -> Array:
-    """+ and - in turns at the degrees of a parity from 2 on, 0 at the others."""
-    order = coefficients.shape[-1]
-    row = [((1, 1, -1, -1)[n % 4] if n > 1 and n % 2 == parity else 0) for n in range(order)]
-    return jnp.array(row, coefficients.dtype).reshape((1,) * (coefficients.ndim - 1) + (order,))
-
-
 def hermite_sum(
-    coefficients: Float[Array, "*batch order"], t: Float[Array, "*batch p"]
+    coefficients: Float[Array, "*batch order"],
+    t: Float[Array, "*batch p"],
+    degrees: range | None = None,
 ) -> tuple[Array, Array]:
     """The sum of a_n h_n(t) over normalised Hermite polynomials, and its derivative.
 
     By g_n = sqrt(n!) h_n/s^n at t/s, s^2 the highest degree: g_(n+1) = (t/s) g_n - (n/s^2) g_(n-1)
-    takes the fewest operations, and no g_n overflows.
+    takes the fewest operations, and no g_n overflows. `degrees`: the n of the sum; None: all.
     """
     s = max(1, coefficients.shape[-1] - 1) ** 0.5
     t = t / s
     below, here = jnp.zeros_like(t), jnp.ones_like(t)
     value, slope = jnp.zeros_like(t), jnp.zeros_like(t)
     for n in range(coefficients.shape[-1]):
-        a = coefficients[..., n : n + 1] * exp(n * log(s) - lgamma(n + 1) / 2)
-        value, slope = value + a * here, slope + (a * (n / s)) * below
+        if degrees is None or n in degrees:
+            a = coefficients[..., n : n + 1] * exp(n * log(s) - lgamma(n + 1) / 2)
+            value, slope = value + a * here, slope + (a * (n / s)) * below
         below, here = here, t * here - (n / s**2) * below
     return value, slope
