@@ -109,6 +109,7 @@ def test_get_says_which_features_come_back() -> None:
         ({"p": 8.0}, r"p is an integer"),
         ({"degree": 0}, r"degree is an integer of at least 1"),
         ({"get": "cntk"}, r'get is "nngp", "ntk"'),
+        ({"key": 0}, r"jax.random.key\(0\), not 0"),
     ],
 )
 def test_arguments_that_cannot_be_are_refused(arguments: dict[str, Any], message: str) -> None:

@@ -336,6 +336,7 @@ def test_images_are_inputs_too() -> None:
         (np.ones((0, 2)), np.ones(0), r"n >= 1"),
         (np.array([[1.0], [np.nan], [np.inf]]), np.ones(3), r"row 1 \(and 1 more\): x is NaN"),
         (np.ones((3, 1)), np.array([1.0, 2.0, np.inf]), r"row 2: y is NaN or infinite"),
+        (np.ones((3, 1)), np.array(["a", "b", "a"]), r"y is no array of real numbers.*one-hot"),
     ],
 )
 def test_unusable_data_are_errors_that_name_the_row(x: Any, y: Any, message: str) -> None:

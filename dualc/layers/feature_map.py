@@ -59,6 +59,8 @@ class FeatureMap:
         for name, value, least in (("p", p, 2), ("degree", degree, 1)):
             if not isinstance(value, int | np.integer) or value < least:
                 raise NetworkError(f"{name} is an integer of at least {least}, not {value!r}")
+        if not isinstance(key, Array | np.ndarray):
+            raise NetworkError(f"key is a key of JAX, jax.random.key({key!r}), not {key!r}")
         if isinstance(key, Tracer):
             raise NetworkError("the key is traced: features are drawn outside of jit, vmap, grad")
         self.net, self.key, self.p = serial(net), key, int(p)
