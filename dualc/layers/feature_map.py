@@ -101,8 +101,8 @@ class FeatureMap:
         for row in np.flatnonzero(~np.asarray(is_known)):
             if isinstance(x, BCOO) or np.all(np.isfinite(np.asarray(x[row]))):
                 raise NetworkError(
-                    f"row {row} of the inputs has a variance before an activation that is beyond "
-                    f"the domain of its kernel, [0, {min(self.net.domains()):g}].  Scale the "
+                    f"x[{row}] has a variance before an activation that is beyond the domain of "
+                    f"its kernel, [0, {min(self.net.domains()):g}].  Scale the "
                     "inputs or W_std down"
                 )
 
