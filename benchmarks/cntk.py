@@ -14,25 +14,23 @@ scalar; milliseconds for an image, warm, methods in turns; the same as a multipl
 method's in the same turn; milliseconds of an entry of the exact kernel, from one block; and
 exact / (sketch + ridge): hours of the exact kernel of CIFAR-10's 50,000 + 10,000 images and of its
 Cholesky factorisation, over those of all features, their Gram matrix and its factorisation. That
-last ratio is EXTRAPOLATED from blocks (published, on a GPU at 32 pixels: 106).
+last ratio is EXTRAPOLATED from blocks (published, on a GPU at 32 pixels: 106). Every row is printed
+as it is found; --json gives one object a line.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from features import frobenius
-from rich.console import Console
-from rich.progress import track
-from rich.table import Table
+from printed import Table
 from scipy.linalg import cho_factor
 
 from dualc import layers as nn
@@ -100,7 +98,7 @@ def speedup(entry: float, image: float, p: int) -> float:
     return exact / (image * (TRAIN + TEST) + gram * TRAIN + solve)
 
 
-def measure(size: int, p: int, args: argparse.Namespace) -> list[dict[str, Any]]:
+def measure(size: int, p: int, args: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """A row for every method at one size of image."""
     net = myrtle5(args.activation)
     x = images(max(4, min(args.images, args.images * 256 // size**2)), size)
@@ -108,19 +106,17 @@ def measure(size: int, p: int, args: argparse.Namespace) -> list[dict[str, Any]]
     entry = entry_seconds(net, jnp.asarray(x[: max(4, len(x) // 4)], jnp.float32))
     batch = jnp.asarray(images(args.batch, size), jnp.float32)
     first, seconds = image_seconds(net, batch, p, args)
-    rows = []
     for m in args.methods:
         maps = [net.features(jax.random.key(k), p, method=m, get="ntk") for k in range(args.seeds)]
-        found = [errors(in_batches(f, x, args.batch), exact) for f in maps]
-        raw, scaled = np.mean(found, axis=0)
-        image = statistics.median(seconds[m])
-        others = zip(seconds[m], seconds[args.methods[0]], strict=True)
-        rows.append(
-            {"size": size, "p": p, "method": m, "images": len(x), "raw": raw, "scaled": scaled}
-            | {"image_ms": 1e3 * image, "to_first": statistics.median(a / b for a, b in others)}
-            | {"entry_ms": 1e3 * entry, "speedup": speedup(entry, image, p), "first_s": first[m]}
-        )
-    return rows
+        raw, scaled = np.mean([errors(in_batches(f, x, args.batch), exact) for f in maps], axis=0)
+        image, others = statistics.median(seconds[m]), seconds[args.methods[0]]
+        over = speedup(entry, image, p)
+        yield {
+            "size": size, "p": p, "method": m, "images": len(x), "raw": raw, "scaled": scaled,
+            "image_ms": 1e3 * image, "entry_ms": 1e3 * entry, "first_s": first[m],
+            "to_first": statistics.median(a / b for a, b in zip(seconds[m], others, strict=True)),
+            "speedup": over, "cheaper": "exact" if over < 1 else "features",
+        }  # fmt: skip
 
 
 def entry_seconds(net: nn.Layer, block: jax.Array) -> float:
@@ -142,23 +138,17 @@ def image_seconds(
     return first, seconds
 
 
-def table(found: list[dict[str, Any]], args: argparse.Namespace) -> Table:
-    """What was found, for people."""
-    shown = Table(title=f"Myrtle-5 CNTK, {args.activation}, {jax.default_backend()}")
-    for head in ("pixels", "p", "method", "images", "error", "scaled", "ms/image"):
-        shown.add_column(head, justify="left" if head == "method" else "right")
-    for head in (f"x {args.methods[0]}", "exact, ms/entry", "exact/(sketch+ridge), extrapolated"):
-        shown.add_column(head, justify="right")
-    shown.add_column("first call, s", justify="right")
-    for row in found:
-        cheaper = "  exact is cheaper" if row["speedup"] < 1 else ""
-        shown.add_row(
-            str(row["size"]), str(row["p"]), row["method"], str(row["images"]),
-            f"{row['raw']:.4f}", f"{row['scaled']:.4f}", f"{row['image_ms']:.1f}",
-            f"{row['to_first']:.2f}", f"{row['entry_ms']:.2f}", f"{row['speedup']:.0f}{cheaper}",
-            f"{row['first_s']:.1f}",
-        )  # fmt: skip
-    return shown
+def table(args: argparse.Namespace) -> Table:
+    """What is printed of a row, in columns that the docstring explains."""
+    columns = {
+        "pixels": "{size}", "p": "{p}", "method": "{method}", "images": "{images}",
+        "error": "{raw:.4f}", "scaled": "{scaled:.4f}", "ms/image": "{image_ms:.1f}",
+        f"x {args.methods[0]}": "{to_first:.2f}", "exact, ms/entry": "{entry_ms:.2f}",
+        "exact/(sketch+ridge), extrapolated": "{speedup:.0f}", "cheaper": "{cheaper}",
+        "first call, s": "{first_s:.1f}",
+    }  # fmt: skip
+    title = f"Myrtle-5 CNTK, {args.activation}, {jax.default_backend()}, {args.seeds} seeds"
+    return Table(title, columns, as_json=args.json)
 
 
 def main() -> None:
@@ -174,17 +164,11 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
     jax.config.update("jax_enable_x64", True)  # for the kernel that judges; features are float32
-    errs = Console(stderr=True)
-    cases = [(size, p) for size in args.sizes for p in args.columns]
-    found = [
-        row
-        for case in track(cases, "sizes", console=errs, disable=not errs.is_terminal)
-        for row in measure(*case, args)
-    ]
-    if args.json:
-        print(json.dumps(found, indent=1))
-    else:
-        Console(width=150).print(table(found, args))
+    shown = table(args)
+    for size in args.sizes:
+        for p in args.columns:
+            for row in measure(size, p, args):
+                shown.show(row)
 
 
 if __name__ == "__main__":

@@ -14,25 +14,23 @@ that judges is float64.
 Columns of the table: the relative Frobenius error of the kernel, mean over the seeds, raw and after
 the best scalar; the spectral error, the smallest e with (1 - e)(K + l I) <= F F' + l I <= (1 + e)
 (K + l I) for l = 1e-3 n; milliseconds for all samples, and as a multiple of the direct features' in
-the same turn; the exact kernel's time over the features', below 1 where the exact kernel is the
-cheaper one; seconds of the first call, which draws weights and compiles.
+the same turn; the exact kernel's time over the features', and which of them is cheaper; seconds of
+the first call, which draws weights and compiles. Every row is printed as it is found; --json gives
+one object a line.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from rich.console import Console
-from rich.progress import track
-from rich.table import Table
+from printed import Table
 from scipy.linalg import eigvalsh
 
 from dualc import layers as nn
@@ -101,55 +99,46 @@ def errors(
     return {"raw": raw, "scaled": scaled, "spectral": e, "first_s": first}
 
 
-def rows(activation: str, depth: int, args: argparse.Namespace) -> list[dict[str, Any]]:
+def rows(activation: str, depth: int, args: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """A row for every number of columns and every method."""
     net, kernel = network(activation, depth)
     x64 = clustered(args.samples, args.inputs)
     exact = np.asarray(net.kernel(jnp.asarray(x64), get=kernel))
     x = jnp.asarray(x64, jnp.float32)
-    found = []
     for p in args.columns:
         judged = {m: errors(net, kernel, x, exact, p, m, args.seeds) for m in args.methods}
         maps = {m: net.features(jax.random.key(0), p, method=m, get=kernel) for m in args.methods}
         calls: dict[str, Callable[[], Any]] = {m: (lambda f=f: f(x)) for m, f in maps.items()}
         calls["exact"] = lambda: net.kernel(x, get=kernel)
         seconds = in_turns(calls, args.runs)
-        found += [
-            {"activation": activation, "depth": depth, "p": p, "method": method}
-            | judged[method]
-            | times(seconds, method, args.methods[0])
-            for method in args.methods
-        ]
-    return found
+        for m in args.methods:
+            row = {"activation": activation, "depth": depth, "p": p, "method": m} | judged[m]
+            yield row | times(seconds, m, args.methods[0])
 
 
-def times(seconds: dict[str, list[float]], method: str, other: str) -> dict[str, float]:
+def times(seconds: dict[str, list[float]], method: str, other: str) -> dict[str, Any]:
     """Milliseconds, and the medians over turns of the ratios to another method and the kernel."""
     own = seconds[method]
+    exact_over = statistics.median(b / a for a, b in zip(own, seconds["exact"], strict=True))
     return {
         "ms": 1e3 * statistics.median(own),
         "to_first": statistics.median(a / b for a, b in zip(own, seconds[other], strict=True)),
-        "exact_over": statistics.median(b / a for a, b in zip(own, seconds["exact"], strict=True)),
+        "exact_over": exact_over,
+        "cheaper": "exact" if exact_over < 1 else "features",
     }
 
 
-def table(found: list[dict[str, Any]], first: str) -> Table:
-    """What was found, for people."""
-    shown = Table(title=f"{jax.default_backend()}: error and time of random features")
-    for head in ("activation", "kernel", "p", "method", "error", "scaled", "spectral e"):
-        shown.add_column(head, justify="left" if head in ("activation", "method") else "right")
-    for head in ("ms", f"x {first}", "exact/features", "first call, s"):
-        shown.add_column(head, justify="right")
-    for row in found:
-        kernel = f"NTK {row['depth']}" if row["depth"] else "one layer"
-        cheaper = "  exact is cheaper" if row["exact_over"] < 1 else ""
-        shown.add_row(
-            row["activation"], kernel, str(row["p"]), row["method"],
-            f"{row['raw']:.4f}", f"{row['scaled']:.4f}", f"{row['spectral']:.3f}",
-            f"{row['ms']:.1f}", f"{row['to_first']:.2f}", f"{row['exact_over']:.2f}{cheaper}",
-            f"{row['first_s']:.1f}",
-        )  # fmt: skip
-    return shown
+def table(args: argparse.Namespace) -> Table:
+    """What is printed of a row, in columns that the docstring explains."""
+    columns = {
+        "activation": "{activation}", "depth": "{depth}", "p": "{p}", "method": "{method}",
+        "error": "{raw:.4f}", "scaled": "{scaled:.4f}", "spectral e": "{spectral:.3f}",
+        "ms": "{ms:.1f}", f"x {args.methods[0]}": "{to_first:.2f}",
+        "exact/features": "{exact_over:.2f}", "cheaper": "{cheaper}",
+        "first call, s": "{first_s:.1f}",
+    }  # fmt: skip
+    title = f"{jax.default_backend()}, n = {args.samples}, d = {args.inputs}, {args.seeds} seeds"
+    return Table(title, columns, as_json=args.json)
 
 
 def main() -> None:
@@ -165,17 +154,11 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
     jax.config.update("jax_enable_x64", True)  # for the kernel that judges; features are float32
-    cases = [(a, depth) for depth in args.depths for a in args.activations]
-    errs = Console(stderr=True)
-    found = [
-        row
-        for case in track(cases, "kernels", console=errs, disable=not errs.is_terminal)
-        for row in rows(*case, args)
-    ]
-    if args.json:
-        print(json.dumps(found, indent=1))
-    else:
-        Console(width=150).print(table(found, args.methods[0]))
+    shown = table(args)
+    for depth in args.depths:
+        for activation in args.activations:
+            for row in rows(activation, depth, args):
+                shown.show(row)
 
 
 if __name__ == "__main__":

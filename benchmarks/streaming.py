@@ -16,7 +16,6 @@ float32. Three questions, one table each:
 from __future__ import annotations
 
 import argparse
-import json
 import resource
 import statistics
 import subprocess
@@ -29,8 +28,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from rich.console import Console
-from rich.table import Table
+from printed import Table
 
 import dualc
 from dualc.regression import accumulate, ridge_path
@@ -142,21 +140,6 @@ def own_peak() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def show(report: dict[str, Any], p: int, block: int) -> None:
-    console = Console()
-    table = Table(title=f"sums of one block of {block} rows, p = {p}")
-    for column in ("way", "ms", "ratio", "error"):
-        table.add_column(column, justify="left" if column == "way" else "right")
-    for row in report["sums"]:
-        table.add_row(row["way"], f"{row['ms']:.1f}", f"{row['ratio']:.2f}", f"{row['error']:.1e}")
-    console.print(table)
-    for title in ("stream", "memory_mib"):
-        table = Table("what", "value", title=title)
-        for name, value in report[title].items():
-            table.add_row(name, f"{value:,.4g}" if isinstance(value, float) else f"{value:,}")
-        console.print(table)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, default=1_000_000)
@@ -172,12 +155,22 @@ def main() -> None:
         accumulate(relu_features(inputs, p), source(rows, inputs, block), block=block)
         print(own_peak())
         return
-    report = {
-        "sums": sums(inputs, p, block, chosen.turns),
-        "memory_mib": {f"{n} rows": peak(n, inputs, p, block) for n in (rows // 10, rows)},
-        "stream": stream(rows, inputs, p, block),
-    }
-    print(json.dumps(report, indent=2)) if chosen.json else show(report, p, block)
+    forms = {"way": "{way}", "ms": "{ms:.1f}", "ratio": "{ratio:.2f}", "error": "{error:.1e}"}
+    title = f"Sums of one block of {block} rows, p = {p}"
+    table = Table(title, forms, as_json=chosen.json)
+    for row in sums(inputs, p, block, chosen.turns):
+        table.show(row)
+    forms = {"rows": "{rows:,}", "peak, MiB": "{mib:.0f}"}
+    table = Table("Memory of a process that streams", forms, as_json=chosen.json)
+    for count in (rows // 10, rows):
+        table.show({"rows": count, "mib": peak(count, inputs, p, block)})
+    forms = {
+        "rows": "{rows:,}", "source, s": "{source_s:.1f}", "accumulate, s": "{accumulate_s:.1f}",
+        "rows/s": "{rows_per_s:,.0f}", "path, s": "{path_s:.2f}", "lambda": "{lambda:g}",
+        "held-out error": "{held_out_error:.4f}",
+    }  # fmt: skip
+    table = Table("Streaming", forms, as_json=chosen.json)
+    table.show(stream(rows, inputs, p, block))
 
 
 if __name__ == "__main__":

@@ -217,7 +217,7 @@ def test_what_is_wrong_is_said() -> None:
         NeuralKernelFeatures(1).fit(X)
     with pytest.raises(NetworkError, match=r"x1\[\d+\] has a variance.*Scale the inputs"):
         DualKernelRidge().fit(1e3 * X, Y)
-    with pytest.raises(NetworkError, match=r"X\[0\] has a variance.*Scale the inputs"):
+    with pytest.raises(NetworkError, match=r"x\[0\] has a variance.*Scale the inputs"):
         NeuralKernelFeatures(8).fit(X).transform(1e3 * X)
     with pytest.raises(ValueError, match="only be evaluated when Y is None"):
         DualKernel()(X, NEW, eval_gradient=True)

@@ -14,12 +14,15 @@ from jax.experimental.sparse import BCOO
 
 from dualc import layers as nn
 from dualc.errors import NetworkError
-from dualc.layers import direct, feature_map
+from dualc.layers import collapse, direct, feature_map
 
 pytestmark = pytest.mark.usefixtures("compiled_in_a_hurry")
 
 PHI = nn.Activation("erf")
 SHALLOW = nn.serial(nn.Dense(1.2, 0.3), PHI, nn.Dense(1.1, 0.2))
+WITHOUT_PHI = nn.serial(
+    nn.Dense(1.2, 0.3), nn.Activation("normalised_gaussian"), nn.Dense(1.1, 0.2)
+)
 DEEP = nn.serial(nn.Dense(1.2, 0.3), PHI, nn.Dense(1.1), PHI, nn.Dense(1.1, 0.2))
 BLOCK = nn.serial(
     nn.FanOut(2), nn.parallel(nn.Identity(), nn.serial(PHI, nn.Conv((3, 3)))), nn.FanInSum()
@@ -106,6 +109,7 @@ def test_get_says_which_features_come_back() -> None:
         ({"p": 8.0}, r"p is an integer"),
         ({"degree": 0}, r"degree is an integer of at least 1"),
         ({"get": "cntk"}, r'get is "nngp", "ntk"'),
+        ({"key": 0}, r"jax.random.key\(0\), not 0"),
     ],
 )
 def test_arguments_that_cannot_be_are_refused(arguments: dict[str, Any], message: str) -> None:
@@ -161,14 +165,22 @@ def test_jit_is_eager_and_float32_is_float64_rounded(case: str) -> None:
 # ---- laws ----
 
 
-@pytest.mark.parametrize("method", ["direct", pytest.param("polysketch", marks=pytest.mark.slow)])
-def test_features_of_one_layer_are_unbiased(method: str) -> None:
+@pytest.mark.parametrize(
+    ("method", "net"),
+    [
+        ("direct", SHALLOW),
+        ("direct", WITHOUT_PHI),
+        pytest.param("polysketch", SHALLOW, marks=pytest.mark.slow),
+    ],
+    ids=["direct", "direct, without phi", "polysketch"],
+)
+def test_features_of_one_layer_are_unbiased(method: str, net: nn.Layer) -> None:
     x = gaussians(4, 5) * np.array([0.4, 0.1, 0.2, 0.4])[:, None]
-    exact = brute.kernels(SHALLOW, x)
+    exact = brute.kernels(net, x)
     seeds = 300
     # degree 12 at variances below 1/2: what the series of erf lacks is below 1e-5
     kw = {"degree": 12} if method == "polysketch" else {}
-    drawn = [grams(SHALLOW.features(key(s), 16, method=method, **kw)(x)) for s in range(seeds)]
+    drawn = [grams(net.features(key(s), 16, method=method, **kw)(x)) for s in range(seeds)]
     for place, expected in enumerate(exact):
         found = np.array([pair[place] for pair in drawn])
         error = found.std(0) / np.sqrt(seeds)
@@ -288,6 +300,36 @@ def test_zero_rows_and_rows_of_all_norms_are_finite_and_close() -> None:
             assert np.ptp(shares) < 0.5 * shares.max()  # of degree 1 in the norm, both of them
 
 
+HUGE = gaussians(3, 5) * np.array([1.0, 1.0, 1e4])[:, None]
+
+
+@pytest.mark.parametrize("method", ["direct", "polysketch", "auto"])
+def test_rows_beyond_the_domain_of_a_kernel_are_named(method: str) -> None:
+    features = SHALLOW.features(key(0), 20, method=method)
+    with pytest.raises(NetworkError, match=r"x\[2\] has a variance.*domain.*\[0, 10000\].*Scale"):
+        features(HUGE)
+    assert np.isnan(features.unchecked(HUGE).ntk[2]).any()
+    x = gaussians(3, 5)
+    x[1, 2] = np.nan  # NaN in, NaN out: nothing to tell
+    found = np.isnan(np.asarray(features(x).ntk))
+    assert found[1].any()
+    assert not found[[0, 2]].any()
+
+
+def test_rows_beyond_the_domain_are_named_in_sparse_and_in_collapsed_inputs() -> None:
+    with pytest.raises(NetworkError, match=r"x\[2\] has a variance"):
+        SHALLOW.features(key(0), 20, method="polysketch")(BCOO.fromdense(jnp.asarray(HUGE)))
+    with pytest.raises(NetworkError, match=r"a mean square of 1e\+08 have a variance.*Scale"):
+        SHALLOW.features(key(0), 20, method="collapse")(1e4 * unit_rows(5, 10))
+
+
+@pytest.mark.parametrize(("net", "shape"), [(DEEP, (5,)), (PICTURES, (4, 4, 2))])
+def test_no_rows_have_no_features(net: nn.Layer, shape: tuple[int, ...]) -> None:
+    features = net.features(key(0), 20)
+    assert features(np.zeros((0, *shape))).ntk.shape == (0, 20)
+    assert features._choice == "undecided"  # by norms that are still to come
+
+
 # ---- the collapse ----
 
 HOMOGENEOUS = nn.serial(nn.Dense(1.3), nn.Activation("relu"), nn.Dense(1.1))
@@ -312,6 +354,27 @@ def test_collapsed_homogeneous_networks_take_any_norm() -> None:
     f = features(x)
     np.testing.assert_allclose(features(8 * x).ntk, 8 * f.ntk, rtol=1e-12)
     assert not np.any(f.ntk[4])
+
+
+@pytest.mark.parametrize("name", ["relu", "erf", "normalised_gaussian"])
+def test_columns_of_collapsed_networks_are_unbiased_and_vary_as_is_promised(name: str) -> None:
+    cosines = np.array(collapse._COSINES)
+    x = np.zeros((1 + len(cosines), 60))
+    x[0, 0], x[1:, 0] = 60**0.5, cosines * 60**0.5
+    x[1:, 1] = np.sqrt(1 - cosines**2) * 60**0.5
+    net = nn.fully_connected(name, 2)
+    weights = collapse.draw(net, key(5), x[:1], 60_000, 1.0, None, (False, True))
+    z = np.asarray(collapse.features(weights, x)[0])
+    exact, random = z[:, :61], z[:, 61:] * np.sqrt(len(z[0]) - 61)
+    products = random[0] * random[1:]
+    expected = np.asarray(net.kernel(x[:1], x[1:], get="ntk"))[0] - exact[1:] @ exact[0]
+    spread = products.std(1) / np.sqrt(len(products[0]))
+    assert np.all(np.abs(products.mean(1) - expected) < 4 * spread)
+    (a,), (waves,) = weights.coefficients, weights.waves
+    even, odd = np.zeros((2, len(collapse._SQUARES)))
+    even[list(waves.places)], odd[list(waves.places)] = waves.even**2, waves.odd**2
+    promised = collapse._variance((np.asarray(a), even, odd), first=2)
+    np.testing.assert_allclose(products.var(1).mean(), promised, rtol=0.1)
 
 
 def test_the_collapse_refuses_rows_of_other_norms() -> None:

@@ -276,6 +276,13 @@ def test_gradient_flow_of_a_linear_model_is_that_of_its_parameters(t: float) -> 
     np.testing.assert_allclose(found.variance, (moved * moved).sum(1), atol=1e-11)
 
 
+@pytest.mark.parametrize("t", [-1.0, float("nan")])
+def test_gradient_flow_does_not_run_backwards(t: float) -> None:
+    x = np.eye(3)
+    with pytest.raises(DualcError, match=r"a time of training is at least 0"):
+        gradient_flow(nn.fully_connected("erf", 1), x, x[0]).predict(x, t=t)
+
+
 def test_gradient_flow_at_the_end_is_ridge_regression_without_noise() -> None:
     x, y, x_new = data()
     flow = gradient_flow(Rough(), jnp.asarray(x), jnp.asarray(y))
@@ -329,6 +336,7 @@ def test_images_are_inputs_too() -> None:
         (np.ones((0, 2)), np.ones(0), r"n >= 1"),
         (np.array([[1.0], [np.nan], [np.inf]]), np.ones(3), r"row 1 \(and 1 more\): x is NaN"),
         (np.ones((3, 1)), np.array([1.0, 2.0, np.inf]), r"row 2: y is NaN or infinite"),
+        (np.ones((3, 1)), np.array(["a", "b", "a"]), r"y is no array of real numbers.*one-hot"),
     ],
 )
 def test_unusable_data_are_errors_that_name_the_row(x: Any, y: Any, message: str) -> None:

@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.experimental.sparse import BCOO
 
 from dualc import layers as nn
 from dualc.errors import CheckpointError, DataError, DualcError
@@ -656,3 +657,31 @@ def test_jitted_features_of_a_network_may_be_named_tuples_or_arrays() -> None:
     one = accumulate(jax.jit(sketch), (x, y))
     assert same(one, accumulate(lambda x: sketch(x).ntk, (x, y)))
     assert not same(one, accumulate(sketch, (x, y), kernel="nngp"))
+
+
+def test_sparse_rows_come_as_their_features() -> None:
+    x, y = data(60)
+    rows = BCOO.fromdense(jnp.asarray(x))
+    features = nn.fully_connected("erf", 1).features(jax.random.key(0), 32, method="polysketch")
+    for stream in ((rows, y), [(rows, y)]):
+        with pytest.raises(DataError, match=r"sparse rows.*BCOO.*stream_ridge\(None, .*drop"):
+            stream_ridge(features, stream)
+    options = {"lambdas": [0.1], "held_out": 0.0, "constant_columns": "drop"}
+    columns = features(rows).ntk
+    sparse = stream_ridge(None, [(columns, y)], **options)
+    dense = stream_ridge(features, (x, y), **options)
+    np.testing.assert_allclose(sparse.predict(columns), dense.predict(x), atol=1e-4)
+
+
+def test_predictions_refuse_what_was_not_fitted() -> None:
+    x, y = data(60)
+    model = stream_ridge(
+        nn.fully_connected("erf", 1).features(jax.random.key(0), 32, method="direct"), (x, y)
+    )
+    with pytest.raises(DataError, match=r"rows of shape \(3,\), after a fit to \(4,\)"):
+        model.predict(x[:, :3])
+    x[7] *= 1e4
+    with pytest.raises(DataError, match=r"row 7: its features are NaN or infinite"):
+        model.predict(x)
+    with pytest.raises(DataError, match=r"batch 0, row 7: its features are NaN or infinite"):
+        stream_ridge(model.features, (x, y))

@@ -226,3 +226,60 @@ def test_two_processes_give_the_sums_of_one(tmp_path: Path) -> None:
         expected = ridge_path(single, None, lambdas=[1.0]).weights()
         weights = np.load(tmp_path / f"weights{rank}.npy")
         np.testing.assert_allclose(weights, expected, rtol=1e-11, atol=1e-13)
+
+
+# Features of images over eight devices, or over two processes of four: those of one device.
+IMAGES = """
+import sys
+import jax
+rank, count, port = (int(word) for word in sys.argv[1:])
+if count > 1:
+    jax.config.update("jax_cpu_collectives_implementation", "gloo")
+    jax.distributed.initialize(f"127.0.0.1:{port}", num_processes=count, process_id=rank)
+import numpy as np, jax.numpy as jnp
+from dualc import layers as nn
+from dualc.regression import accumulate
+from dualc.runtime.sharding import batch_mesh
+mesh = batch_mesh()
+assert mesh.size == 8 and jax.process_count() == count
+net = nn.serial(
+    nn.Conv((3, 3), b_std=0.1), nn.Activation("relu"), nn.AvgPool((2, 2), (2, 2)),
+    nn.Conv((3, 3)), nn.Activation("normalised_gaussian"), nn.GlobalAvgPool(), nn.Dense(),
+)
+features = net.features(jax.random.key(0), 32)
+x = np.random.default_rng(0).normal(size=(48, 4, 4, 3)).astype(np.float32)
+y = x[:, 0, 0, 0]
+own = slice(rank * 48 // count, (rank + 1) * 48 // count)
+options = dict(held_out=0.0, progress=False)
+many = accumulate(features, (x[own], y[own]), block=48 // count, mesh=mesh, **options)
+one = accumulate(features, (x, y), block=48, **options)
+assert np.abs(many.shift - one.shift).max() < 2e-5  # of one block's first rows
+f = np.concatenate([np.asarray(features(jnp.asarray(x)).ntk), y[:, None]], 1).astype(float)
+expected = (f - many.shift).T @ (f - many.shift)
+assert np.abs(many.train[1:, 1:] - expected).max() < 1e-5 * np.abs(expected).max()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("count", [1, 2])
+def test_features_of_images_are_the_same_on_many_devices(root: Path, count: int) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    flags = {"XLA_FLAGS": f"--xla_force_host_platform_device_count={8 // count}"}
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", IMAGES, str(rank), str(count), str(port)],
+            env={**os.environ, **flags, "PYTHONPATH": str(root)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for rank in range(count)
+    ]
+    try:
+        said = [process.communicate(timeout=300)[0] for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+    assert [process.returncode for process in processes] == [0] * count, "\n".join(said)

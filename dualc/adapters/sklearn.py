@@ -32,7 +32,6 @@ from jaxtyping import Float
 from dualc import layers as nn
 from dualc import regression
 from dualc.adapters import needed
-from dualc.errors import NetworkError
 from dualc.regression.kernels import Net, parts, product
 from dualc.regression.moments import both_dtypes
 from dualc.runtime.kernel import Kernel, load
@@ -154,10 +153,7 @@ class NeuralKernelFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ba
         check_is_fitted(self)
         X = validate_data(self, X, dtype=_FLOATS, reset=False)
         with both_dtypes():
-            found = np.array(getattr(self._map(_filled(X)), self.kernel))[: len(X)]
-        if not np.isfinite(found).all():
-            raise NetworkError(_beyond(found))
-        return found
+            return np.array(getattr(self._map(_filled(X)), self.kernel))[: len(X)]
 
     def _features(self) -> Any:
         # Not "auto": that looks at the norms of the first batch, and holds later ones to them.
@@ -279,14 +275,6 @@ def _network(model: Any) -> nn.Serial:
 def _depth(depth: Any) -> Any:
     """A depth from a grid of NumPy's is an integer too."""
     return int(depth) if isinstance(depth, np.integer) else depth
-
-
-def _beyond(features: Float[Rows, "m p"]) -> str:
-    row = np.flatnonzero(~np.isfinite(features).all(axis=1))[0]
-    return (
-        f"X[{row}] has a variance beyond [0, 1e4] before an activation, the domain that its kernel "
-        "is compiled for.  Scale the inputs or W_std down"
-    )
 
 
 @partial(jax.jit, static_argnames=("phi", "depth", "kernel"))

@@ -31,8 +31,11 @@ from dualc.runtime.mixing import (
     draw_gaussian_rows,
     draw_mixing,
     gaussian,
+    generator,
+    like,
     mix,
     padded,
+    random_signs,
 )
 from dualc.runtime.transform import next_power_of_two
 
@@ -45,6 +48,7 @@ class DirectWeights:
     rows: GaussianRows
     spreading: Mixing | None  # of columns that are not spread, to go with those that are
     mixing: Mixing | None
+    signs: Float[Array, " p"]  # of odd degrees, of a kernel without phi
 
 
 def draw(key: Array, s: Sketch, plan: Plan) -> DirectWeights:
@@ -63,7 +67,8 @@ def draw(key: Array, s: Sketch, plan: Plan) -> DirectWeights:
     if s.ntk:
         tangents = jax.eval_shape(Sketch.tangents, s)
         mixing = draw_mixing(keys[1], columns(tangents), p, s.dtype)
-    return DirectWeights(rows, spreading, mixing)
+    signs = random_signs(generator(jax.random.fold_in(keys[0], 2)), (p,), s.dtype)
+    return DirectWeights(rows, spreading, mixing, signs)
 
 
 def _by_spread(blocks: Blocks) -> tuple[Blocks, Blocks]:
@@ -104,14 +109,14 @@ def activate(
     h = tuple(block.times(size) for block in s.h)
     u = _products(weights, h)
     a_0, m = _means(kernel, parameters, s.q)
-    phi, phi_dot = _both(kernel, parameters, u, s.q)
+    value, slope = _rest(kernel, parameters, weights.signs, u, s.q, (a_0, m))
     root, none = jnp.sqrt(jnp.array(u.shape[-1], u.dtype)), jnp.zeros((), u.dtype)
-    rest = Block((phi - a_0 - m * u) / root, none, spread=True)
+    rest = Block(value / root, none, spread=True)
     s = _settled(replace(s, h=h))
     z = tuple(block.times(m) for block in s.z)
     if weights.mixing is not None:
         tangents = mix(weights.mixing, columns(s.tangents()))
-        z = (*z, Block((phi_dot - m) * tangents, none, spread=True))
+        z = (*z, Block(slope * tangents, none, spread=True))
     return replace(s, h=(Block(a_0, none, exact=True), *(block.times(m) for block in h), rest), z=z)
 
 
@@ -132,39 +137,51 @@ def _means(kernel: Kernel, parameters: dict[str, Any], q: Array) -> tuple[Array,
     return a_0[..., None], (coefficients[..., 1] / jnp.sqrt(safe))[..., None]
 
 
-def _both(
-    kernel: Kernel, parameters: dict[str, Any], u: Float[Array, "*batch p"], q: Array
+def _rest(
+    kernel: Kernel,
+    parameters: dict[str, Any],
+    signs: Float[Array, " p"],
+    u: Float[Array, "*batch p"],
+    q: Float[Array, "*batch"],
+    means: tuple[Array, Array],
 ) -> tuple[Array, Array]:
-    """phi(u) and phi'(u); of a kernel given by its dual, a function with that dual."""
+    """phi(u) - a_0 - m u and phi'(u) - m; of a kernel given by its dual, functions with that dual.
+
+    Those are an even and an odd sum of Hermite polynomials, any signs of which have the same dual:
+    + and - in turns keeps them small. The odd one takes the next row of W in place of its own, and
+    a random sign: apart the two swing less than together, as in `collapse`.
+    """
     if kernel.phi is not None and kernel.phi_dot is not None:
-        return kernel.phi(u, **parameters), kernel.phi_dot(u, **parameters)
+        a_0, m = means
+        return kernel.phi(u, **parameters) - a_0 - m * u, kernel.phi_dot(u, **parameters) - m
     scale = jnp.sqrt(positive(q))[..., None]
     coefficients = kernel.hermite(q, **parameters)
-    value, slope = hermite_sum(coefficients * _signs(coefficients), u / scale)
+    order = coefficients.shape[-1]
+    turns = jnp.array([(1, 1, -1, -1)[n % 4] for n in range(order)], u.dtype)
+    coefficients, t = coefficients * like(turns, coefficients), u / scale
+    even = hermite_sum(coefficients, t, range(2, order, 2))
+    odd = hermite_sum(coefficients, jnp.roll(t, 1, axis=-1), range(3, order, 2))
+    value, slope = (a + like(signs, b) * b for a, b in zip(even, odd, strict=True))
     return value, slope / scale
 
 
-def _signs(coefficients: Array) -> Array:
-    """+ + - - along the degrees: any signs have the same dual, these keep the function small."""
-    order = coefficients.shape[-1]
-    row = jnp.array([(1, 1, -1, -1)[n % 4] for n in range(order)], coefficients.dtype)
-    return row.reshape((1,) * (coefficients.ndim - 1) + (order,))
-
-
 def hermite_sum(
-    coefficients: Float[Array, "*batch order"], t: Float[Array, "*batch p"]
+    coefficients: Float[Array, "*batch order"],
+    t: Float[Array, "*batch p"],
+    degrees: range | None = None,
 ) -> tuple[Array, Array]:
     """The sum of a_n h_n(t) over normalised Hermite polynomials, and its derivative.
 
     By g_n = sqrt(n!) h_n/s^n at t/s, s^2 the highest degree: g_(n+1) = (t/s) g_n - (n/s^2) g_(n-1)
-    takes the fewest operations, and no g_n overflows.
+    takes the fewest operations, and no g_n overflows. `degrees`: the n of the sum; None: all.
     """
     s = max(1, coefficients.shape[-1] - 1) ** 0.5
     t = t / s
     below, here = jnp.zeros_like(t), jnp.ones_like(t)
     value, slope = jnp.zeros_like(t), jnp.zeros_like(t)
     for n in range(coefficients.shape[-1]):
-        a = coefficients[..., n : n + 1] * exp(n * log(s) - lgamma(n + 1) / 2)
-        value, slope = value + a * here, slope + (a * (n / s)) * below
+        if degrees is None or n in degrees:
+            a = coefficients[..., n : n + 1] * exp(n * log(s) - lgamma(n + 1) / 2)
+            value, slope = value + a * here, slope + (a * (n / s)) * below
         below, here = here, t * here - (n / s**2) * below
     return value, slope

@@ -21,6 +21,7 @@ from dualc.layers.exact import check_network, floating, wanted_kernels
 from dualc.layers.layer import Layer, Weights
 from dualc.layers.sketch import Blocks, Features, Plan, Sketch, ratio, shapes, unspread, width
 from dualc.runtime.mixing import Mixing, draw_mixing, mix
+from dualc.runtime.tracing import any_traced
 
 METHODS = ("auto", "direct", "collapse", "polysketch")
 _MEMORY = 2**31  # bytes for what lies between two layers
@@ -58,6 +59,8 @@ class FeatureMap:
         for name, value, least in (("p", p, 2), ("degree", degree, 1)):
             if not isinstance(value, int | np.integer) or value < least:
                 raise NetworkError(f"{name} is an integer of at least {least}, not {value!r}")
+        if not isinstance(key, Array | np.ndarray):
+            raise NetworkError(f"key is a key of JAX, jax.random.key({key!r}), not {key!r}")
         if isinstance(key, Tracer):
             raise NetworkError("the key is traced: features are drawn outside of jit, vmap, grad")
         self.net, self.key, self.p = serial(net), key, int(p)
@@ -66,16 +69,42 @@ class FeatureMap:
         self._choice: Collapse | Literal["undecided"] | None = "undecided"
 
     def __call__(self, x: Array | BCOO) -> Features:
-        """The features of inputs (n, *space, c)."""
+        """The features of inputs (n, *space, c), once they are known to be numbers.
+
+        Raises NetworkError for a row of numbers that has none: a variance before an activation is
+        beyond its kernel's domain. Under tracing they are NaN there, and what is NaN stays NaN.
+        """
+        found, is_known = self._found(x)
+        self._check(x, is_known)
+        return found
+
+    def unchecked(self, x: Array | BCOO) -> Features:
+        """The same, NaN beyond the kernels' domains, without waiting for a device to know."""
+        return self._found(x)[0]
+
+    def _found(self, x: Array | BCOO) -> tuple[Features, Array | None]:
+        """The features, and for every row whether the network's own variances are finite."""
         x = x if isinstance(x, BCOO) else floating(x)
         check_network(self.net, x.shape[1:])
-        if self._may_collapse(x) and (choice := self._chosen(x)) is not None:
-            return self._of_collapsed(x, choice)
+        if x.shape[0] and self._may_collapse(x) and (choice := self._chosen(x)) is not None:
+            return self._of_collapsed(x, choice), None
         plan = Plan(self.p, "polysketch" if self.method == "polysketch" else "direct", self.degree)
         drawn = self._drawn(x, plan)
         parts = _batches(x, self.p)
         found = [_features(self.net, *drawn, part, plan, self.get) for part in parts]
         return found[0] if len(parts) == 1 else _joined(found, len(x))
+
+    def _check(self, x: Array | BCOO, is_known: Array | None) -> None:
+        """NetworkError for the first row of numbers whose variances are none."""
+        if any_traced(x, is_known) or is_known is None or not is_known.is_fully_addressable:
+            return
+        for row in np.flatnonzero(~np.asarray(is_known)):
+            if isinstance(x, BCOO) or np.all(np.isfinite(np.asarray(x[row]))):
+                raise NetworkError(
+                    f"x[{row}] has a variance before an activation that is beyond the domain of "
+                    f"its kernel, [0, {min(self.net.domains()):g}].  Scale the "
+                    "inputs or W_std down"
+                )
 
     # ---- which method ----
 
@@ -182,17 +211,16 @@ def _batches(x: Array | BCOO, p: int) -> Sequence[Array | BCOO]:
     return [x[i : i + batch] for i in starts]
 
 
-def _joined(parts: list[Features], n: int) -> Features:
-    """The features of n inputs in batches of one size, of which the last two may overlap."""
+def _joined(parts: list[tuple[Features, Array]], n: int) -> tuple[Features, Array]:
+    """What is found for n inputs in batches of one size, of which the last two may overlap."""
 
-    def rows(parts: tuple[Array | None, ...]) -> Array | None:
-        if parts[0] is None:
-            return None
-        *first, last = (part for part in parts if part is not None)
+    def rows(*parts: Array) -> Array:
+        *first, last = parts
         left = n - len(first) * len(last)
         return jnp.concatenate([*first, last[len(last) - left :]])
 
-    return Features(*(rows(kernel) for kernel in zip(*parts, strict=True)))
+    joined: tuple[Features, Array] = jax.tree.map(rows, *parts)
+    return joined
 
 
 def _draw_final(key: Array, blocks: Blocks, p: int, dtype: Any) -> Mixing | None:
@@ -212,19 +240,20 @@ def _kept(blocks: Blocks, p: int) -> tuple[Blocks, Blocks]:
 
 def _features(
     net: Serial, weights: Weights, final: Final, x: Array | BCOO, plan: Plan, get: tuple[str, ...]
-) -> Features:
+) -> tuple[Features, Array]:
     s = net.sketch(weights, _start(net, x, plan, "ntk" in get), wanted=False)
     assert isinstance(s, Sketch)
-    found: Features = _finished(final, s, plan, get)
+    found: tuple[Features, Array] = _finished(final, s, plan, get)
     return found
 
 
 @partial(jax.jit, static_argnames=("plan", "get"))
-def _finished(final: Final, s: Sketch, plan: Plan, get: tuple[str, ...]) -> Features:
-    return Features(
+def _finished(final: Final, s: Sketch, plan: Plan, get: tuple[str, ...]) -> tuple[Features, Array]:
+    found = Features(
         _settled(_exactly(final[0], s.h, plan.p), s.q, s) if "nngp" in get else None,
         _settled(_exactly(final[1], s.tangents(), plan.p), s.t, s) if "ntk" in get else None,
     )
+    return found, jnp.all(jnp.isfinite(s.q), axis=tuple(range(1, s.q.ndim)))
 
 
 @partial(jax.jit, static_argnames=("plan", "ntk"))

@@ -52,8 +52,8 @@ class Layer(ABC):
         terminal). Under jax.grad, jit or vmap the whole is evaluated at once.
 
         Inputs of any norm up to a variance of 1e4 before an activation, the kernels' domain (beyond
-        it an error, and NaN under tracing and in features). Zero rows and rows that coincide or are
-        opposite are exact to the last bits, in gradients too. The dtype is that of x1 and x2.
+        it an error, in features too, and NaN under tracing). Zero rows and rows that coincide or
+        are opposite are exact to the last bits, in gradients too. The dtype is that of x1 and x2.
         Raises NetworkError if layers or inputs do not fit, or an NTK of a phi that jumps is asked.
         """
         from dualc.layers.exact import kernel

@@ -206,9 +206,11 @@ def feature_map(features: Callable[..., Any] | None, kernel: str) -> Callable[..
 
     Not jitted: the features of a network are, and look at their first inputs before.
     """
+    # A network's features would wait to see that they are numbers; a stream looks itself.
+    of = getattr(features, "unchecked", features)
 
     def mapped(x: Array) -> Array:
-        found = x if features is None else features(x)
+        found = x if of is None else of(x)
         chosen: Array = getattr(found, kernel) if isinstance(found, tuple) else found
         return chosen
 

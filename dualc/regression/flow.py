@@ -11,7 +11,9 @@ import numpy as np
 from jax import Array
 from jaxtyping import Float
 
+from dualc.errors import DualcError
 from dualc.regression.kernels import Net, Prediction, checked, ensemble, eps_of, parts, product
+from dualc.runtime.tracing import any_traced
 
 
 @functools.partial(
@@ -61,6 +63,8 @@ def travelled(s: Float[Array, " n"], t: float | Array) -> Float[Array, " n"]:
     until rounding would take over (t n eps s_max = 1), and not at all for later times: at
     t = inf that is the pseudo-inverse.
     """
+    if not any_traced(t) and not np.all(np.asarray(t) >= 0):
+        raise DualcError(f"t={t}: a time of training is at least 0")
     time = jnp.asarray(t, s.dtype)
     cutoff = len(s) * eps_of(s) * s[-1]
     resolved = s > cutoff

@@ -91,7 +91,7 @@ def checked(x: Array, y: Array) -> tuple[Array, Array]:
     Raises DataError for shapes that do not fit one another, and, where values are known, for rows
     that are NaN or infinite.
     """
-    x, y = jnp.asarray(x), jnp.asarray(y)
+    x, y = _numbers(x, "x"), _numbers(y, "y")
     if x.ndim < 2 or not x.size or y.ndim not in (1, 2) or len(x) != len(y) or not y.size:
         raise DataError(
             f"x of shape {x.shape} and y of shape {y.shape}: they are (n, d) or (n, h, w, c),"
@@ -104,6 +104,17 @@ def checked(x: Array, y: Array) -> tuple[Array, Array]:
             more = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
             raise DataError(f"row {bad[0]}{more}: {name} is NaN or infinite.  Mend or leave out")
     return x, y
+
+
+def _numbers(values: Any, name: str) -> Array:
+    """The values as an array; DataError for strings, sparse matrices and what else is none."""
+    try:
+        return jnp.asarray(values)
+    except TypeError:
+        raise DataError(
+            f"{name} is no array of real numbers.  For classes pass one-hot rows, or use "
+            "stream_ridge(.., labels=True)"
+        ) from None
 
 
 def is_traced(value: Array) -> bool:

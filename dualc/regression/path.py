@@ -37,6 +37,7 @@ class RidgePath:
     choice: int
     classes: tuple[Label, ...] | None
     is_single: bool  # targets were (n,)
+    row_shape: tuple[int, ...]  # of x, without the rows
     constant_columns: tuple[int, ...]  # features of one value in all rows: without weight
     mean: Float64[np.ndarray, " p"]
     offset: Float64[np.ndarray, " c"]
@@ -59,19 +60,32 @@ class RidgePath:
         return np.asarray(self.basis @ _shrunk(self, self.chosen_lambda if lam is None else lam))
 
     def values(self, x: Float[Rows, "n ..."]) -> Float64[np.ndarray, "n c"]:
-        """f(x): regression values, or the score of each class."""
+        """f(x): regression values, or the score of each class.
+
+        Raises DataError for rows of another shape than the fitted ones, or with features that are
+        not finite.
+        """
+        if np.shape(x)[1:] != self.row_shape:
+            raise DataError(f"rows of shape {np.shape(x)[1:]}, after a fit to {self.row_shape}")
         weights = self.weights()
         parts = [
-            (self._columns(np.asarray(x[i : i + _PREDICTED])) - self.mean) @ weights
+            (self._columns(np.asarray(x[i : i + _PREDICTED]), i) - self.mean) @ weights
             for i in range(0, len(x), _PREDICTED)
         ]
         return np.asarray(np.concatenate([self.offset[None, :][:0], *parts]) + self.offset)
 
-    def _columns(self, x: Float[Rows, "m ..."]) -> Float64[np.ndarray, "m p"]:
+    def _columns(self, x: Float[Rows, "m ..."], first: int) -> Float64[np.ndarray, "m p"]:
         """The features, of rows filled up to a power of two: few shapes are compiled."""
         whole = repeated(x, 1 << (len(x) - 1).bit_length())
         found = feature_map(self.features, self.kernel)(jnp.asarray(whole))
-        return np.asarray(found).astype(np.float64)[: len(x)]
+        columns = np.asarray(found).astype(np.float64)[: len(x)]
+        finite = np.isfinite(columns).all(axis=1)
+        if not finite.all():
+            raise DataError(
+                f"row {first + int(np.argmin(finite))}: its features are NaN or infinite.  Leave "
+                "the row out, or scale x down"
+            )
+        return columns
 
     def predict(self, x: Float[Rows, "n ..."]) -> Rows:
         """Values in the form of the targets and the dtype of x; the labels of best score."""
@@ -138,8 +152,9 @@ def ridge_path(
     basis[list(constant)] = 0.0
     settings = dict(sums.settings)
     path = RidgePath(
-        features, settings["kernel"], grid, None, 0, classes, settings["targets"] == (), constant,
-        mean=shift[:p], offset=shift[p:], spectrum=spectrum, basis=basis, projected=basis.T @ cross,
+        features, settings["kernel"], grid, None, 0, classes, settings["targets"] == (),
+        tuple(settings["row shape"]), constant, mean=shift[:p], offset=shift[p:],
+        spectrum=spectrum, basis=basis, projected=basis.T @ cross,
     )  # fmt: skip
     if not held_out[0, 0]:
         return path

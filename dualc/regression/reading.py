@@ -182,6 +182,12 @@ def _file(file: Path) -> tuple[Rows, Rows]:
 
 def _checked(batch: Batch, *, labels: bool) -> Batch:
     x, y, place = batch.x, batch.y, batch.place
+    if x.dtype.kind == "O":
+        raise DataError(
+            f"{place}: x is no array of numbers.  Of sparse rows (BCOO) give their features in "
+            "place of x: stream_ridge(None, ((features(x).ntk, y) for x, y in batches), "
+            'constant_columns="drop")'
+        )
     if x.ndim < 2 or not x.size:
         what = "has no rows" if x.ndim and not len(x) else f"has rows of shape {x.shape}"
         raise DataError(f"{place} {what}: x is (n, d) or (n, h, w, c), with n >= 1 and d >= 1")

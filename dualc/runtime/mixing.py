@@ -129,7 +129,7 @@ def mix(mixing: Mixing, groups: tuple[Columns, ...]) -> Float[Array, "*batch p"]
         pieces, copies, side = mixing.signs.shape
         x = padded(jnp.concatenate(others, axis=-1), pieces * side)
         folded = [
-            x[..., None, i * side : (i + 1) * side] * _like(mixing.signs[i], x)
+            x[..., None, i * side : (i + 1) * side] * like(mixing.signs[i], x)
             for i in range(pieces)
         ]
         mixed = hadamard(added(folded), ordered=False) * (side / mixing.p) ** 0.5
@@ -152,7 +152,7 @@ def rotate(rotation: Float[Array, "b b"], x: Float[Array, "*batch p"]) -> Float[
     """Every block of columns times the matrix; the few columns beyond the last block stay."""
     b = len(rotation)
     end = x.shape[-1] // b * b
-    blocks = x[..., :end].reshape(*x.shape[:-1], -1, b)
+    blocks = x[..., :end].reshape(*x.shape[:-1], end // b, b)
     turned = jnp.matmul(blocks, rotation, precision="highest").reshape(*x.shape[:-1], end)
     return turned if end == x.shape[-1] else jnp.concatenate([turned, x[..., end:]], axis=-1)
 
@@ -163,10 +163,10 @@ def added(parts: list[Array]) -> Array:
 
 
 def _signed(x: Array, signs: Array) -> Array:
-    return x * _like(signs, x)
+    return x * like(signs, x)
 
 
-def _like(signs: Array, x: Array) -> Array:
+def like(signs: Array, x: Array) -> Array:
     """The signs behind the axes of a batch of rows like x."""
     return signs.reshape((1,) * (x.ndim - 1) + signs.shape)
 
