@@ -23,7 +23,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "bda45f06f8177af4c1f688095c7a87af89650ffc90ef3420844de44139fd38cf"
+FINGERPRINT = "e828d52d2f0f3ebb693837e4cc5b5c0f54a891d28d602df798f7b13b0a996851"
 PARAMETERS = (("a", 1.0),)
 JUMPS = ()  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
@@ -117,7 +117,7 @@ def _dual_full(q12, q11, q22, d, a):
 
 
 def _dual_dot_full(q12, q11, q22, d, a):
-    return s.piecewise_moment(_slope_pieces(a), _slope_pieces(a), q12, q11, q22, d)
+    return s.piecewise_dot(_slope_pieces(a), _phi_pieces(a), q12, q11, q22, d)
 
 
 def _coefficients(order, q, a):
@@ -129,7 +129,9 @@ _dual_dot = s.weakly(_dual_dot_full, _coefficients, 1)
 
 
 def _dual_dq11(q12, q11, q22, d, a):
-    return s.piecewise_rate(_half_second_pieces(a), _phi_pieces(a), q12, q11, q22, d)
+    return (
+        s.piecewise_rate(_half_second_pieces(a), _phi_pieces(a), _slope_pieces(a), q12, q11, q22, d)
+    )
 
 
 def _dual_dot_dq12(q12, q11, q22, d, a):

@@ -23,7 +23,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "26b9d86a34d4984dfcfef6405d1a1418126502a89a20cabb3e0a54a18169c408"
+FINGERPRINT = "e72b2885650e786a4b1eac74965ba6e3cd6f8761a1d7f99ea5d8e62685a709ff"
 PARAMETERS = (("delta", 0.05),)
 JUMPS = ()  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
@@ -117,7 +117,7 @@ def _dual_full(q12, q11, q22, d, delta):
 
 
 def _dual_dot_full(q12, q11, q22, d, delta):
-    return s.piecewise_moment(_slope_pieces(delta), _slope_pieces(delta), q12, q11, q22, d)
+    return s.piecewise_dot(_slope_pieces(delta), _phi_pieces(delta), q12, q11, q22, d)
 
 
 def _coefficients(order, q, delta):
@@ -129,7 +129,10 @@ _dual_dot = s.weakly(_dual_dot_full, _coefficients, 1)
 
 
 def _dual_dq11(q12, q11, q22, d, delta):
-    return s.piecewise_rate(_half_second_pieces(delta), _phi_pieces(delta), q12, q11, q22, d)
+    return (
+        s.piecewise_rate(_half_second_pieces(delta), _phi_pieces(delta), _slope_pieces(delta), q12,
+        q11, q22, d)
+    )
 
 
 def _dual_dot_dq12(q12, q11, q22, d, delta):

@@ -25,7 +25,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "6a987722666e3ab5ab2a35b4cc85fd60d1985b2fdfdc017029e1b3c2170d9812"
+FINGERPRINT = "67d1b14510bb951f6db1c6786a0acbe35b457516a6c48942110a0f5bee87157b"
 PARAMETERS = (("alpha", 1.0),)
 JUMPS = ()  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
@@ -103,7 +103,7 @@ def _dual_full(q12, q11, q22, d, alpha):
 
 
 def _dual_dot_full(q12, q11, q22, d, alpha):
-    return s.piecewise_moment(_slope_pieces(alpha), _slope_pieces(alpha), q12, q11, q22, d)
+    return s.piecewise_dot(_slope_pieces(alpha), _phi_pieces(alpha), q12, q11, q22, d)
 
 
 def _coefficients(order, q, alpha):
@@ -119,7 +119,10 @@ _dual_dot = s.weakly(_dual_dot_full, _coefficients, 1, size=_size)
 
 
 def _dual_dq11(q12, q11, q22, d, alpha):
-    return s.piecewise_rate(_half_second_pieces(alpha), _phi_pieces(alpha), q12, q11, q22, d)
+    return (
+        s.piecewise_rate(_half_second_pieces(alpha), _phi_pieces(alpha), _slope_pieces(alpha), q12,
+        q11, q22, d)
+    )
 
 
 def _dual_dot_dq12(q12, q11, q22, d, alpha):

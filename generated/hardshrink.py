@@ -23,7 +23,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "3abc618afd5887a256defe8e61a351bc37a29ce192b65f086cc1c86b0f7db17f"
+FINGERPRINT = "154c39df977db019cbd70ba65d3f1bba12f50bbc103d43ae1edeacde3f458ee7"
 PARAMETERS = (("lam", 0.5),)
 JUMPS = ("-lam", "lam",)  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
@@ -108,7 +108,7 @@ def _dual_full(q12, q11, q22, d, lam):
 
 
 def _dual_dot_full(q12, q11, q22, d, lam):
-    return s.piecewise_moment(_slope_pieces(lam), _slope_pieces(lam), q12, q11, q22, d)
+    return s.piecewise_dot(_slope_pieces(lam), _phi_pieces(lam), q12, q11, q22, d)
 
 
 def _coefficients(order, q, lam):
@@ -121,9 +121,9 @@ _dual_dot = s.weakly(_dual_dot_full, _coefficients, 1)
 
 def _dual_dq11(q12, q11, q22, d, lam):
     return (
-        s.piecewise_rate(_half_second_pieces(lam), _phi_pieces(lam), q12, q11, q22, d) +
-        s.piecewise_dipoles(_half_second_pieces(lam), _phi_pieces(lam), _slope_pieces(lam), q12,
-        q11, q22, d)
+        s.piecewise_rate(_half_second_pieces(lam), _phi_pieces(lam), _slope_pieces(lam), q12, q11,
+        q22, d) + s.piecewise_dipoles(_half_second_pieces(lam), _phi_pieces(lam),
+        _slope_pieces(lam), q12, q11, q22, d)
     )
 
 

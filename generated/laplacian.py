@@ -25,7 +25,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "d85d4f3851a1fec989110352d863e02cf4a3712aa2981f68cdbc07b474b3bff0"
+FINGERPRINT = "e5b9d9526d62ab12d461e22a42e212afdb57f43bac4f48fe6d5e52d16b28d472"
 PARAMETERS = (("a", 1.0),)
 JUMPS = ()  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
@@ -80,7 +80,7 @@ def _dual_full(q12, q11, q22, d, a):
 
 
 def _dual_dot_full(q12, q11, q22, d, a):
-    return s.piecewise_moment(_slope_pieces(a), _slope_pieces(a), q12, q11, q22, d)
+    return s.piecewise_dot(_slope_pieces(a), _phi_pieces(a), q12, q11, q22, d)
 
 
 def _coefficients(order, q, a):
@@ -96,7 +96,9 @@ _dual_dot = s.weakly(_dual_dot_full, _coefficients, 1, size=_size)
 
 
 def _dual_dq11(q12, q11, q22, d, a):
-    return s.piecewise_rate(_half_second_pieces(a), _phi_pieces(a), q12, q11, q22, d)
+    return (
+        s.piecewise_rate(_half_second_pieces(a), _phi_pieces(a), _slope_pieces(a), q12, q11, q22, d)
+    )
 
 
 def _dual_dot_dq12(q12, q11, q22, d, a):

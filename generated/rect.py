@@ -23,7 +23,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "31d0f27a626e606089b6b22f7682be38f1511706de82600285075e672306a584"
+FINGERPRINT = "05a8312626c95ab96bb4e5fddf98a4f409688f9d26624c26d5c60d61138027f3"
 PARAMETERS = ()
 JUMPS = ("-1/2", "1/2",)  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
@@ -92,7 +92,7 @@ def _dual_full(q12, q11, q22, d):
 
 
 def _dual_dot_full(q12, q11, q22, d):
-    return s.piecewise_moment(_slope_pieces(), _slope_pieces(), q12, q11, q22, d)
+    return s.piecewise_dot(_slope_pieces(), _phi_pieces(), q12, q11, q22, d)
 
 
 def _coefficients(order, q):
@@ -105,7 +105,7 @@ _dual_dot = s.weakly(_dual_dot_full, _coefficients, 1)
 
 def _dual_dq11(q12, q11, q22, d):
     return (
-        s.piecewise_rate(_half_second_pieces(), _phi_pieces(), q12, q11, q22, d) +
+        s.piecewise_rate(_half_second_pieces(), _phi_pieces(), _slope_pieces(), q12, q11, q22, d) +
         s.piecewise_dipoles(_half_second_pieces(), _phi_pieces(), _slope_pieces(), q12, q11, q22, d)
     )
 

@@ -23,7 +23,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "59b8159c8d41a6ab9ccf0e9662c7f64a2a1f65def8f5369c9eaeb85c3357af95"
+FINGERPRINT = "26c49afb4d71850a158dd4abacb73a166acd8b52348187782ebf0700f9968ad5"
 PARAMETERS = (("t", 1.0),)
 JUMPS = ()  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
@@ -102,7 +102,7 @@ def _dual_full(q12, q11, q22, d, t):
 
 
 def _dual_dot_full(q12, q11, q22, d, t):
-    return s.piecewise_moment(_slope_pieces(t), _slope_pieces(t), q12, q11, q22, d)
+    return s.piecewise_dot(_slope_pieces(t), _phi_pieces(t), q12, q11, q22, d)
 
 
 def _coefficients(order, q, t):
@@ -114,7 +114,9 @@ _dual_dot = s.weakly(_dual_dot_full, _coefficients, 1)
 
 
 def _dual_dq11(q12, q11, q22, d, t):
-    return s.piecewise_rate(_half_second_pieces(t), _phi_pieces(t), q12, q11, q22, d)
+    return (
+        s.piecewise_rate(_half_second_pieces(t), _phi_pieces(t), _slope_pieces(t), q12, q11, q22, d)
+    )
 
 
 def _dual_dot_dq12(q12, q11, q22, d, t):

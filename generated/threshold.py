@@ -24,7 +24,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "bcf8ebf653b34d34768ff23c0b4c49ebd2673a37ebf44b5e569ff6a0b19ae884"
+FINGERPRINT = "283067edf0f6e82611659df5da9139e87f9a6bc694a4df17e4bc800ebc08673b"
 PARAMETERS = (("t", 0.1), ("v", 20.0))
 JUMPS = ("t",)  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
@@ -124,7 +124,7 @@ def _dual_full(q12, q11, q22, d, t, v):
 
 
 def _dual_dot_full(q12, q11, q22, d, t, v):
-    return s.piecewise_moment(_slope_pieces(t, v), _slope_pieces(t, v), q12, q11, q22, d)
+    return s.piecewise_dot(_slope_pieces(t, v), _phi_pieces(t, v), q12, q11, q22, d)
 
 
 def _coefficients(order, q, t, v):
@@ -137,9 +137,9 @@ _dual_dot = s.weakly(_dual_dot_full, _coefficients, 1)
 
 def _dual_dq11(q12, q11, q22, d, t, v):
     return (
-        s.piecewise_rate(_half_second_pieces(t, v), _phi_pieces(t, v), q12, q11, q22, d) +
-        s.piecewise_dipoles(_half_second_pieces(t, v), _phi_pieces(t, v), _slope_pieces(t, v), q12,
-        q11, q22, d)
+        s.piecewise_rate(_half_second_pieces(t, v), _phi_pieces(t, v), _slope_pieces(t, v), q12,
+        q11, q22, d) + s.piecewise_dipoles(_half_second_pieces(t, v), _phi_pieces(t, v),
+        _slope_pieces(t, v), q12, q11, q22, d)
     )
 
 

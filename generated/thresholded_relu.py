@@ -23,7 +23,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "d7d06be87084595ff017e6805beac13da2c3e5572579cefc8b54d7f411fca53f"
+FINGERPRINT = "00f630a2966dcf0d8f4c0895e4a451f23c5233022575821d4829f5e88fbb652e"
 PARAMETERS = (("theta", 1.0),)
 JUMPS = ("theta",)  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
@@ -96,7 +96,7 @@ def _dual_full(q12, q11, q22, d, theta):
 
 
 def _dual_dot_full(q12, q11, q22, d, theta):
-    return s.piecewise_moment(_slope_pieces(theta), _slope_pieces(theta), q12, q11, q22, d)
+    return s.piecewise_dot(_slope_pieces(theta), _phi_pieces(theta), q12, q11, q22, d)
 
 
 def _coefficients(order, q, theta):
@@ -109,9 +109,9 @@ _dual_dot = s.weakly(_dual_dot_full, _coefficients, 1)
 
 def _dual_dq11(q12, q11, q22, d, theta):
     return (
-        s.piecewise_rate(_half_second_pieces(theta), _phi_pieces(theta), q12, q11, q22, d) +
-        s.piecewise_dipoles(_half_second_pieces(theta), _phi_pieces(theta), _slope_pieces(theta),
-        q12, q11, q22, d)
+        s.piecewise_rate(_half_second_pieces(theta), _phi_pieces(theta), _slope_pieces(theta), q12,
+        q11, q22, d) + s.piecewise_dipoles(_half_second_pieces(theta), _phi_pieces(theta),
+        _slope_pieces(theta), q12, q11, q22, d)
     )
 
 

@@ -89,19 +89,66 @@ def piecewise_moment(
 
 
 def piecewise_rate(
-    half_second: Piecewise, phi: Piecewise, q12: Array, q11: Array, q22: Array, d: Array
+    half_second: Piecewise,
+    phi: Piecewise,
+    slope: Piecewise,
+    q12: Array,
+    q11: Array,
+    q22: Array,
+    d: Array,
 ) -> Array:
-    """E[phi''(u) phi(v)]/2 = d dual/dq11.
+    """E[phi''(u) phi(v)]/2 = d dual/dq11, without the dipoles of phi''.
 
     Where q22 is small phi is little more than its tangent at 0, which cancels between both tails
-    where phi'' is even, or much narrower than u: there the tangent stands beside the tails.
+    where phi'' is even, or much narrower than u: there the tangent stands beside the tails. Where
+    phi' vanishes at both ends and u is wide, what phi'' is made of cancels: there by parts,
+    (E[u phi'(u) phi(v)] - q12 E[phi'(u) phi'(v)])/(2 q11).
     """
-    given = piecewise_moment(half_second, phi, q12, q11, q22, d)
+    pair = q12, q11, q22, d
+    value = piecewise_moment(half_second, phi, *pair)
     apart = _tangent_apart(phi)
-    if apart is None:
-        return given
-    near = steepness((apart.polynomials[0], apart.tails), root(q22))[0] <= 0.5
-    return jnp.where(near, piecewise_moment(half_second, apart, q12, q11, q22, d), given)
+    if apart is not None:
+        near = steepness((apart.polynomials[0], apart.tails), root(q22))[0] <= 0.5
+        value = jnp.where(near, piecewise_moment(half_second, apart, *pair), value)
+    if half_second.dipoles or not _vanishes_far_out(slope):
+        return value
+    wide = _is_wide(slope, q11)
+    moved = piecewise_moment(_times_x(slope), phi, *pair)
+    moved = moved - q12 * piecewise_dot(slope, phi, *pair)
+    return jnp.where(wide, moved / (2 * jnp.where(wide, q11, 1.0)), value)
+
+
+def piecewise_dot(
+    slope: Piecewise, phi: Piecewise, q12: Array, q11: Array, q22: Array, d: Array
+) -> Array:
+    """E[phi'(u) phi'(v)], masses included.
+
+    Where phi vanishes at both ends and u and v are wide, phi' cancels between its tails: there by
+    parts, E[phi(u) phi'(v) (q22 u - q12 v)]/d, unless d is small.
+    """
+    value = piecewise_moment(slope, slope, q12, q11, q22, d)
+    if not _vanishes_far_out(phi):
+        return value
+    wide = _is_wide(slope, q11) & _is_wide(slope, q22) & (d > 0.2 * q11 * q22)
+    first = piecewise_moment(_times_x(phi), slope, q12, q11, q22, d)
+    second = piecewise_moment(phi, _times_x(slope), q12, q11, q22, d)
+    return jnp.where(wide, (q22 * first - q12 * second) / jnp.where(wide, d, 1.0), value)
+
+
+def _vanishes_far_out(f: Piecewise) -> bool:
+    """Whether f is a sum of exponentials, none known not to decay, masses apart."""
+    rates = [rate for _, _, rows in f.tails for _, _, rate in rows]
+    is_decay = bool(rates) and all(not _are_numbers(rate) or rate < 0 for rate in rates)
+    return is_decay and not f.places and all(map(_is_null, f.polynomials))
+
+
+def _is_wide(f: Piecewise, q: Array) -> Array:
+    """Whether all exponentials are over within an eighth of a deviation."""
+    rates = {id(rate): rate for _, _, rows in f.tails for _, _, rate in rows}
+    wide = jnp.ones_like(q, bool)
+    for rate in rates.values():
+        wide = wide & (rate * root(q) <= -8)
+    return wide
 
 
 def _tangent_apart(f: Piecewise) -> Piecewise | None:
