@@ -4891,12 +4891,37 @@ def piecewise_rate(
     if apart is not None:
         near = steepness((apart.polynomials[0], apart.tails), root(q22))[0] <= 0.5
         value = jnp.where(near, piecewise_moment(half_second, apart, *pair), value)
+    line = _line_through(phi)
+    if line is not None:
+        near = root(q22) <= 0.25 * min(abs(t) for t in (*phi.places, math.inf) if t != 0)
+        value = jnp.where(near, _rate_beside(line, half_second, phi, *pair), value)
     if half_second.dipoles or not _vanishes_far_out(slope):
         return value
     wide = _is_wide(slope, q11)
     moved = piecewise_moment(_times_x(slope), phi, *pair)
     moved = moved - q12 * piecewise_dot(slope, phi, *pair)
     return jnp.where(wide, moved / (2 * jnp.where(wide, q11, 1.0)), value)
+
+
+def _rate_beside(
+    line: tuple[float, float],
+    half_second: Piecewise,
+    phi: Piecewise,
+    q12: Array,
+    q11: Array,
+    q22: Array,
+    d: Array,
+) -> Array:
+    """The same, from means of what meets phi's tangent, and moments of what meets the rest."""
+    start, rise = (piecewise_mean(f, q11) for f in (half_second, _times_x(half_second)))
+    value = line[0] * start + line[1] * regression(q12, q11, q22) * rise
+    if half_second.masses:
+        value = value + _masses_moment(half_second, Piecewise((), (line,)), q12, q11, q22, d)
+    rows = tuple(
+        tuple(c - r for c, r in zip_longest(row, line, fillvalue=0.0)) for row in phi.polynomials
+    )
+    rest = phi._replace(polynomials=rows, parity=None)
+    return value + piecewise_moment(half_second, rest, q12, q11, q22, d)
 
 
 def piecewise_dot(
@@ -4973,6 +4998,16 @@ def _tangent(rows: dict[int, dict[tuple[int, Any], Any]]) -> tuple[Any, Any]:
         return 0.0, (slope + other_slope) / 2
     is_smooth = math.isclose(value, other, abs_tol=1e-15) and math.isclose(slope, other_slope)
     return (value, slope) if is_smooth else (0.0, 0.0)
+
+
+def _line_through(f: Piecewise) -> tuple[float, float] | None:
+    """The tangent of piecewise polynomials at a place 0 where only higher derivatives jump."""
+    numbers = [*f.places, *(c for row in f.polynomials for c in row)]
+    if f.tails or not _are_numbers(*numbers) or 0 not in f.places:
+        return None
+    index = f.places.index(0)
+    left, right = ((*row, 0.0, 0.0)[:2] for row in f.polynomials[index : index + 2])
+    return right if left == right and right[1] != 0 else None
 
 
 def piecewise_square(f: Piecewise, q: Array) -> Array:

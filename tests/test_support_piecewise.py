@@ -313,3 +313,15 @@ def test_what_cancels_in_derivatives_of_narrow_functions_is_not_computed(is_trac
         bend = ((q22 * u - sign * q12 * v) ** 2 / d**2 - q22 / d) / 2
         total += 2 * w @ (density * np.exp(sign * q12 * u * v / d) * bend) @ w
     np.testing.assert_allclose(rate, total, rtol=1e-14)
+
+
+def test_a_tangent_between_two_polynomials_costs_no_digits() -> None:
+    """sqlu, x + x^2/4 on [-2, 0] beside x: q22 small, rho = 0, where d dual/dq11 is a product."""
+    orders = ((2,), (2,))
+    phi = Piecewise((-2, 0), ((-1,), (0, 1, 1 / 4), (0, 1)), orders=orders, parity=0)
+    slope = Piecewise((-2, 0), ((0,), (1, 1 / 2), (1,)), orders=((1,), (1,)), parity=0)
+    half = Piecewise((-2, 0), ((0,), (1 / 4,), (0,)), orders=((0,), (0,)), parity=0)
+    q = [jnp.asarray(x) for x in (0.0, 1e4, 1e-6)]
+    value = jax.jit(lambda *q: piecewise_rate(half, phi, slope, *q, gap(*q)))(*q)
+    share = math.erf(2 / 100 / math.sqrt(2)) / 2  # P(-2 < u < 0)
+    np.testing.assert_allclose(value, share / 4 * 1e-6 / 8, rtol=1e-14)
