@@ -2934,13 +2934,18 @@ def _centred(tail: Any, dtype: Any) -> _Centred | None:
 def _snapped(terms: list[Any]) -> Any:
     """The sum, 0 where it is within the terms' rounding; with the derivatives of the sum."""
     total = sum(terms)
-    return total if _is_number(total) else _settled(total, sum(abs(term) for term in terms))
+    return total if _is_number(total) else _settled(total, terms, 4.0)
 
 
-def _settled(total: Array, size: Array) -> Array:
-    """The total, 0 where it is within the rounding of what it is a sum of; its derivatives stay."""
-    cancels = jnp.abs(total) <= 2.0 ** (2 - _format(total.dtype)[0]) * size  # 4 eps
-    return total - jnp.where(cancels, lax.stop_gradient(total), 0.0)
+def _settled(total: Array, terms: list[Array], rounding: float) -> Array:
+    """The sum of the terms, 0 where it is within so many eps of them; its derivatives stay."""
+    size = rounding * 2.0 ** -_format(total.dtype)[0] * sum(abs(term) for term in terms)
+    return total - jnp.where(jnp.abs(total) <= size, lax.stop_gradient(total), 0.0)
+
+
+# A mean is as good as 0 within so many eps of its terms: selu's, 0 by design, is 1.1 off in
+# float64. Serlu's, whose constants have six digits, is 1.5 of float32, and its sign counts.
+_MEAN = 1.25
 
 
 def corners(f: Any, g: Any, q12: Array, q11: Array, q22: Array, d: Array) -> Array:
@@ -3117,13 +3122,13 @@ def _stacked(group: list[_Pair], shape: tuple[int, ...]) -> _Pair:
     def across(values: list[Any]) -> Any:
         return jax.tree_util.tree_map(lambda *x: lift(x), *values)
 
-    return _Pair(
-        pieces([pair.f for pair in group]),
-        pieces([pair.g for pair in group]),
-        across([pair.places for pair in group]),
-        across([pair.plane for pair in group]),
-        across([pair.held for pair in group]),
-    )
+    f, g = pieces([pair.f for pair in group]), pieces([pair.g for pair in group])
+    plane = across([pair.plane for pair in group])
+    rates = [rate for piece in (*f, *g) for rate in piece.rates if not _is_number(rate)]
+    size = jnp.broadcast_shapes(*(x.shape for x in (*rates, *plane.roots)))
+    first, second = (jnp.broadcast_to(deviation, size) for deviation in plane.roots)
+    places, held = (across([pair[i] for pair in group]) for i in (2, 4))
+    return _Pair(f, g, places, plane._replace(roots=(first, second)), held)
 
 
 def _summed(stacked: Array, count: int) -> Array:
@@ -3193,7 +3198,8 @@ def tails_mean(polynomial: Any, tails: Any, q: Array) -> Array:
     for power, c in enumerate(polynomial):
         if power % 2 == 0 and not _is_zero(c):
             terms.append(c * 2 * _absolute_moment(power) * lax.integer_pow(q, power // 2))
-    total = _snapped([*terms, *(tail_mean(tail, q) for tail in tails)])
+    terms += [tail_mean(tail, q) for tail in tails]
+    total = _settled(sum(terms, jnp.zeros_like(q)), terms, _MEAN)
     if all(_is_zero(place) for _, place, _ in tails):
         return _mean_near_zero((polynomial, tails), root(q), total)
     return total
@@ -3229,15 +3235,15 @@ def near_independence(
     f and g are (polynomial, tails). Only for what is 0 at 0 and has tails on both sides of it: then
     sums over the tails lose like 1/sqrt(q) of a small variance near rho = 0, where the linear
     parts of both sides cancel. The sum of a_n(q11) a_n(q22) rho^n does not, with a_0 from where
-    they have cancelled.
+    they have cancelled. And for odd functions, whose sums vanish at rho = 0.
     """
-    if not (_cancels_at_zero(f, q12.dtype) or _cancels_at_zero(g, q12.dtype)):
+    if not any(_cancels_at_zero(x, q12.dtype) or _is_odd(x, q12.dtype) for x in (f, g)):
         return otherwise
     roots = root(q11), root(q22)
     scale = roots[0] * roots[1]
     present = scale > 0
     rho = jnp.where(present, q12 / jnp.where(present, scale, 1.0), 0.0)
-    near = present & (jnp.abs(rho) <= 1 / 16)
+    near = jnp.abs(rho) <= 1 / 16
     for side, deviation in zip((f, g), roots, strict=True):
         near = near & (steepness(side, deviation)[1] <= 0.5)
     count = _DEGREES[_format(rho.dtype)[0]]
@@ -3257,6 +3263,20 @@ def _cancels_at_zero(f: Any, dtype: Any) -> bool:
         return False
     pieces = [piece for tail in known for piece in tail.pieces]
     return all(piece.power + len(piece.rates) > 1 for piece in pieces)
+
+
+def _is_odd(f: Any, dtype: Any) -> bool:
+    """Whether tails end at 0 on both sides and mirror one another with opposite signs, or may."""
+    prepared = [_prepared(tail, dtype) for tail in f[1]]
+    if any(not _is_zero(place) for _, place, _ in prepared):
+        return False
+    rates = [rate for _, _, rows in prepared for _, _, rate in rows]
+    if rates and not any(map(_is_number, rates)):  # unknown: by powers
+        sides = {side: sorted(power for _, power, _ in rows) for side, _, rows in prepared}
+        return len(prepared) == 2 and sides.get(1.0) == sides.get(-1.0)
+    opposite = [(-1.0, -1.0), (1.0, 1.0)], [(-1.0, 1.0), (1.0, -1.0)]
+    mirrored = _mirrored(f[1], dtype)
+    return bool(mirrored) and all(sorted(copies) in opposite for _, _, copies in mirrored)
 
 
 def steepness(f: Any, deviation: Array) -> tuple[Array, Array]:
@@ -3305,8 +3325,9 @@ def _hermite_parts(f: Any, s: Array, count: int) -> list[Array]:
                     found = ends if found is None else found + jnp.where(near[None], ends, 0.0)
                 if found is not None:
                     parts.append(c * lax.integer_pow(s, power)[None] * (signs * found))
-    mean, rest = _snapped([part[0] for part in parts]), jnp.sum(jnp.stack(parts), 0)
-    return [_mean_near_zero(f, s, mean), *rest[1:]]
+    total = jnp.sum(jnp.stack(parts), 0)
+    mean = _settled(total[0], [part[0] for part in parts], _MEAN)
+    return [_mean_near_zero(f, s, mean), *total[1:]]
 
 
 def _step_hermite(s: Array, count: int) -> Array:
@@ -4867,19 +4888,91 @@ def piecewise_moment(
 
 
 def piecewise_rate(
-    half_second: Piecewise, phi: Piecewise, q12: Array, q11: Array, q22: Array, d: Array
+    half_second: Piecewise,
+    phi: Piecewise,
+    slope: Piecewise,
+    q12: Array,
+    q11: Array,
+    q22: Array,
+    d: Array,
 ) -> Array:
-    """E[phi''(u) phi(v)]/2 = d dual/dq11.
+    """E[phi''(u) phi(v)]/2 = d dual/dq11, without the dipoles of phi''.
 
     Where q22 is small phi is little more than its tangent at 0, which cancels between both tails
-    where phi'' is even, or much narrower than u: there the tangent stands beside the tails.
+    where phi'' is even, or much narrower than u: there the tangent stands beside the tails. Where
+    phi' vanishes at both ends and u is wide, what phi'' is made of cancels: there by parts,
+    (E[u phi'(u) phi(v)] - q12 E[phi'(u) phi'(v)])/(2 q11).
     """
-    given = piecewise_moment(half_second, phi, q12, q11, q22, d)
+    pair = q12, q11, q22, d
+    value = piecewise_moment(half_second, phi, *pair)
     apart = _tangent_apart(phi)
-    if apart is None:
-        return given
-    near = steepness((apart.polynomials[0], apart.tails), root(q22))[0] <= 0.5
-    return jnp.where(near, piecewise_moment(half_second, apart, q12, q11, q22, d), given)
+    if apart is not None:
+        near = steepness((apart.polynomials[0], apart.tails), root(q22))[0] <= 0.5
+        value = jnp.where(near, piecewise_moment(half_second, apart, *pair), value)
+    line = _line_through(phi)
+    if line is not None:
+        near = root(q22) <= 0.25 * min(abs(t) for t in (*phi.places, math.inf) if t != 0)
+        value = jnp.where(near, _rate_beside(line, half_second, phi, *pair), value)
+    if half_second.dipoles or not _vanishes_far_out(slope):
+        return value
+    wide = _is_wide(slope, q11)
+    moved = piecewise_moment(_times_x(slope), phi, *pair)
+    moved = moved - q12 * piecewise_dot(slope, phi, *pair)
+    return jnp.where(wide, moved / (2 * jnp.where(wide, q11, 1.0)), value)
+
+
+def _rate_beside(
+    line: tuple[float, float],
+    half_second: Piecewise,
+    phi: Piecewise,
+    q12: Array,
+    q11: Array,
+    q22: Array,
+    d: Array,
+) -> Array:
+    """The same, from means of what meets phi's tangent, and moments of what meets the rest."""
+    start, rise = (piecewise_mean(f, q11) for f in (half_second, _times_x(half_second)))
+    value = line[0] * start + line[1] * regression(q12, q11, q22) * rise
+    if half_second.masses:
+        value = value + _masses_moment(half_second, Piecewise((), (line,)), q12, q11, q22, d)
+    rows = tuple(
+        tuple(c - r for c, r in zip_longest(row, line, fillvalue=0.0)) for row in phi.polynomials
+    )
+    rest = phi._replace(polynomials=rows, parity=None)
+    return value + piecewise_moment(half_second, rest, q12, q11, q22, d)
+
+
+def piecewise_dot(
+    slope: Piecewise, phi: Piecewise, q12: Array, q11: Array, q22: Array, d: Array
+) -> Array:
+    """E[phi'(u) phi'(v)], masses included.
+
+    Where phi vanishes at both ends and u and v are wide, phi' cancels between its tails: there by
+    parts, E[phi(u) phi'(v) (q22 u - q12 v)]/d, unless d is small.
+    """
+    value = piecewise_moment(slope, slope, q12, q11, q22, d)
+    if not _vanishes_far_out(phi):
+        return value
+    wide = _is_wide(slope, q11) & _is_wide(slope, q22) & (d > 0.2 * q11 * q22)
+    first = piecewise_moment(_times_x(phi), slope, q12, q11, q22, d)
+    second = piecewise_moment(phi, _times_x(slope), q12, q11, q22, d)
+    return jnp.where(wide, (q22 * first - q12 * second) / jnp.where(wide, d, 1.0), value)
+
+
+def _vanishes_far_out(f: Piecewise) -> bool:
+    """Whether f is a sum of exponentials, none known not to decay, masses apart."""
+    rates = [rate for _, _, rows in f.tails for _, _, rate in rows]
+    is_decay = bool(rates) and all(not _are_numbers(rate) or rate < 0 for rate in rates)
+    return is_decay and not f.places and all(map(_is_null, f.polynomials))
+
+
+def _is_wide(f: Piecewise, q: Array) -> Array:
+    """Whether all exponentials are over within an eighth of a deviation."""
+    rates = {id(rate): rate for _, _, rows in f.tails for _, _, rate in rows}
+    wide = jnp.ones_like(q, bool)
+    for rate in rates.values():
+        wide = wide & (rate * root(q) <= -8)
+    return wide
 
 
 def _tangent_apart(f: Piecewise) -> Piecewise | None:
@@ -4923,6 +5016,16 @@ def _tangent(rows: dict[int, dict[tuple[int, Any], Any]]) -> tuple[Any, Any]:
         return 0.0, (slope + other_slope) / 2
     is_smooth = math.isclose(value, other, abs_tol=1e-15) and math.isclose(slope, other_slope)
     return (value, slope) if is_smooth else (0.0, 0.0)
+
+
+def _line_through(f: Piecewise) -> tuple[float, float] | None:
+    """The tangent of piecewise polynomials at a place 0 where only higher derivatives jump."""
+    numbers = [*f.places, *(c for row in f.polynomials for c in row)]
+    if f.tails or not _are_numbers(*numbers) or 0 not in f.places:
+        return None
+    index = f.places.index(0)
+    left, right = ((*row, 0.0, 0.0)[:2] for row in f.polynomials[index : index + 2])
+    return right if left == right and right[1] != 0 else None
 
 
 def piecewise_square(f: Piecewise, q: Array) -> Array:

@@ -23,7 +23,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "7249d4e81b3ba07f473ce93dbd8ef1c87d3714cbaa83c291b6a1601d00b5adb3"
+FINGERPRINT = "989b73b0e34017c49f0887ffe787705c554f7d88aee9673d5c23e54fc1e39169"
 PARAMETERS = (("a", 1.0),)
 JUMPS = ()  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
@@ -117,7 +117,7 @@ def _dual_full(q12, q11, q22, d, a):
 
 
 def _dual_dot_full(q12, q11, q22, d, a):
-    return s.piecewise_moment(_slope_pieces(a), _slope_pieces(a), q12, q11, q22, d)
+    return s.piecewise_dot(_slope_pieces(a), _phi_pieces(a), q12, q11, q22, d)
 
 
 def _coefficients(order, q, a):
@@ -129,7 +129,9 @@ _dual_dot = s.weakly(_dual_dot_full, _coefficients, 1)
 
 
 def _dual_dq11(q12, q11, q22, d, a):
-    return s.piecewise_rate(_half_second_pieces(a), _phi_pieces(a), q12, q11, q22, d)
+    return (
+        s.piecewise_rate(_half_second_pieces(a), _phi_pieces(a), _slope_pieces(a), q12, q11, q22, d)
+    )
 
 
 def _dual_dot_dq12(q12, q11, q22, d, a):

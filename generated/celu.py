@@ -25,7 +25,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "e10b589a73c3f2c270e82d6c86035653ffc357565fb15add49d7b0d6065ba2d7"
+FINGERPRINT = "e350c827406836e3d414158da3814d19e4ad47a3f68e8ae36e92080ce137eab3"
 PARAMETERS = (("alpha", 1.0),)
 JUMPS = ()  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
@@ -79,7 +79,7 @@ def _dual_full(q12, q11, q22, d, alpha):
 
 
 def _dual_dot_full(q12, q11, q22, d, alpha):
-    return s.piecewise_moment(_slope_pieces(alpha), _slope_pieces(alpha), q12, q11, q22, d)
+    return s.piecewise_dot(_slope_pieces(alpha), _phi_pieces(alpha), q12, q11, q22, d)
 
 
 def _coefficients(order, q, alpha):
@@ -95,7 +95,10 @@ _dual_dot = s.weakly(_dual_dot_full, _coefficients, 1, size=_size)
 
 
 def _dual_dq11(q12, q11, q22, d, alpha):
-    return s.piecewise_rate(_half_second_pieces(alpha), _phi_pieces(alpha), q12, q11, q22, d)
+    return (
+        s.piecewise_rate(_half_second_pieces(alpha), _phi_pieces(alpha), _slope_pieces(alpha), q12,
+        q11, q22, d)
+    )
 
 
 def _dual_dot_dq12(q12, q11, q22, d, alpha):

@@ -23,7 +23,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "079df239c355c015bba958e94f65e3cf580c1b46ad2c2d11da8458fd17dcc20d"
+FINGERPRINT = "a62b11c7f175b5fa2f6f59fc767831775b71b97e0ae946ce9db1d680e5671281"
 PARAMETERS = (("delta", 0.05),)
 JUMPS = ()  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
@@ -117,7 +117,7 @@ def _dual_full(q12, q11, q22, d, delta):
 
 
 def _dual_dot_full(q12, q11, q22, d, delta):
-    return s.piecewise_moment(_slope_pieces(delta), _slope_pieces(delta), q12, q11, q22, d)
+    return s.piecewise_dot(_slope_pieces(delta), _phi_pieces(delta), q12, q11, q22, d)
 
 
 def _coefficients(order, q, delta):
@@ -129,7 +129,10 @@ _dual_dot = s.weakly(_dual_dot_full, _coefficients, 1)
 
 
 def _dual_dq11(q12, q11, q22, d, delta):
-    return s.piecewise_rate(_half_second_pieces(delta), _phi_pieces(delta), q12, q11, q22, d)
+    return (
+        s.piecewise_rate(_half_second_pieces(delta), _phi_pieces(delta), _slope_pieces(delta), q12,
+        q11, q22, d)
+    )
 
 
 def _dual_dot_dq12(q12, q11, q22, d, delta):

@@ -25,7 +25,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "177746f62a5f237b232c9f98c49c128577ba1eda3e421d254e70ea53bc9f212c"
+FINGERPRINT = "f2e7ef651400a902913fa7e8fafbffbbb34f921771c64a3cd56df8255a94f06e"
 PARAMETERS = (("alpha", 1.0),)
 JUMPS = ()  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
@@ -103,7 +103,7 @@ def _dual_full(q12, q11, q22, d, alpha):
 
 
 def _dual_dot_full(q12, q11, q22, d, alpha):
-    return s.piecewise_moment(_slope_pieces(alpha), _slope_pieces(alpha), q12, q11, q22, d)
+    return s.piecewise_dot(_slope_pieces(alpha), _phi_pieces(alpha), q12, q11, q22, d)
 
 
 def _coefficients(order, q, alpha):
@@ -119,7 +119,10 @@ _dual_dot = s.weakly(_dual_dot_full, _coefficients, 1, size=_size)
 
 
 def _dual_dq11(q12, q11, q22, d, alpha):
-    return s.piecewise_rate(_half_second_pieces(alpha), _phi_pieces(alpha), q12, q11, q22, d)
+    return (
+        s.piecewise_rate(_half_second_pieces(alpha), _phi_pieces(alpha), _slope_pieces(alpha), q12,
+        q11, q22, d)
+    )
 
 
 def _dual_dot_dq12(q12, q11, q22, d, alpha):

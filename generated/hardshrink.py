@@ -23,7 +23,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "38e4f7cd2653c98ce35c357d45c35f1ee71c28a9e53a74cc07163a9fc5730c91"
+FINGERPRINT = "c7c27a61a69c9e0de43f11e4b8034ba7b124aa258581e014b09e4df43f8a9b4e"
 PARAMETERS = (("lam", 0.5),)
 JUMPS = ("-lam", "lam",)  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
@@ -108,7 +108,7 @@ def _dual_full(q12, q11, q22, d, lam):
 
 
 def _dual_dot_full(q12, q11, q22, d, lam):
-    return s.piecewise_moment(_slope_pieces(lam), _slope_pieces(lam), q12, q11, q22, d)
+    return s.piecewise_dot(_slope_pieces(lam), _phi_pieces(lam), q12, q11, q22, d)
 
 
 def _coefficients(order, q, lam):
@@ -121,9 +121,9 @@ _dual_dot = s.weakly(_dual_dot_full, _coefficients, 1)
 
 def _dual_dq11(q12, q11, q22, d, lam):
     return (
-        s.piecewise_rate(_half_second_pieces(lam), _phi_pieces(lam), q12, q11, q22, d) +
-        s.piecewise_dipoles(_half_second_pieces(lam), _phi_pieces(lam), _slope_pieces(lam), q12,
-        q11, q22, d)
+        s.piecewise_rate(_half_second_pieces(lam), _phi_pieces(lam), _slope_pieces(lam), q12, q11,
+        q22, d) + s.piecewise_dipoles(_half_second_pieces(lam), _phi_pieces(lam),
+        _slope_pieces(lam), q12, q11, q22, d)
     )
 
 

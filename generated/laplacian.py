@@ -25,7 +25,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "1079175214bd9713e96272e8f9ec905f27716aacb765396be588749e04f6cba6"
+FINGERPRINT = "1341714700e1fd9363e3596ef0968293d923053624db70df9d464f064b831837"
 PARAMETERS = (("a", 1.0),)
 JUMPS = ()  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
@@ -80,7 +80,7 @@ def _dual_full(q12, q11, q22, d, a):
 
 
 def _dual_dot_full(q12, q11, q22, d, a):
-    return s.piecewise_moment(_slope_pieces(a), _slope_pieces(a), q12, q11, q22, d)
+    return s.piecewise_dot(_slope_pieces(a), _phi_pieces(a), q12, q11, q22, d)
 
 
 def _coefficients(order, q, a):
@@ -96,7 +96,9 @@ _dual_dot = s.weakly(_dual_dot_full, _coefficients, 1, size=_size)
 
 
 def _dual_dq11(q12, q11, q22, d, a):
-    return s.piecewise_rate(_half_second_pieces(a), _phi_pieces(a), q12, q11, q22, d)
+    return (
+        s.piecewise_rate(_half_second_pieces(a), _phi_pieces(a), _slope_pieces(a), q12, q11, q22, d)
+    )
 
 
 def _dual_dot_dq12(q12, q11, q22, d, a):

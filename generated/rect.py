@@ -23,7 +23,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "8f25a627d41cdba1025e0defce20b2a5c8c8072c2049b7fd88cf15c568b92cec"
+FINGERPRINT = "6215c622177b7ab7a10e2ca7641e2cafae6155331af40d8f6b0ebecde87370fb"
 PARAMETERS = ()
 JUMPS = ("-1/2", "1/2",)  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
@@ -92,7 +92,7 @@ def _dual_full(q12, q11, q22, d):
 
 
 def _dual_dot_full(q12, q11, q22, d):
-    return s.piecewise_moment(_slope_pieces(), _slope_pieces(), q12, q11, q22, d)
+    return s.piecewise_dot(_slope_pieces(), _phi_pieces(), q12, q11, q22, d)
 
 
 def _coefficients(order, q):
@@ -105,7 +105,7 @@ _dual_dot = s.weakly(_dual_dot_full, _coefficients, 1)
 
 def _dual_dq11(q12, q11, q22, d):
     return (
-        s.piecewise_rate(_half_second_pieces(), _phi_pieces(), q12, q11, q22, d) +
+        s.piecewise_rate(_half_second_pieces(), _phi_pieces(), _slope_pieces(), q12, q11, q22, d) +
         s.piecewise_dipoles(_half_second_pieces(), _phi_pieces(), _slope_pieces(), q12, q11, q22, d)
     )
 

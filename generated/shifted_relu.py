@@ -23,7 +23,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "0b55b41dbccfa6d8ba931463b17fcf06b9f895bd56883957cf1e911568070f6d"
+FINGERPRINT = "ca6749effbcb88ec96fe9b8e9c53fa2ef3bbd26a374c00f4f079c7abfa7fb7d7"
 PARAMETERS = (("t", 1.0),)
 JUMPS = ()  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
@@ -102,7 +102,7 @@ def _dual_full(q12, q11, q22, d, t):
 
 
 def _dual_dot_full(q12, q11, q22, d, t):
-    return s.piecewise_moment(_slope_pieces(t), _slope_pieces(t), q12, q11, q22, d)
+    return s.piecewise_dot(_slope_pieces(t), _phi_pieces(t), q12, q11, q22, d)
 
 
 def _coefficients(order, q, t):
@@ -114,7 +114,9 @@ _dual_dot = s.weakly(_dual_dot_full, _coefficients, 1)
 
 
 def _dual_dq11(q12, q11, q22, d, t):
-    return s.piecewise_rate(_half_second_pieces(t), _phi_pieces(t), q12, q11, q22, d)
+    return (
+        s.piecewise_rate(_half_second_pieces(t), _phi_pieces(t), _slope_pieces(t), q12, q11, q22, d)
+    )
 
 
 def _dual_dot_dq12(q12, q11, q22, d, t):

@@ -23,7 +23,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "74cacbe394e41316a3e614c19d4c2568e6327b68f6fb18aac72358a41228ada9"
+FINGERPRINT = "3f4c6f39da0b84122a1f0cf2622c240ab2a97e43c8bab4b6bc9f9bf13e0315b9"
 PARAMETERS = (("lam", 0.5),)
 JUMPS = ()  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
@@ -115,7 +115,7 @@ def _dual_full(q12, q11, q22, d, lam):
 
 
 def _dual_dot_full(q12, q11, q22, d, lam):
-    return s.piecewise_moment(_slope_pieces(lam), _slope_pieces(lam), q12, q11, q22, d)
+    return s.piecewise_dot(_slope_pieces(lam), _phi_pieces(lam), q12, q11, q22, d)
 
 
 def _coefficients(order, q, lam):
@@ -127,7 +127,10 @@ _dual_dot = s.weakly(_dual_dot_full, _coefficients, 1)
 
 
 def _dual_dq11(q12, q11, q22, d, lam):
-    return s.piecewise_rate(_half_second_pieces(lam), _phi_pieces(lam), q12, q11, q22, d)
+    return (
+        s.piecewise_rate(_half_second_pieces(lam), _phi_pieces(lam), _slope_pieces(lam), q12, q11,
+        q22, d)
+    )
 
 
 def _dual_dot_dq12(q12, q11, q22, d, lam):

@@ -24,7 +24,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "608c1acd0de4e5f58a9f3a083d85f5990ab5e1e2a1460966380129282e2d9a50"
+FINGERPRINT = "544d4eac2918b9e9bc8025ea432f5f350d20f8445f6bf4c5d89d3d590d877313"
 PARAMETERS = (("t", 0.1), ("v", 20.0))
 JUMPS = ("t",)  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
@@ -124,7 +124,7 @@ def _dual_full(q12, q11, q22, d, t, v):
 
 
 def _dual_dot_full(q12, q11, q22, d, t, v):
-    return s.piecewise_moment(_slope_pieces(t, v), _slope_pieces(t, v), q12, q11, q22, d)
+    return s.piecewise_dot(_slope_pieces(t, v), _phi_pieces(t, v), q12, q11, q22, d)
 
 
 def _coefficients(order, q, t, v):
@@ -137,9 +137,9 @@ _dual_dot = s.weakly(_dual_dot_full, _coefficients, 1)
 
 def _dual_dq11(q12, q11, q22, d, t, v):
     return (
-        s.piecewise_rate(_half_second_pieces(t, v), _phi_pieces(t, v), q12, q11, q22, d) +
-        s.piecewise_dipoles(_half_second_pieces(t, v), _phi_pieces(t, v), _slope_pieces(t, v), q12,
-        q11, q22, d)
+        s.piecewise_rate(_half_second_pieces(t, v), _phi_pieces(t, v), _slope_pieces(t, v), q12,
+        q11, q22, d) + s.piecewise_dipoles(_half_second_pieces(t, v), _phi_pieces(t, v),
+        _slope_pieces(t, v), q12, q11, q22, d)
     )
 
 

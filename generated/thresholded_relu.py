@@ -23,7 +23,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "40ec05baeb0ea2594c0de00943d00c7741888a6c9dedda8ef3ce900bcd815202"
+FINGERPRINT = "1be1ae90f3b9add2dee27a0e3e0df75ebc1f1546786c5d6ba5fdbd52561020d2"
 PARAMETERS = (("theta", 1.0),)
 JUMPS = ("theta",)  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
@@ -96,7 +96,7 @@ def _dual_full(q12, q11, q22, d, theta):
 
 
 def _dual_dot_full(q12, q11, q22, d, theta):
-    return s.piecewise_moment(_slope_pieces(theta), _slope_pieces(theta), q12, q11, q22, d)
+    return s.piecewise_dot(_slope_pieces(theta), _phi_pieces(theta), q12, q11, q22, d)
 
 
 def _coefficients(order, q, theta):
@@ -109,9 +109,9 @@ _dual_dot = s.weakly(_dual_dot_full, _coefficients, 1)
 
 def _dual_dq11(q12, q11, q22, d, theta):
     return (
-        s.piecewise_rate(_half_second_pieces(theta), _phi_pieces(theta), q12, q11, q22, d) +
-        s.piecewise_dipoles(_half_second_pieces(theta), _phi_pieces(theta), _slope_pieces(theta),
-        q12, q11, q22, d)
+        s.piecewise_rate(_half_second_pieces(theta), _phi_pieces(theta), _slope_pieces(theta), q12,
+        q11, q22, d) + s.piecewise_dipoles(_half_second_pieces(theta), _phi_pieces(theta),
+        _slope_pieces(theta), q12, q11, q22, d)
     )
 
 

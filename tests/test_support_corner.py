@@ -682,6 +682,12 @@ def test_a_mean_that_vanishes_by_design_is_zero(dtype: Any) -> None:
     assert means[1] != 0
 
 
+def test_a_mean_that_is_small_keeps_its_sign() -> None:
+    c = -1.07862 * 2.90427  # serlu's constants have six digits
+    tails = ((1, 0.0, ((1.07862, 1, 0.0),)), (-1, 0.0, ((c, 1, -1.0),)))
+    assert s.tails_mean((0.0,), tails, jnp.asarray([1.0], np.float64))[0] > 0
+
+
 def test_rays_of_even_and_odd_functions_cancel_exactly() -> None:
     even = [(side, 0.0, ((1.0, 0, -1.0), (-0.5, 1, -1.0))) for side in (1, -1)]
     q = arrays(np.float32, 1e-6, 1e-6, 1e-6)

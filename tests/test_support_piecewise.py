@@ -18,6 +18,7 @@ from dualc.emit.support_piecewise import (
     piecewise_both,
     piecewise_curvature,
     piecewise_dipoles,
+    piecewise_dot,
     piecewise_hermite,
     piecewise_mean,
     piecewise_moment,
@@ -264,7 +265,8 @@ def test_the_tangent_at_0_is_apart_where_it_is_all_there_is(alpha: float) -> Non
     bend = tuple((side, 0, ((0.5, 0, -1), (-0.25, 1, -1))) for side in (1, -1))
     half_second = Piecewise((), ((0.0,),), bend)
     q = [jnp.asarray(x) for x in (1e-6, 1e-6, 1e-6)]
-    value = jax.jit(lambda *q: piecewise_rate(half_second, lalu, *q, gap(*q)))(*q)
+    slope = Piecewise((), ((0.0,),), ((1, 0, ((1, 0, 0), (-0.5, 0, -1), (0.5, 1, -1))),))
+    value = jax.jit(lambda *q: piecewise_rate(half_second, lalu, slope, *q, gap(*q)))(*q)
     # u = v = s Z: E[(1/2 - 3|u|/4)(u^2/2 - |u|^3/4)], what is even of both
     q0, cube = 1e-6, 2 * math.sqrt(2 / math.pi) * 1e-9
     np.testing.assert_allclose(value, q0 / 4 - cube / 2, rtol=1e-5)
@@ -273,7 +275,8 @@ def test_the_tangent_at_0_is_apart_where_it_is_all_there_is(alpha: float) -> Non
         rows = ((alpha, 0, -1), (-alpha, 0, 0))
         phi = Piecewise((), ((0.0,),), ((1, 0, ((1, 1, 0),)), (-1, 0, rows)))
         second = Piecewise((), ((0.0,),), ((-1, 0, ((alpha / 2, 0, -1),)),))
-        near = piecewise_rate(second, phi, *q, gap(*q))
+        slope = Piecewise((), ((0.0,),), ((1, 0, ((1, 0, 0),)), (-1, 0, ((alpha, 0, -1),))))
+        near = piecewise_rate(second, phi, slope, *q, gap(*q))
         return jnp.stack([near, piecewise_moment(second, phi, *q, gap(*q))])
 
     apart, whole = jax.jit(rate)(jnp.asarray(alpha), *(jnp.asarray(x) for x in (0.1, 0.3, 0.2)))
@@ -287,3 +290,50 @@ def test_tangents_of_traced_rates_and_places_stay_in_the_tails() -> None:
         return jnp.asarray([_tangent_apart(rated) is None, _tangent_apart(moved) is None])
 
     assert jax.jit(has_tangent)(jnp.asarray(1.0)).all()
+
+
+@pytest.mark.parametrize("is_traced", [False, True])
+def test_what_cancels_in_derivatives_of_narrow_functions_is_not_computed(is_traced: bool) -> None:
+    """exp(-|x|) at variances of 1e4, against sums of what does not cancel."""
+
+    def functions(rate: jax.Array | float) -> tuple[Piecewise, Piecewise, Piecewise]:
+        def tails(*heights: jax.Array | float) -> tuple[object, ...]:
+            rows = zip((1, -1), heights, strict=True)
+            return tuple((side, 0, ((height, 0, rate),)) for side, height in rows)
+
+        phi = Piecewise((), ((0.0,),), tails(1, 1))
+        slope = Piecewise((), ((0.0,),), tails(rate, -rate))
+        half = Piecewise((), ((0.0,),), tails(rate * rate / 2, rate * rate / 2), ((0, rate),))
+        return phi, slope, half
+
+    def derivatives(rate: jax.Array, *q: jax.Array) -> jax.Array:
+        phi, slope, half = functions(rate if is_traced else -1)
+        dot = piecewise_dot(slope, phi, *q, gap(*q))
+        return jnp.stack([dot, piecewise_rate(half, phi, slope, *q, gap(*q))])
+
+    q12, q11, q22 = 6000.0, 10000.0, 12000.0
+    given = (jnp.asarray(x) for x in (q12, q11, q22))
+    dot, rate = jax.jit(derivatives)(jnp.asarray(-1.0), *given)
+    d = q11 * q22 - q12**2
+    x, w = _grid([0, 1, 5, 20, 60])
+    w = w * np.exp(-x)
+    u, v = x[:, None], x[None]
+    density = np.exp(-(q22 * u * u + q11 * v * v) / (2 * d)) / (2 * np.pi * np.sqrt(d))
+    np.testing.assert_allclose(dot, 4 * w @ (density * np.sinh(q12 * u * v / d)) @ w, rtol=1e-14)
+    total = 0.0
+    for sign in (1, -1):
+        bend = ((q22 * u - sign * q12 * v) ** 2 / d**2 - q22 / d) / 2
+        total += 2 * w @ (density * np.exp(sign * q12 * u * v / d) * bend) @ w
+    np.testing.assert_allclose(rate, total, rtol=1e-14)
+
+
+def test_a_tangent_between_two_polynomials_costs_no_digits() -> None:
+    """sqlu, x + x^2/4 on [-2, 0] beside x: q22 small, rho = 0, where d dual/dq11 is a product."""
+    orders = ((2,), (2,))
+    phi = Piecewise((-2, 0), ((-1,), (0, 1, 1 / 4), (0, 1)), orders=orders, parity=0)
+    slope = Piecewise((-2, 0), ((0,), (1, 1 / 2), (1,)), orders=((1,), (1,)), parity=0)
+    half = Piecewise((-2, 0), ((0,), (1 / 4,), (0,)), orders=((0,), (0,)), parity=0)
+    q = [jnp.asarray(x) for x in (0.0, 1e4, 1e-6)]
+    value = jax.jit(lambda *q: piecewise_rate(half, phi, slope, *q, gap(*q)))(*q)
+    share = math.erf(2 / 100 / math.sqrt(2)) / 2  # P(-2 < u < 0)
+    np.testing.assert_allclose(value, share / 4 * 1e-6 / 8, rtol=1e-14)

@@ -38,12 +38,15 @@ class PiecesPrinter:
                 rows.append(f"{p}{function}({data}, {given}{last})")
             return f"def _{name}({arguments}{last}):\n" + wrapped("return ", " + ".join(rows))
 
-        in_q11: list[tuple[str, ...]] = [("piecewise_rate", "half_second", "phi")]
+        in_q11: list[tuple[str, ...]] = [("piecewise_rate", "half_second", "phi", "slope")]
         if any(item.dipoles for item in self.pieces[:3]):
             in_q11.append(("piecewise_dipoles", "half_second", "phi", "slope"))
         full = "_full" if self.has_short_series() else ""
         moments = (("dual", "phi"), ("dual_dot", "slope"))
-        out = [body(f"{name}{full}", ("piecewise_moment", f, f)) for name, f in moments]
+        out = [
+            body(f"dual{full}", ("piecewise_moment", "phi", "phi")),
+            body(f"dual_dot{full}", ("piecewise_dot", "slope", "phi")),
+        ]
         if full:
             out += self._short_series(spelled)
         out.append(body("dual_dq11", *in_q11))

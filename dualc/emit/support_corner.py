@@ -1301,13 +1301,18 @@ def _centred(tail: Any, dtype: Any) -> _Centred | None:
 def _snapped(terms: list[Any]) -> Any:
     """The sum, 0 where it is within the terms' rounding; with the derivatives of the sum."""
     total = sum(terms)
-    return total if _is_number(total) else _settled(total, sum(abs(term) for term in terms))
+    return total if _is_number(total) else _settled(total, terms, 4.0)
 
 
-def _settled(total: Array, size: Array) -> Array:
-    """The total, 0 where it is within the rounding of what it is a sum of; its derivatives stay."""
-    cancels = jnp.abs(total) <= 2.0 ** (2 - _format(total.dtype)[0]) * size  # 4 eps
-    return total - jnp.where(cancels, lax.stop_gradient(total), 0.0)
+def _settled(total: Array, terms: list[Array], rounding: float) -> Array:
+    """The sum of the terms, 0 where it is within so many eps of them; its derivatives stay."""
+    size = rounding * 2.0 ** -_format(total.dtype)[0] * sum(abs(term) for term in terms)
+    return total - jnp.where(jnp.abs(total) <= size, lax.stop_gradient(total), 0.0)
+
+
+# A mean is as good as 0 within so many eps of its terms: selu's, 0 by design, is 1.1 off in
+# float64. Serlu's, whose constants have six digits, is 1.5 of float32, and its sign counts.
+_MEAN = 1.25
 
 
 def corners(f: Any, g: Any, q12: Array, q11: Array, q22: Array, d: Array) -> Array:
@@ -1484,13 +1489,13 @@ def _stacked(group: list[_Pair], shape: tuple[int, ...]) -> _Pair:
     def across(values: list[Any]) -> Any:
         return jax.tree_util.tree_map(lambda *x: lift(x), *values)
 
-    return _Pair(
-        pieces([pair.f for pair in group]),
-        pieces([pair.g for pair in group]),
-        across([pair.places for pair in group]),
-        across([pair.plane for pair in group]),
-        across([pair.held for pair in group]),
-    )
+    f, g = pieces([pair.f for pair in group]), pieces([pair.g for pair in group])
+    plane = across([pair.plane for pair in group])
+    rates = [rate for piece in (*f, *g) for rate in piece.rates if not _is_number(rate)]
+    size = jnp.broadcast_shapes(*(x.shape for x in (*rates, *plane.roots)))
+    first, second = (jnp.broadcast_to(deviation, size) for deviation in plane.roots)
+    places, held = (across([pair[i] for pair in group]) for i in (2, 4))
+    return _Pair(f, g, places, plane._replace(roots=(first, second)), held)
 
 
 def _summed(stacked: Array, count: int) -> Array:
@@ -1560,7 +1565,8 @@ def tails_mean(polynomial: Any, tails: Any, q: Array) -> Array:
     for power, c in enumerate(polynomial):
         if power % 2 == 0 and not _is_zero(c):
             terms.append(c * 2 * _absolute_moment(power) * lax.integer_pow(q, power // 2))
-    total = _snapped([*terms, *(tail_mean(tail, q) for tail in tails)])
+    terms += [tail_mean(tail, q) for tail in tails]
+    total = _settled(sum(terms, jnp.zeros_like(q)), terms, _MEAN)
     if all(_is_zero(place) for _, place, _ in tails):
         return _mean_near_zero((polynomial, tails), root(q), total)
     return total
@@ -1596,15 +1602,15 @@ def near_independence(
     f and g are (polynomial, tails). Only for what is 0 at 0 and has tails on both sides of it: then
     sums over the tails lose like 1/sqrt(q) of a small variance near rho = 0, where the linear
     parts of both sides cancel. The sum of a_n(q11) a_n(q22) rho^n does not, with a_0 from where
-    they have cancelled.
+    they have cancelled. And for odd functions, whose sums vanish at rho = 0.
     """
-    if not (_cancels_at_zero(f, q12.dtype) or _cancels_at_zero(g, q12.dtype)):
+    if not any(_cancels_at_zero(x, q12.dtype) or _is_odd(x, q12.dtype) for x in (f, g)):
         return otherwise
     roots = root(q11), root(q22)
     scale = roots[0] * roots[1]
     present = scale > 0
     rho = jnp.where(present, q12 / jnp.where(present, scale, 1.0), 0.0)
-    near = present & (jnp.abs(rho) <= 1 / 16)
+    near = jnp.abs(rho) <= 1 / 16
     for side, deviation in zip((f, g), roots, strict=True):
         near = near & (steepness(side, deviation)[1] <= 0.5)
     count = _DEGREES[_format(rho.dtype)[0]]
@@ -1624,6 +1630,20 @@ def _cancels_at_zero(f: Any, dtype: Any) -> bool:
         return False
     pieces = [piece for tail in known for piece in tail.pieces]
     return all(piece.power + len(piece.rates) > 1 for piece in pieces)
+
+
+def _is_odd(f: Any, dtype: Any) -> bool:
+    """Whether tails end at 0 on both sides and mirror one another with opposite signs, or may."""
+    prepared = [_prepared(tail, dtype) for tail in f[1]]
+    if any(not _is_zero(place) for _, place, _ in prepared):
+        return False
+    rates = [rate for _, _, rows in prepared for _, _, rate in rows]
+    if rates and not any(map(_is_number, rates)):  # unknown: by powers
+        sides = {side: sorted(power for _, power, _ in rows) for side, _, rows in prepared}
+        return len(prepared) == 2 and sides.get(1.0) == sides.get(-1.0)
+    opposite = [(-1.0, -1.0), (1.0, 1.0)], [(-1.0, 1.0), (1.0, -1.0)]
+    mirrored = _mirrored(f[1], dtype)
+    return bool(mirrored) and all(sorted(copies) in opposite for _, _, copies in mirrored)
 
 
 def steepness(f: Any, deviation: Array) -> tuple[Array, Array]:
@@ -1672,8 +1692,9 @@ def _hermite_parts(f: Any, s: Array, count: int) -> list[Array]:
                     found = ends if found is None else found + jnp.where(near[None], ends, 0.0)
                 if found is not None:
                     parts.append(c * lax.integer_pow(s, power)[None] * (signs * found))
-    mean, rest = _snapped([part[0] for part in parts]), jnp.sum(jnp.stack(parts), 0)
-    return [_mean_near_zero(f, s, mean), *rest[1:]]
+    total = jnp.sum(jnp.stack(parts), 0)
+    mean = _settled(total[0], [part[0] for part in parts], _MEAN)
+    return [_mean_near_zero(f, s, mean), *total[1:]]
 
 
 def _step_hermite(s: Array, count: int) -> Array:

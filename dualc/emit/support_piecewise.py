@@ -89,19 +89,91 @@ def piecewise_moment(
 
 
 def piecewise_rate(
-    half_second: Piecewise, phi: Piecewise, q12: Array, q11: Array, q22: Array, d: Array
+    half_second: Piecewise,
+    phi: Piecewise,
+    slope: Piecewise,
+    q12: Array,
+    q11: Array,
+    q22: Array,
+    d: Array,
 ) -> Array:
-    """E[phi''(u) phi(v)]/2 = d dual/dq11.
+    """E[phi''(u) phi(v)]/2 = d dual/dq11, without the dipoles of phi''.
 
     Where q22 is small phi is little more than its tangent at 0, which cancels between both tails
-    where phi'' is even, or much narrower than u: there the tangent stands beside the tails.
+    where phi'' is even, or much narrower than u: there the tangent stands beside the tails. Where
+    phi' vanishes at both ends and u is wide, what phi'' is made of cancels: there by parts,
+    (E[u phi'(u) phi(v)] - q12 E[phi'(u) phi'(v)])/(2 q11).
     """
-    given = piecewise_moment(half_second, phi, q12, q11, q22, d)
+    pair = q12, q11, q22, d
+    value = piecewise_moment(half_second, phi, *pair)
     apart = _tangent_apart(phi)
-    if apart is None:
-        return given
-    near = steepness((apart.polynomials[0], apart.tails), root(q22))[0] <= 0.5
-    return jnp.where(near, piecewise_moment(half_second, apart, q12, q11, q22, d), given)
+    if apart is not None:
+        near = steepness((apart.polynomials[0], apart.tails), root(q22))[0] <= 0.5
+        value = jnp.where(near, piecewise_moment(half_second, apart, *pair), value)
+    line = _line_through(phi)
+    if line is not None:
+        near = root(q22) <= 0.25 * min(abs(t) for t in (*phi.places, math.inf) if t != 0)
+        value = jnp.where(near, _rate_beside(line, half_second, phi, *pair), value)
+    if half_second.dipoles or not _vanishes_far_out(slope):
+        return value
+    wide = _is_wide(slope, q11)
+    moved = piecewise_moment(_times_x(slope), phi, *pair)
+    moved = moved - q12 * piecewise_dot(slope, phi, *pair)
+    return jnp.where(wide, moved / (2 * jnp.where(wide, q11, 1.0)), value)
+
+
+def _rate_beside(
+    line: tuple[float, float],
+    half_second: Piecewise,
+    phi: Piecewise,
+    q12: Array,
+    q11: Array,
+    q22: Array,
+    d: Array,
+) -> Array:
+    """The same, from means of what meets phi's tangent, and moments of what meets the rest."""
+    start, rise = (piecewise_mean(f, q11) for f in (half_second, _times_x(half_second)))
+    value = line[0] * start + line[1] * regression(q12, q11, q22) * rise
+    if half_second.masses:
+        value = value + _masses_moment(half_second, Piecewise((), (line,)), q12, q11, q22, d)
+    rows = tuple(
+        tuple(c - r for c, r in zip_longest(row, line, fillvalue=0.0)) for row in phi.polynomials
+    )
+    rest = phi._replace(polynomials=rows, parity=None)
+    return value + piecewise_moment(half_second, rest, q12, q11, q22, d)
+
+
+def piecewise_dot(
+    slope: Piecewise, phi: Piecewise, q12: Array, q11: Array, q22: Array, d: Array
+) -> Array:
+    """E[phi'(u) phi'(v)], masses included.
+
+    Where phi vanishes at both ends and u and v are wide, phi' cancels between its tails: there by
+    parts, E[phi(u) phi'(v) (q22 u - q12 v)]/d, unless d is small.
+    """
+    value = piecewise_moment(slope, slope, q12, q11, q22, d)
+    if not _vanishes_far_out(phi):
+        return value
+    wide = _is_wide(slope, q11) & _is_wide(slope, q22) & (d > 0.2 * q11 * q22)
+    first = piecewise_moment(_times_x(phi), slope, q12, q11, q22, d)
+    second = piecewise_moment(phi, _times_x(slope), q12, q11, q22, d)
+    return jnp.where(wide, (q22 * first - q12 * second) / jnp.where(wide, d, 1.0), value)
+
+
+def _vanishes_far_out(f: Piecewise) -> bool:
+    """Whether f is a sum of exponentials, none known not to decay, masses apart."""
+    rates = [rate for _, _, rows in f.tails for _, _, rate in rows]
+    is_decay = bool(rates) and all(not _are_numbers(rate) or rate < 0 for rate in rates)
+    return is_decay and not f.places and all(map(_is_null, f.polynomials))
+
+
+def _is_wide(f: Piecewise, q: Array) -> Array:
+    """Whether all exponentials are over within an eighth of a deviation."""
+    rates = {id(rate): rate for _, _, rows in f.tails for _, _, rate in rows}
+    wide = jnp.ones_like(q, bool)
+    for rate in rates.values():
+        wide = wide & (rate * root(q) <= -8)
+    return wide
 
 
 def _tangent_apart(f: Piecewise) -> Piecewise | None:
@@ -145,6 +217,16 @@ def _tangent(rows: dict[int, dict[tuple[int, Any], Any]]) -> tuple[Any, Any]:
         return 0.0, (slope + other_slope) / 2
     is_smooth = math.isclose(value, other, abs_tol=1e-15) and math.isclose(slope, other_slope)
     return (value, slope) if is_smooth else (0.0, 0.0)
+
+
+def _line_through(f: Piecewise) -> tuple[float, float] | None:
+    """The tangent of piecewise polynomials at a place 0 where only higher derivatives jump."""
+    numbers = [*f.places, *(c for row in f.polynomials for c in row)]
+    if f.tails or not _are_numbers(*numbers) or 0 not in f.places:
+        return None
+    index = f.places.index(0)
+    left, right = ((*row, 0.0, 0.0)[:2] for row in f.polynomials[index : index + 2])
+    return right if left == right and right[1] != 0 else None
 
 
 def piecewise_square(f: Piecewise, q: Array) -> Array:
