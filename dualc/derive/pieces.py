@@ -100,7 +100,17 @@ def pieces(activation: Activation) -> tuple[Piecewise, ...]:
     defaults = atoms.defaults(activation)
     exponential = any(_is_exponential(f) for f in named.values())
     show = _tails if exponential or _is_one_tail(phi, defaults) else _polynomials
-    return tuple(show(name, f, defaults) for name, f in named.items())
+    shown = tuple(show(name, f, defaults) for name, f in named.items())
+    if any(_outgrows(tail, phi) for tail in shown[0].tails):
+        raise NoClosedForm("tails that grow faster than their sum, and cancel at large variances")
+    return shown
+
+
+def _outgrows(tail: Tail, f: Function) -> bool:
+    """Whether a tail has a power that f itself has not far out: hard_elish, x^2 beside x."""
+    outer = f.branches[-1 if tail.side > 0 else 0]
+    most = max((max(row) for key, row in outer.items() if key.b == 0), default=0)
+    return any(power > most for _, power, rate in tail.rows if rate == "0")
 
 
 def _is_one_tail(f: Function, defaults: Mapping[Constant, Constant]) -> bool:
