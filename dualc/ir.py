@@ -77,7 +77,11 @@ def of_unit_slope(mixed: str) -> tuple[Fraction, str]:
     c is the number in the first normal CDF's argument, 1 if that is 1, 2 or holds a parameter.
     Formulas of a pair of slopes are simplest, and most accurate, if the slopes are all of it.
     """
-    calls = (n for n in ast.walk(_tree(mixed)) if isinstance(n, ast.Call) and n.args)
+    try:
+        tree = _tree(mixed)
+    except SyntaxError:  # a stranger's record
+        return Fraction(1), mixed
+    calls = (n for n in ast.walk(tree) if isinstance(n, ast.Call) and n.args)
     links = [n for n in calls if isinstance(n.func, ast.Name) and n.func.id == "normal_cdf"]
     inside = links[0].args[0] if links else ast.Constant(1)
     if {n.id for n in ast.walk(inside) if isinstance(n, ast.Name)} != {"slope", "x"}:

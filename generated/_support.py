@@ -134,17 +134,15 @@ def _apart(value: Callable[..., Array]) -> Callable[..., Array]:
     XLA on CPU writes what it calls expensive (square roots, quotients, exponentials) and finds
     used twice to memory, in a loop of its own, which costs more than to compute it twice. Hence,
     throughout this file, a cheap operation after an expensive one whose result is used often; and
-    dual and dual_dot, where one jitted function returns both, must not look alike. q11 >= 0 in the
-    domain, which XLA does not know. Of few entries what counts is how much there is to compile.
+    dual and dual_dot, where one jitted function returns both, must not look alike. (Compiled without
+    optimisations, XLA was seen to give half a gradient where they do.) q11 >= 0 in the domain, which
+    XLA does not know.
     """
 
     def other(q12: Array, q11: Array, *rest: Array) -> Array:
-        return value(q12, q11 if q12.size < _FEW else jnp.maximum(q11, -1.0), *rest)
+        return value(q12, jnp.maximum(q11, -1.0), *rest)
 
     return other
-
-
-_FEW = 1024
 
 
 def pointwise(

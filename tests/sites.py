@@ -12,7 +12,7 @@ from dualc.cli import site as site_module
 from dualc.paths import PACKAGED, Place, project
 
 # closed with a kink, closed, closed with a jump, closed with pieces, mixture, series, given dual
-NAMES = ("relu", "gelu", "step", "bounded_relu", "tanh", "arcsinh", "normalised_gaussian")
+NAMES = ("relu", "gelu", "step", "bounded_relu", "tanh", "bent_identity", "normalised_gaussian")
 
 
 def copied(root: Path, names: tuple[str, ...]) -> Place:

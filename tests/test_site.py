@@ -258,10 +258,12 @@ def test_bounds_are_rounded_up() -> None:
 
 
 def test_bounds_stand_in_columns_by_correlation(pages: dict[str, str]) -> None:
-    record = read_record(PACKAGED.record("arcsinh"))
+    record = read_record(PACKAGED.record("bent_identity"))
     assert record.table is not None
     table = (
-        pages["activation/arcsinh.html"].partition('aria-label="Bounds"')[2].partition("</table>")
+        pages["activation/bent_identity.html"]
+        .partition('aria-label="Bounds"')[2]
+        .partition("</table>")
     )
     rows = re.findall(r"<tr>(.*?)</tr>", table[0], re.DOTALL)
     assert len(rows) - 1 == len(record.table.bounds) / 3
