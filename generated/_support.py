@@ -134,8 +134,8 @@ def _apart(value: Callable[..., Array]) -> Callable[..., Array]:
     XLA on CPU writes what it calls expensive (square roots, quotients, exponentials) and finds
     used twice to memory, in a loop of its own, which costs more than to compute it twice. Hence,
     throughout this file, a cheap operation after an expensive one whose result is used often; and
-    dual and dual_dot, where one jitted function returns both, must not look alike. (Compiled without
-    optimisations, XLA was seen to give half a gradient where they do.) q11 >= 0 in the domain, which
+    dual and dual_dot, where one jitted function returns both, must not look alike. (Without
+    optimisations XLA was seen to give half a gradient where they do.) q11 >= 0 in the domain, which
     XLA does not know.
     """
 
