@@ -22,7 +22,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "dfa4797e18a2e41ce20bd47671ab4c0c5696818bd19670e91f8ced8336805b21"
+FINGERPRINT = "29ec97573dd52c6e65d5a62704d6e24fb46be4a8998e853dd036247ebb002361"
 PARAMETERS = (("a", -0.5), ("b", 1.0))
 JUMPS = ()  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
@@ -42,7 +42,7 @@ def _dual(q12, q11, q22, d, a, b):
     above = q12*(a - b)**2*s.angle(r, -q12, q11, q22)/(2*math.pi) + (a - b)**2*r/(2*math.pi)
     below = (
         q12*(a - b)**2*s.atan_tail(1, r, jnp.abs(q12))/(2*math.pi) + 1/(2*math.pi)*s.ratio(d*(a -
-        b)**2*s.root_ratio(r, q11, q22), q22)
+        b)**2*r, q11*q22)
     )
     return a*b*q12 + jnp.where(q12 >= 0, above, below)
 
@@ -61,8 +61,8 @@ def _dual_da(q12, q11, q22, d, a, b):
     r = s.root(d)
     above = q12*(-a + b)*s.angle(r, q12, q11, q22, 1)/math.pi + (a - b)*r/math.pi
     below = (
-        q12*(-a + b)*s.atan_tail(1, r, jnp.abs(q12))/math.pi + 1/math.pi*s.ratio(d*(a -
-        b)*s.root_ratio(r, q11, q22), q22)
+        q12*(-a + b)*s.atan_tail(1, r, jnp.abs(q12))/math.pi + 1/math.pi*s.ratio(d*(a - b)*r,
+        q11*q22)
     )
     return a*q12 + jnp.where(q12 <= 0, above, below)
 
@@ -71,8 +71,8 @@ def _dual_db(q12, q11, q22, d, a, b):
     r = s.root(d)
     above = q12*(-a + b)*s.angle(r, -q12, q11, q22)/math.pi + (-a + b)*r/math.pi
     below = (
-        q12*(-a + b)*s.atan_tail(1, r, jnp.abs(q12))/math.pi - 1/math.pi*s.ratio(d*(a -
-        b)*s.root_ratio(r, q11, q22), q22)
+        q12*(-a + b)*s.atan_tail(1, r, jnp.abs(q12))/math.pi - 1/math.pi*s.ratio(d*(a - b)*r,
+        q11*q22)
     )
     return a*q12 + jnp.where(q12 >= 0, above, below)
 

@@ -23,7 +23,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "783d7b8c87a24a03c793f4dc2f22cba69bb36dd01d79c8911805c0f7b1dbfa3b"
+FINGERPRINT = "37d8c9bdb5d216eb2769cfff66abdaa1a9d55748fa98da4b30507eca7a2662c2"
 PARAMETERS = (("alpha", 0.01),)
 JUMPS = ()  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
@@ -43,7 +43,7 @@ def _dual(q12, q11, q22, d, alpha):
     above = q12*(alpha - 1)**2*s.angle(r, -q12, q11, q22)/(2*math.pi) + (alpha - 1)**2*r/(2*math.pi)
     below = (
         q12*(alpha - 1)**2*s.atan_tail(1, r, jnp.abs(q12))/(2*math.pi) +
-        1/(2*math.pi)*s.ratio(d*(alpha - 1)**2*s.root_ratio(r, q11, q22), q22)
+        1/(2*math.pi)*s.ratio(d*(alpha - 1)**2*r, q11*q22)
     )
     return alpha*q12 + jnp.where(q12 >= 0, above, below)
 
@@ -62,8 +62,8 @@ def _dual_dalpha(q12, q11, q22, d, alpha):
     r = s.root(d)
     above = q12*(1 - alpha)*s.angle(r, q12, q11, q22, 1)/math.pi + (alpha - 1)*r/math.pi
     below = (
-        q12*(1 - alpha)*s.atan_tail(1, r, jnp.abs(q12))/math.pi + 1/math.pi*s.ratio(d*(alpha -
-        1)*s.root_ratio(r, q11, q22), q22)
+        q12*(1 - alpha)*s.atan_tail(1, r, jnp.abs(q12))/math.pi + 1/math.pi*s.ratio(d*(alpha - 1)*r,
+        q11*q22)
     )
     return alpha*q12 + jnp.where(q12 <= 0, above, below)
 

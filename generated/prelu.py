@@ -22,7 +22,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "3b8ce33c69419b8d3d36dc62641623b306c5910c561c807072857fafcc80c8a2"
+FINGERPRINT = "b447c29270ff4d95f503aded1744f13f78fe342792ee28ad16dc3bf770fc7e9f"
 PARAMETERS = (("a", 0.25),)
 JUMPS = ()  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
@@ -42,7 +42,7 @@ def _dual(q12, q11, q22, d, a):
     above = q12*(a - 1)**2*s.angle(r, -q12, q11, q22)/(2*math.pi) + (a - 1)**2*r/(2*math.pi)
     below = (
         q12*(a - 1)**2*s.atan_tail(1, r, jnp.abs(q12))/(2*math.pi) + 1/(2*math.pi)*s.ratio(d*(a -
-        1)**2*s.root_ratio(r, q11, q22), q22)
+        1)**2*r, q11*q22)
     )
     return a*q12 + jnp.where(q12 >= 0, above, below)
 
@@ -61,8 +61,8 @@ def _dual_da(q12, q11, q22, d, a):
     r = s.root(d)
     above = q12*(1 - a)*s.angle(r, q12, q11, q22, 1)/math.pi + (a - 1)*r/math.pi
     below = (
-        q12*(1 - a)*s.atan_tail(1, r, jnp.abs(q12))/math.pi + 1/math.pi*s.ratio(d*(a -
-        1)*s.root_ratio(r, q11, q22), q22)
+        q12*(1 - a)*s.atan_tail(1, r, jnp.abs(q12))/math.pi + 1/math.pi*s.ratio(d*(a - 1)*r,
+        q11*q22)
     )
     return a*q12 + jnp.where(q12 <= 0, above, below)
 

@@ -23,7 +23,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "7fa797abd7142d9211e43451d9f02f783d9aae7ed92bee5689e31ef7c76d99a8"
+FINGERPRINT = "6bba6a9cc374793f219b708a2833a8a9f8d64d9fb177632799e175e18054219a"
 PARAMETERS = (("lower", 0.125), ("upper", 0.3333333333333333))
 JUMPS = ()  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
@@ -46,7 +46,7 @@ def _dual(q12, q11, q22, d, lower, upper):
     )
     below = (
         q12*(lower + upper - 2)**2*s.atan_tail(1, r, jnp.abs(q12))/(8*math.pi) +
-        1/(8*math.pi)*s.ratio(d*(lower + upper - 2)**2*s.root_ratio(r, q11, q22), q22)
+        1/(8*math.pi)*s.ratio(d*(lower + upper - 2)**2*r, q11*q22)
     )
     return q12*(lower + upper)/2 + jnp.where(q12 >= 0, above, below)
 
@@ -69,7 +69,7 @@ def _dual_dlower(q12, q11, q22, d, lower, upper):
     )
     below = (
         q12*(lower + upper - 2)*s.atan_tail(1, r, jnp.abs(q12))/(4*math.pi) +
-        1/(4*math.pi)*s.ratio(d*(lower + upper - 2)*s.root_ratio(r, q11, q22), q22)
+        1/(4*math.pi)*s.ratio(d*(lower + upper - 2)*r, q11*q22)
     )
     return q12/2 + jnp.where(q12 >= 0, above, below)
 
@@ -82,7 +82,7 @@ def _dual_dupper(q12, q11, q22, d, lower, upper):
     )
     below = (
         q12*(lower + upper - 2)*s.atan_tail(1, r, jnp.abs(q12))/(4*math.pi) +
-        1/(4*math.pi)*s.ratio(d*(lower + upper - 2)*s.root_ratio(r, q11, q22), q22)
+        1/(4*math.pi)*s.ratio(d*(lower + upper - 2)*r, q11*q22)
     )
     return q12/2 + jnp.where(q12 >= 0, above, below)
 
