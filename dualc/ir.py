@@ -89,14 +89,13 @@ def of_unit_slope(mixed: str) -> tuple[Fraction, str]:
     c = abs(fold(ast.unparse(inside), _EXACT, {"slope": Fraction(1), "x": Fraction(1)}))
     if c in (1, 2):
         return Fraction(1), mixed
-    tree = ast.parse(mixed, mode="eval")
     divided = ast.parse(f"slope/({c})", mode="eval").body
 
     class Divided(ast.NodeTransformer):
         def visit_Name(self, node: ast.Name) -> ast.expr:
             return divided if node.id == "slope" else node
 
-    return c, ast.unparse(Divided().visit(tree))
+    return c, ast.unparse(Divided().visit(ast.parse(mixed, mode="eval")))
 
 
 _EXACT: Mapping[str, Callable[..., Any]] = {

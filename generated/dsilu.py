@@ -21,7 +21,7 @@ TIER = "series"
 ORDER = 448
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "385c7dc36f1793236b2aecd0f1b2f9f790c979d037046e90fc268c1a0aee5c3b"
+FINGERPRINT = "4520a658da20caf0e993def305605ad8c2b5fcbdd152662c3d6db2542e4ea2e9"
 PARAMETERS = ()
 JUMPS = ()  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_448 at variance 1
@@ -556,7 +556,7 @@ _TABLE = s.Series(
 
 # Quadrature near rho = +-1: from which variance on, and the rules.
 _POLAR = s.Polar(
-    4.0,
+    10.0,
     (  # float32: (radius, weight), (angle, weight)
         (
             (0.0022449113678817616, 8.538550748691924e-06),

@@ -23,7 +23,7 @@ TIER = "series"
 ORDER = 448
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "015550463d38f6d2dcc98c563855a9baaa25e44b42ac1cefe2ad64e1fbc5ced5"
+FINGERPRINT = "c32ba013ae8e7e2ab83612e8813fc2d774d0a0452112c3b9c67a0831e440f2cc"
 PARAMETERS = ()
 JUMPS = ()  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_448 at variance 1
@@ -559,7 +559,7 @@ _TABLE = s.Series(
 
 # Quadrature near rho = +-1: from which variance on, and the rules.
 _POLAR = s.Polar(
-    4.0,
+    10.0,
     (  # float32: (radius, weight), (angle, weight)
         (
             (0.0022449113678817616, 8.538550748691924e-06),

@@ -21,7 +21,7 @@ TIER = "series"
 ORDER = 365
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "9fea07306c05e968cfeb8ea1d48f27ca816006ede1c8010d1a72cfc3f5ddfacc"
+FINGERPRINT = "22d433e46fad8e779163290ae2babdfe2258545460dc5b8143d7d7e0feb00265"
 PARAMETERS = ()
 JUMPS = ()  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_365 at variance 1
@@ -473,7 +473,7 @@ _TABLE = s.Series(
 
 # Quadrature near rho = +-1: from which variance on, and the rules.
 _POLAR = s.Polar(
-    0.0,
+    10.0,
     (  # float32: (radius, weight), (angle, weight)
         (
             (0.0017020680626794352, 4.898449238165845e-06),

@@ -21,7 +21,7 @@ TIER = "series"
 ORDER = 448
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "5716560716f27bd624a071545d74eb147c2d95e3cf362b38e45dd2b25e5590c1"
+FINGERPRINT = "69cf14e14a1aeba1355ed9326dce6b4c08e1b2ed28857c01c15114bda6e0baed"
 PARAMETERS = ()
 JUMPS = ()  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_448 at variance 1
@@ -565,7 +565,7 @@ _TABLE = s.Series(
 
 # Quadrature near rho = +-1: from which variance on, and the rules.
 _POLAR = s.Polar(
-    0.0,
+    1.0,
     (  # float32: (radius, weight), (angle, weight)
         (
             (0.0022449113678817616, 8.538550748691924e-06),

@@ -106,3 +106,8 @@ def test_at_zero_variances_values_and_gradients_are_limits() -> None:
     assert float(along) == pytest.approx(
         float(SOFTSIGN.dual_dot_diag(1e-8 * 1.001) - SOFTSIGN.dual_dot_diag(1e-8)) / 1e-11, rel=1e-2
     )
+
+
+def test_nothing_gives_nothing() -> None:
+    empty = np.zeros((0, 3))
+    assert SOFTSIGN.dual(empty, np.zeros((0, 1)), np.ones((1, 3))).shape == (0, 3)

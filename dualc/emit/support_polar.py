@@ -98,6 +98,8 @@ def _beside(
         return in_tiles(tile, (q12, q11, q22, d, series(q12, q11, q22)), _TILE)
 
     def tile(q12: Array, q11: Array, q22: Array, d: Array, plain: Array) -> Array:
+        if not plain.size:
+            return plain
         scale = root(q11) * root(q22)
         reach = math.exp(-_SHORT[q12.dtype.itemsize] / order)
         near = (jnp.abs(q12) > reach * scale) & (jnp.maximum(q11, q22) > polar.start)
@@ -106,12 +108,12 @@ def _beside(
         if at_zero:
             nowhere = (pairs[1] == 0) & (pairs[2] == 0)
             near = near | nowhere.reshape(near.shape)
-            tiny = 1e-20 if q12.dtype == jnp.float32 else 1e-150
+            tiny = 1e-20 if q12.dtype == jnp.float32 else 1e-150  # q^(-1/2) is beyond q^(-1/4)
             pairs = [
                 jnp.where(nowhere, x, q)
                 for x, q in zip((tiny, tiny, tiny, 0.0), pairs, strict=True)
             ]
-        size = min(_CHUNK, max(plain.size, 1))
+        size = min(_CHUNK, plain.size)
         where = jnp.nonzero(near.ravel(), size=plain.size, fill_value=plain.size)[0]
         where = jnp.pad(where, (0, -plain.size % size), constant_values=plain.size)
         count = jnp.sum(near)
@@ -123,7 +125,11 @@ def _beside(
             return done + size, total.at[here].set(found, mode="drop")
 
         start = jnp.zeros((), where.dtype), plain.ravel()
-        return lax.while_loop(lambda s: s[0] < count, advance, start)[1].reshape(plain.shape)
+        found = lax.while_loop(lambda s: s[0] < count, advance, start)[1]
+        if at_zero:
+            is_infinite = nowhere & (jnp.abs(found) > tiny**-0.25)
+            found = jnp.where(is_infinite, jnp.sign(found) * jnp.inf, found)
+        return found.reshape(plain.shape)
 
     return value
 
@@ -147,19 +153,19 @@ def _quadrature(
     # Pairs on the last axis: sums over nodes are of vectors.
     one, two, height, above = root(q11)[None], root(q22)[None], root(d)[None], q12[None]
     psi, rest = jnp.arctan2(height, above), jnp.arctan2(height, -above)
-    lefts, rights, weights = [], [], []  # of u, of v: halves and sides of sectors on a first axis
+    lefts, rights, weights = [], [], []  # of u, of v: halves of sectors on the first axis
     for width, other, sign in ((rest, psi, 1.0), (psi, rest, -1.0)):
         angle = width / 2 * angles[:, :1]
         near = jnp.sin(angle)
         far = jnp.where(width > math.pi / 2, jnp.sin(other + angle), jnp.sin(width - angle))
-        for side in (1.0, -1.0):
-            lefts += [side * one * near, side * one * far]
-            rights += [side * sign * two * far, side * sign * two * near]
-        weights += [width / 2 * angles[:, 1:]] * 4
+        lefts += [one * near, one * far]
+        rights += [sign * two * far, sign * two * near]
+        weights += [width / 2 * angles[:, 1:]] * 2
     left, right, weight = (jnp.concatenate(rows) for rows in (lefts, rights, weights))
 
     def add(total: Array, row: Array) -> tuple[Array, None]:
-        value = integrand(row[0] * left, row[0] * right, above, q11[None])
+        u, v = row[0] * left, row[0] * right
+        value = integrand(u, v, above, q11[None]) + integrand(-u, -v, above, q11[None])
         return total + row[1] * jnp.sum(weight * value, 0), None
 
     return lax.scan(add, jnp.zeros_like(q12), radii)[0] / (2 * math.pi)

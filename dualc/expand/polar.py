@@ -37,7 +37,7 @@ _WANTED = {"float32": 2.0**-25, "float64": 2.0**-52}
 _MOST = 1e-12  # a rule that leaves more is none
 _SHIFTS = {"float32": ("0.1", "0.003"), "float64": ("0.05", "0.002")}
 _VARIANCES = ("1/100", "1", "10", "100", "10000")
-_SERIES_SERVES = 1e-14  # a bound at |rho| = 1 below which nothing else is needed
+_SERIES_SERVES = 1e-12  # a bound at |rho| = 1 below which nothing else is needed
 _ROUNDING = 4e-15  # of sums of ten thousand terms
 
 
