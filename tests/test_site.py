@@ -399,7 +399,7 @@ def test_an_activation_that_grows_too_fast_is_drawn_as_far_as_it_goes() -> None:
 
 # ---- strangers ----
 
-EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(1)>\"'&{{ 7*7 }}"
+EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(1)>\"'&{{ 7919*7907 }}"
 
 
 def test_nothing_a_stranger_writes_becomes_markup() -> None:
@@ -440,7 +440,7 @@ def test_nothing_a_stranger_writes_becomes_markup() -> None:
             continue
         page = Reader(text)
         assert "<img" not in text
-        assert "49" not in re.findall(r"\{\{ 7\*7 \}\}|\b49\b", page.words)
+        assert "62615533" not in page.words
         scripts = re.findall(r"<script[^>]*>(.*?)</script>", text, re.DOTALL)
         plain = [body for body in scripts if body.strip()]
         assert all(json.loads(body)["name"] in (activation.name, "tanh") for body in plain), path
