@@ -347,6 +347,42 @@ def in_tiles(
     return jnp.swapaxes(parts, 1, 2).reshape(shape)
 
 
+def only_where(
+    function: Callable[..., Array],
+    wanted: Array,
+    otherwise: Array,
+    arrays: tuple[Array, ...],
+    chunk: int,
+) -> Array:
+    """The elementwise function(*arrays) where `wanted` holds, else `otherwise`, of their shape.
+
+    Entries that want it are gathered and take turns, `chunk` at a time, and others cost nothing.
+    """
+    if not otherwise.size:
+        return otherwise
+    size = min(chunk if jax.default_backend() == "cpu" else 1 << 14, otherwise.size)
+    columns = [jnp.broadcast_to(x, otherwise.shape).ravel() if x.ndim else x for x in arrays]
+
+    def in_turns() -> Array:
+        where = jnp.nonzero(wanted.ravel(), size=otherwise.size, fill_value=otherwise.size)[0]
+        where = jnp.pad(where, (0, -otherwise.size % size), constant_values=otherwise.size)
+        count = jnp.sum(wanted)
+
+        def advance(state: tuple[Array, Array]) -> tuple[Array, Array]:
+            done, total = state
+            here = lax.dynamic_slice(where, (done,), (size,))
+            found = function(*(x.at[here].get(mode="clip") if x.ndim else x for x in columns))
+            return done + size, total.at[here].set(found, mode="drop")
+
+        start = jnp.zeros((), where.dtype), otherwise.ravel()
+        total: Array = lax.while_loop(lambda s: s[0] < count, advance, start)[1]
+        return total.reshape(otherwise.shape)
+
+    # Finding them takes as long as thirty sums: not where there is none.
+    found: Array = lax.cond(jnp.any(wanted), in_turns, lambda: otherwise)
+    return found
+
+
 def _divisor(n: int, most: int) -> int:
     """The largest divisor of n up to `most`; 1 if there is none."""
     return max((k for k in range(1, min(n, most) + 1) if n % k == 0), default=1)
@@ -5513,6 +5549,7 @@ _ORDER = 32  # 0.6^32 is below eps
 _NOISE = 16.0  # how far errors of coefficients may exceed the unit of error
 _LEAST = 2.0**-40  # smaller variances are for the formula: coefficients underflow
 _weak_TILE = 1 << 12  # pairs; those around a Gram matrix's diagonal are not weak
+_CHUNK = 256  # pairs that are not, at a time
 
 
 def weakly(
@@ -5525,8 +5562,8 @@ def weakly(
 
     The series is the sum of a_n(q11) a_n(q22) rho^n, differentiated `lost` times (0 or 1) in q12;
     coefficients(order, q, *parameters) are a_0..a_order along a new first axis, relatively accurate
-    or, where size(q, *parameters) is given, with errors of an eps of that. Where all pairs of a
-    tile are weak, `full` is not evaluated. Derivatives are those of `full`.
+    or, where size(q, *parameters) is given, with errors of an eps of that. `full` is evaluated for
+    pairs that are not weak alone (in small arrays: where there is one). Derivatives are its own.
     """
 
     def rows(q: Array, *parameters: Array) -> Array:
@@ -5549,6 +5586,8 @@ def weakly(
         def tile(*arrays: Array) -> Array:
             *pair, first, second = arrays
             series, is_weak = _series((pair[0], pair[1], pair[2]), first, second, lost)
+            if series.size > _CHUNK and jax.default_backend() == "cpu":
+                return only_where(full, ~is_weak, series, tuple(pair), _CHUNK)
             return lax.cond(
                 jnp.all(is_weak),
                 lambda: series,
@@ -5621,7 +5660,7 @@ def _series(
 
 
 _SHORT = {4: 13.0, 8: 27.0}  # by bytes: -order log|rho| below which a series is short of digits
-_CHUNK = 32  # pairs: with the nodes of one radius they stay in a processor's cache
+_polar_CHUNK = 32  # pairs: with the nodes of one radius they stay in a processor's cache
 _polar_TILE = 1 << 14
 
 
@@ -5695,38 +5734,20 @@ def _beside(
         return in_tiles(tile, (q12, q11, q22, d, series(q12, q11, q22)), _polar_TILE)
 
     def tile(q12: Array, q11: Array, q22: Array, d: Array, plain: Array) -> Array:
-        if not plain.size:
-            return plain
         scale = root(q11) * root(q22)
         reach = math.exp(-_SHORT[q12.dtype.itemsize] / order)
         near = (jnp.abs(q12) > reach * scale) & (jnp.maximum(q11, q22) > polar.start)
-        near = jnp.broadcast_to(near & (scale > 0), plain.shape)
-        pairs = [jnp.broadcast_to(x, plain.shape).ravel() for x in (q12, q11, q22, d)]
-        if at_zero:
-            nowhere = (pairs[1] == 0) & (pairs[2] == 0)
-            near = near | nowhere.reshape(near.shape)
-            tiny = 1e-20 if q12.dtype == jnp.float32 else 1e-150  # q^(-1/2) is beyond q^(-1/4)
-            pairs = [
-                jnp.where(nowhere, x, q)
-                for x, q in zip((tiny, tiny, tiny, 0.0), pairs, strict=True)
-            ]
-        size = min(_CHUNK, plain.size)
-        where = jnp.nonzero(near.ravel(), size=plain.size, fill_value=plain.size)[0]
-        where = jnp.pad(where, (0, -plain.size % size), constant_values=plain.size)
-        count = jnp.sum(near)
-
-        def advance(state: tuple[Array, Array]) -> tuple[Array, Array]:
-            done, total = state
-            here = lax.dynamic_slice(where, (done,), (size,))
-            found = _quadrature(integrand, polar, *(x.at[here].get(mode="clip") for x in pairs))
-            return done + size, total.at[here].set(found, mode="drop")
-
-        start = jnp.zeros((), where.dtype), plain.ravel()
-        found = lax.while_loop(lambda s: s[0] < count, advance, start)[1]
-        if at_zero:
-            is_infinite = nowhere & (jnp.abs(found) > tiny**-0.25)
-            found = jnp.where(is_infinite, jnp.sign(found) * jnp.inf, found)
-        return found.reshape(plain.shape)
+        near, q12, q11, q22, d = (  # vectors of pairs
+            jnp.broadcast_to(x, plain.shape).ravel() for x in (near & (scale > 0), q12, q11, q22, d)
+        )
+        tiny = 1e-20 if q12.dtype == jnp.float32 else 1e-150
+        nowhere = (q11 == 0) & (q22 == 0) & at_zero
+        q12, q11, q22 = (jnp.where(nowhere, tiny, q) for q in (q12, q11, q22))
+        pairs = q12, q11, q22, jnp.where(nowhere, 0.0, d)
+        quadrature = partial(_quadrature, integrand, polar)
+        found = only_where(quadrature, near | nowhere, plain.ravel(), pairs, _polar_CHUNK)
+        is_infinite = nowhere & (jnp.abs(found) > tiny**-0.25)  # like q^(-1/2)
+        return jnp.where(is_infinite, jnp.sign(found) * jnp.inf, found).reshape(plain.shape)
 
     return value
 

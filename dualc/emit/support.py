@@ -346,6 +346,42 @@ def in_tiles(
     return jnp.swapaxes(parts, 1, 2).reshape(shape)
 
 
+def only_where(
+    function: Callable[..., Array],
+    wanted: Array,
+    otherwise: Array,
+    arrays: tuple[Array, ...],
+    chunk: int,
+) -> Array:
+    """The elementwise function(*arrays) where `wanted` holds, else `otherwise`, of their shape.
+
+    Entries that want it are gathered and take turns, `chunk` at a time, and others cost nothing.
+    """
+    if not otherwise.size:
+        return otherwise
+    size = min(chunk if jax.default_backend() == "cpu" else 1 << 14, otherwise.size)
+    columns = [jnp.broadcast_to(x, otherwise.shape).ravel() if x.ndim else x for x in arrays]
+
+    def in_turns() -> Array:
+        where = jnp.nonzero(wanted.ravel(), size=otherwise.size, fill_value=otherwise.size)[0]
+        where = jnp.pad(where, (0, -otherwise.size % size), constant_values=otherwise.size)
+        count = jnp.sum(wanted)
+
+        def advance(state: tuple[Array, Array]) -> tuple[Array, Array]:
+            done, total = state
+            here = lax.dynamic_slice(where, (done,), (size,))
+            found = function(*(x.at[here].get(mode="clip") if x.ndim else x for x in columns))
+            return done + size, total.at[here].set(found, mode="drop")
+
+        start = jnp.zeros((), where.dtype), otherwise.ravel()
+        total: Array = lax.while_loop(lambda s: s[0] < count, advance, start)[1]
+        return total.reshape(otherwise.shape)
+
+    # Finding them takes as long as thirty sums: not where there is none.
+    found: Array = lax.cond(jnp.any(wanted), in_turns, lambda: otherwise)
+    return found
+
+
 def _divisor(n: int, most: int) -> int:
     """The largest divisor of n up to `most`; 1 if there is none."""
     return max((k for k in range(1, min(n, most) + 1) if n % k == 0), default=1)

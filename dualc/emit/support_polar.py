@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import jax.numpy as jnp
@@ -17,6 +18,7 @@ from dualc.emit.support import (
     Series,
     _with_rates,
     in_tiles,
+    only_where,
     root,
     series_moment,
     slope,
@@ -98,38 +100,20 @@ def _beside(
         return in_tiles(tile, (q12, q11, q22, d, series(q12, q11, q22)), _TILE)
 
     def tile(q12: Array, q11: Array, q22: Array, d: Array, plain: Array) -> Array:
-        if not plain.size:
-            return plain
         scale = root(q11) * root(q22)
         reach = math.exp(-_SHORT[q12.dtype.itemsize] / order)
         near = (jnp.abs(q12) > reach * scale) & (jnp.maximum(q11, q22) > polar.start)
-        near = jnp.broadcast_to(near & (scale > 0), plain.shape)
-        pairs = [jnp.broadcast_to(x, plain.shape).ravel() for x in (q12, q11, q22, d)]
-        if at_zero:
-            nowhere = (pairs[1] == 0) & (pairs[2] == 0)
-            near = near | nowhere.reshape(near.shape)
-            tiny = 1e-20 if q12.dtype == jnp.float32 else 1e-150  # q^(-1/2) is beyond q^(-1/4)
-            pairs = [
-                jnp.where(nowhere, x, q)
-                for x, q in zip((tiny, tiny, tiny, 0.0), pairs, strict=True)
-            ]
-        size = min(_CHUNK, plain.size)
-        where = jnp.nonzero(near.ravel(), size=plain.size, fill_value=plain.size)[0]
-        where = jnp.pad(where, (0, -plain.size % size), constant_values=plain.size)
-        count = jnp.sum(near)
-
-        def advance(state: tuple[Array, Array]) -> tuple[Array, Array]:
-            done, total = state
-            here = lax.dynamic_slice(where, (done,), (size,))
-            found = _quadrature(integrand, polar, *(x.at[here].get(mode="clip") for x in pairs))
-            return done + size, total.at[here].set(found, mode="drop")
-
-        start = jnp.zeros((), where.dtype), plain.ravel()
-        found = lax.while_loop(lambda s: s[0] < count, advance, start)[1]
-        if at_zero:
-            is_infinite = nowhere & (jnp.abs(found) > tiny**-0.25)
-            found = jnp.where(is_infinite, jnp.sign(found) * jnp.inf, found)
-        return found.reshape(plain.shape)
+        near, q12, q11, q22, d = (  # vectors of pairs
+            jnp.broadcast_to(x, plain.shape).ravel() for x in (near & (scale > 0), q12, q11, q22, d)
+        )
+        tiny = 1e-20 if q12.dtype == jnp.float32 else 1e-150
+        nowhere = (q11 == 0) & (q22 == 0) & at_zero
+        q12, q11, q22 = (jnp.where(nowhere, tiny, q) for q in (q12, q11, q22))
+        pairs = q12, q11, q22, jnp.where(nowhere, 0.0, d)
+        quadrature = partial(_quadrature, integrand, polar)
+        found = only_where(quadrature, near | nowhere, plain.ravel(), pairs, _CHUNK)
+        is_infinite = nowhere & (jnp.abs(found) > tiny**-0.25)  # like q^(-1/2)
+        return jnp.where(is_infinite, jnp.sign(found) * jnp.inf, found).reshape(plain.shape)
 
     return value
 

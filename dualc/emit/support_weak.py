@@ -15,13 +15,14 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from dualc.emit.support import Array, _format, in_tiles, root
+from dualc.emit.support import Array, _format, in_tiles, only_where, root
 
 _REACH = 0.6  # the largest |rho|: with 64 features one pair in a million of random ones is beyond
 _ORDER = 32  # 0.6^32 is below eps
 _NOISE = 16.0  # how far errors of coefficients may exceed the unit of error
 _LEAST = 2.0**-40  # smaller variances are for the formula: coefficients underflow
 _TILE = 1 << 12  # pairs; those around a Gram matrix's diagonal are not weak
+_CHUNK = 256  # pairs that are not, at a time
 
 
 def weakly(
@@ -34,8 +35,8 @@ def weakly(
 
     The series is the sum of a_n(q11) a_n(q22) rho^n, differentiated `lost` times (0 or 1) in q12;
     coefficients(order, q, *parameters) are a_0..a_order along a new first axis, relatively accurate
-    or, where size(q, *parameters) is given, with errors of an eps of that. Where all pairs of a
-    tile are weak, `full` is not evaluated. Derivatives are those of `full`.
+    or, where size(q, *parameters) is given, with errors of an eps of that. `full` is evaluated for
+    pairs that are not weak alone (in small arrays: where there is one). Derivatives are its own.
     """
 
     def rows(q: Array, *parameters: Array) -> Array:
@@ -58,6 +59,8 @@ def weakly(
         def tile(*arrays: Array) -> Array:
             *pair, first, second = arrays
             series, is_weak = _series((pair[0], pair[1], pair[2]), first, second, lost)
+            if series.size > _CHUNK and jax.default_backend() == "cpu":
+                return only_where(full, ~is_weak, series, tuple(pair), _CHUNK)
             return lax.cond(
                 jnp.all(is_weak),
                 lambda: series,
