@@ -25,7 +25,8 @@ def compiled(expression: str, **parameters: str) -> Compiled:
         pytest.param("x*normal_cdf(x)**2", 64, marks=pytest.mark.slow),
         pytest.param("relu(x - 1) + erf(x)", 8, marks=pytest.mark.slow),
         pytest.param("tanh(x + 1)", 16, marks=pytest.mark.slow),
-        pytest.param("x*sigmoid(2*x - 1)", 128, marks=pytest.mark.slow),
+        # dual_dot is -3e-4 at (-1, 1, 1), beside a scale of 0.4: half an eps of that
+        pytest.param("x*sigmoid(2*x - 1)", 512, marks=pytest.mark.slow),
     ],
 )
 def test_certified_errors_of_values_are_as_promised(expression: str, promised: float) -> None:
