@@ -71,6 +71,17 @@ def fold(text: str, algebra: Mapping[str, Callable[..., Any]], names: Mapping[st
     return walk(_tree(text))
 
 
+def substituted(text: str, values: Mapping[str, str]) -> str:
+    """A canonical expression with expressions in the place of names."""
+
+    class Fill(ast.NodeTransformer):
+        def visit_Name(self, node: ast.Name) -> ast.expr:
+            found = values.get(node.id)
+            return node if found is None else ast.parse(found, mode="eval").body
+
+    return ast.unparse(Fill().visit(ast.parse(text, mode="eval")))
+
+
 def of_unit_slope(mixed: str) -> tuple[Fraction, str]:
     """(c, f(x, slope/c)) of a function of x and a random slope: x meets c times the slope in f.
 
@@ -86,19 +97,13 @@ def of_unit_slope(mixed: str) -> tuple[Fraction, str]:
     inside = links[0].args[0] if links else ast.Constant(1)
     if {n.id for n in ast.walk(inside) if isinstance(n, ast.Name)} != {"slope", "x"}:
         return Fraction(1), mixed
-    c = abs(fold(ast.unparse(inside), _EXACT, {"slope": Fraction(1), "x": Fraction(1)}))
+    c = abs(fold(ast.unparse(inside), RATIONAL, {"slope": Fraction(1), "x": Fraction(1)}))
     if c in (1, 2):
         return Fraction(1), mixed
-    divided = ast.parse(f"slope/({c})", mode="eval").body
-
-    class Divided(ast.NodeTransformer):
-        def visit_Name(self, node: ast.Name) -> ast.expr:
-            return divided if node.id == "slope" else node
-
-    return c, ast.unparse(Divided().visit(ast.parse(mixed, mode="eval")))
+    return c, substituted(mixed, {"slope": f"slope/({c})"})
 
 
-_EXACT: Mapping[str, Callable[..., Any]] = {
+RATIONAL: Mapping[str, Callable[..., Any]] = {  # the algebra of exact numbers, for `fold`
     "number": Fraction, "neg": operator.neg, "add": operator.add, "sub": operator.sub,
     "mul": operator.mul, "div": operator.truediv,
 }  # fmt: skip

@@ -21,11 +21,10 @@ import ast
 from dataclasses import replace
 from fractions import Fraction
 from math import factorial
-from typing import Any
 
 from dualc import ir
 from dualc.derive import algebra
-from dualc.derive.atoms import read
+from dualc.derive.atoms import Sum, read
 from dualc.errors import NoClosedForm
 from dualc.ir import Activation, Parameter
 
@@ -38,12 +37,6 @@ _MEANS = {  # function of f -> law, what it is the mean of
     "softplus": ("kolmogorov", "(f)*normal_cdf(slope*(f)) + normal_pdf(slope*(f))/slope"),
     "atan": ("half-normal", "pi/2*erf(slope*(f))"),
     "asinh": ("half-normal", "sqrt(pi)/2*erf(slope*(f))/slope"),
-}
-_NUMBERS: dict[str, Any] = {
-    "number": Fraction,
-    "neg": lambda x: -x,
-    "mul": lambda x, y: x * y,
-    "div": lambda x, y: x / y,
 }
 
 
@@ -68,25 +61,13 @@ def mixed(activation: Activation) -> tuple[str, Activation]:
 def at_slope(mean_of: Activation, name: str) -> Activation:
     """The same function with its slope called `name`."""
     kept = tuple(p for p in mean_of.parameters if p.name != SLOPE)
-    tree = ast.parse(mean_of.expression or "", mode="eval")
-    text = ast.unparse(_Substitution({SLOPE: name}).visit(tree))
+    text = ir.substituted(mean_of.expression or "", {SLOPE: name})
     return _with_slopes(replace(mean_of, expression=text, parameters=kept), (name,))
 
 
 def _with_slopes(activation: Activation, names: tuple[str, ...]) -> Activation:
     slopes = tuple(Parameter(name, _REPRESENTATIVE[name], "positive") for name in names)
     return replace(activation, parameters=(*activation.parameters, *slopes))
-
-
-class _Substitution(ast.NodeTransformer):
-    """Names replaced by expressions."""
-
-    def __init__(self, values: dict[str, str]):
-        self.values = values
-
-    def visit_Name(self, node: ast.Name) -> ast.expr:
-        found = self.values.get(node.id)
-        return node if found is None else ast.parse(found, mode="eval").body
 
 
 class _Rewriter(ast.NodeTransformer):
@@ -108,15 +89,14 @@ class _Rewriter(ast.NodeTransformer):
         return self._mean(law, text.replace("(f)", f"({ast.unparse(node.args[0])})"))
 
     def visit_BinOp(self, node: ast.BinOp) -> ast.AST:
-        power = _inverse_power(node)
-        if power is not None and _depends(power[0]):
-            above, text = power[2], self._of_power(power[0], power[1])
-            if text is not None:
-                mean = self._mean("half-normal", text)
-                if above is None or ast.unparse(above) == "1":
-                    return mean
-                return ast.BinOp(self.visit(above), ast.Mult(), mean)
-        return self.generic_visit(node)
+        base, p, above = _inverse_power(node)
+        text = self._of_power(base, p) if _is_half(p) and _depends(base) else None
+        if text is None:
+            return self.generic_visit(node)
+        mean = self._mean("half-normal", text)
+        if above is None or ast.unparse(above) == "1":
+            return mean
+        return ast.BinOp(self.visit(above), ast.Mult(), mean)
 
     def _mean(self, law: str, text: str) -> ast.expr:
         self.laws.add(law)
@@ -159,24 +139,24 @@ def _gamma_quotient(twice: int) -> algebra.Constant:
     return algebra.rational(Fraction(4**n * factorial(n), factorial(2 * n)))
 
 
-def _polynomial(phi: object) -> tuple[algebra.Constant, ...] | None:
+def _polynomial(phi: Sum) -> tuple[algebra.Constant, ...] | None:
     """The coefficients (c0, c1, c2) of a quadratic polynomial; None for anything else."""
-    (key, row), *others = phi.items()  # type: ignore[attr-defined]
+    (key, row), *others = phi.items()
     if others or key.link is not None or key.a != 0 or key.b != 0 or max(row) != 2:
         return None
     return tuple(row.get(power, algebra.ZERO) for power in range(3))
 
 
-def _inverse_power(node: ast.BinOp) -> tuple[ast.expr, Fraction, ast.expr | None] | None:
-    """(base, p, above) of above/base^p or base^-p, 2p = 1, 2, 3, ...; None for another."""
+def _inverse_power(node: ast.BinOp) -> tuple[ast.expr, Fraction, ast.expr | None]:
+    """(base, p, above) of above/base^p, or of base^-p, above being None."""
     if isinstance(node.op, ast.Div):
-        (base, p), above = _power(node.right), node.left
-        return (base, p, above) if _is_half(p) else None
+        return *_power(node.right), node.left
     base, p = _power(node)
-    return (base, -p, None) if _is_half(-p) else None
+    return base, -p, None
 
 
 def _is_half(p: Fraction) -> bool:
+    """Whether 2p = 1, 2, 3, ..."""
     return p > 0 and (2 * p).denominator == 1
 
 
@@ -187,7 +167,7 @@ def _power(node: ast.expr) -> tuple[ast.expr, Fraction]:
         return base, p / 2
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Pow):
         try:
-            exponent = ir.fold(ast.unparse(node.right), _NUMBERS, {})
+            exponent = ir.fold(ast.unparse(node.right), ir.RATIONAL, {})
         except KeyError:  # not a number
             return node, Fraction(1)
         base, p = _power(node.left)

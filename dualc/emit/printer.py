@@ -16,7 +16,7 @@ from dualc import ir
 from dualc.emit.layout import ARGUMENTS, WIDTH, joined, weakly, wrapped
 from dualc.emit.links import LinksPrinter
 from dualc.emit.pieces import PiecesPrinter
-from dualc.emit.source import piece, python, substituted
+from dualc.emit.source import piece, python
 from dualc.ir import (
     INTERFACE,
     Atom,
@@ -26,6 +26,7 @@ from dualc.ir import (
     SeriesTable,
     fingerprint,
     of_unit_slope,
+    substituted,
 )
 
 _GAP = "gap(q12, q11, q22)"
@@ -358,12 +359,7 @@ _PUBLIC = (
 
 
 _EXACT: dict[str, Any] = {
-    "number": Fraction,
-    "neg": operator.neg,
-    "add": operator.add,
-    "sub": operator.sub,
-    "mul": operator.mul,
-    "div": operator.truediv,
+    **ir.RATIONAL,
     "pow": operator.pow,
 } | {name: getattr(math, name) for name in ("exp", "expm1", "log", "log1p", "sqrt", "sin", "cos")}
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Callable, Iterable, Mapping
 from fractions import Fraction
 from typing import NamedTuple
@@ -128,15 +127,3 @@ def _call(name: str, array_function: str) -> Callable[..., Piece]:
         return Piece(f"{array_function}({inside})", _ATOM, False)
 
     return call
-
-
-def substituted(text: str, values: Mapping[str, str]) -> str:
-    """A canonical expression with constants in the place of names."""
-    tree = ast.parse(text, mode="eval")
-
-    class Fill(ast.NodeTransformer):
-        def visit_Name(self, node: ast.Name) -> ast.expr:
-            found = values.get(node.id)
-            return ast.parse(found, mode="eval").body if found is not None else node
-
-    return ast.unparse(Fill().visit(tree))

@@ -6,13 +6,16 @@ Jacobi matrix 15 digits of the nodes, Newton's method the rest.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
-from typing import Any
+from functools import cache
+from typing import Any, TypeVar
 
 import numpy as np
 from flint import arb
 
 Ball = Any  # arb: python-flint has no types
+Size = TypeVar("Size")
 
 
 def gauss(points: Sequence[Ball], weights: Sequence[Ball], count: int) -> list[tuple[Ball, Ball]]:
@@ -26,6 +29,19 @@ def gauss(points: Sequence[Ball], weights: Sequence[Ball], count: int) -> list[t
             x = (x - value / rate).mid()
         rows.append((x, weight))
     return rows
+
+
+def shortest(
+    sizes: Sequence[Size], error: Callable[[Size], float], wanted: float
+) -> tuple[Size, float]:
+    """The first size whose error is at most `wanted`, or the last, and its error.
+
+    By bisection: errors fall from one size to the next.
+    """
+    known = cache(error)
+    first = bisect_left(sizes, -wanted, key=lambda size: -known(size))
+    size = sizes[min(first, len(sizes) - 1)]
+    return size, known(size)
 
 
 def trapezoid(

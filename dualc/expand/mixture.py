@@ -13,8 +13,6 @@ nodes 4e-18 to 5e-14.
 
 from __future__ import annotations
 
-import ast
-from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import replace
 from decimal import ROUND_UP, Context, Decimal
@@ -24,10 +22,10 @@ from typing import Any
 
 from flint import arb, ctx
 
-from dualc.expand.gauss import gauss, trapezoid
+from dualc.expand.gauss import gauss, shortest, trapezoid
 from dualc.expand.hermite import expansion
-from dualc.expand.panels import Pieces, pieces
-from dualc.ir import Activation, Bound, Mixture, Rule
+from dualc.expand.panels import Pieces, exact, pieces
+from dualc.ir import Activation, Bound, Mixture, Rule, substituted
 
 _CANDIDATES = {  # numbers of nodes
     "kolmogorov": {"float32": range(5, 10), "float64": range(12, 21)},
@@ -52,8 +50,8 @@ def mixture(activation: Activation, mixed: str, law: str) -> Mixture:
         grid = _Grid(activation, mixed, law)
         rules = []
         for dtype, counts in _CANDIDATES[law].items():
-            first = bisect_left(counts, -_WANTED[dtype], key=grid.negative_error)
-            rules.append(Rule(dtype, *_texts(law, counts[min(first, len(counts) - 1)])))
+            count, _ = shortest(counts, grid.error, _WANTED[dtype])
+            rules.append(Rule(dtype, *_texts(law, count)))
     bounds = [b for rule in rules for b in _bounds(activation, mixed, rule)]
     return Mixture(tuple(rules), tuple(bounds))
 
@@ -63,14 +61,10 @@ def rule(law: str, count: int) -> tuple[tuple[arb, arb], ...]:
     """(slope, weight) of the rule with that many nodes, ascending in the slope."""
     with ctx.workdps(60):
         rows = [
-            ((1 / (2 * x.exp()) if law == "kolmogorov" else x.exp() - _shift()).mid(), weight)
+            ((1 / (2 * x.exp()) if law == "kolmogorov" else x.exp() - exact(_LEAST)).mid(), weight)
             for x, weight in gauss(*_LAWS[law](), count)
         ]
         return tuple(rows[::-1] if law == "kolmogorov" else rows)
-
-
-def _shift() -> arb:
-    return arb(_LEAST.numerator) / _LEAST.denominator
 
 
 def _kolmogorov() -> tuple[list[arb], list[arb]]:
@@ -90,7 +84,7 @@ def _half_normal() -> tuple[list[arb], list[arb]]:
     def node(t: arb) -> tuple[arb, arb]:
         s = (t - (-t).exp()).exp()
         rate = s * (1 + (-t).exp())
-        return (s + _shift()).log(), 2 / arb.pi().sqrt() * (-s * s).exp() * rate
+        return (s + exact(_LEAST)).log(), 2 / arb.pi().sqrt() * (-s * s).exp() * rate
 
     return trapezoid("-4.9", "2.45", 800, node)
 
@@ -134,8 +128,8 @@ class _Grid:
         self.steps = [t.cosh() / 20 for t in times]
         self.true = _jets(pieces(activation), self.points)
 
-    def negative_error(self, count: int) -> float:
-        """Minus the largest |k_rule - k|/k and |dual_dot_rule - dual_dot|/dual_dot at rho = +-1.
+    def error(self, count: int) -> float:
+        """The largest |k_rule - k|/k and |dual_dot_rule - dual_dot|/dual_dot at rho = +-1.
 
         Errors have the sign changes of a Gauss rule's: the kernel's are far below phi's.
         """
@@ -157,7 +151,7 @@ class _Grid:
                     off = sum(d * e * (2 * v + f) for d, v, e, f in rows)
                     if float(size) > 0:
                         worst = max(worst, abs(float(off / size)))
-        return -worst
+        return worst
 
     def _means(self, count: int) -> list[tuple[Any, Any]]:
         total: list[tuple[Any, Any]] = [(arb(0), arb(0))] * len(self.points)
@@ -176,17 +170,8 @@ def _at(activation: Activation, mixed: str, slope: str) -> Activation:
     """The function at one slope, given as a decimal."""
     decimal = Decimal(slope)
     above, below = decimal.as_integer_ratio()
-    return replace(activation, expression=_filled(mixed, f"({above}/{below})"))
-
-
-def _filled(mixed: str, slope: str) -> str:
-    """The text with an exact slope."""
-
-    class Fill(ast.NodeTransformer):
-        def visit_Name(self, node: ast.Name) -> ast.expr:
-            return ast.parse(slope, mode="eval").body if node.id == "slope" else node
-
-    return ast.unparse(Fill().visit(ast.parse(mixed, mode="eval")))
+    filled = substituted(mixed, {"slope": f"({above}/{below})"})
+    return replace(activation, expression=filled)
 
 
 def _bounds(activation: Activation, mixed: str, found: Rule) -> list[Bound]:
@@ -197,11 +182,12 @@ def _bounds(activation: Activation, mixed: str, found: Rule) -> list[Bound]:
     """
     summands = [f"-({activation.expression})"]
     for slope, weight in zip(found.slopes, found.weights, strict=True):
-        summands.append(f"({_exact(weight)})*({_filled(mixed, _exact(slope))})")
+        filled = substituted(mixed, {"slope": _exact(slope)})
+        summands.append(f"({_exact(weight)})*({filled})")
     error = replace(activation, expression=" + ".join(summands))
     out = []
     for q in _CERTIFIED:
-        variance = arb(Fraction(q).numerator) / Fraction(q).denominator
+        variance = exact(Fraction(q))
         true = expansion(activation, variance, _HERMITE, 20)
         wrong = expansion(error, variance, _HERMITE, 20, slack=_CANCELS)
         with ctx.workdps(50):

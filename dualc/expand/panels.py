@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import lru_cache
 from itertools import pairwise
 from typing import Any
@@ -36,6 +37,11 @@ _DEPTH = 12  # bisections of a panel before the point is taken for a singularity
 _LIMIT = 3000  # panels in all
 
 Float = np.ndarray[Any, np.dtype[np.float64]]
+
+
+def exact(value: Fraction) -> Any:
+    """A rational at the working precision."""
+    return arb(value.numerator) / value.denominator
 
 
 @dataclass(frozen=True)

@@ -15,16 +15,16 @@ E[phi^2] and E[phi'^2] with their enclosures first.
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from dataclasses import replace
-from functools import lru_cache
+from fractions import Fraction
+from functools import lru_cache, partial
 from typing import Any
 
 from flint import arb, ctx
 
-from dualc.expand.gauss import gauss, trapezoid
+from dualc.expand.gauss import gauss, shortest, trapezoid
 from dualc.expand.hermite import expansion
-from dualc.expand.panels import pieces
+from dualc.expand.panels import exact, pieces
 from dualc.ir import Activation, Bound, Polar, PolarRule, SeriesTable
 
 Ball = Any  # arb: python-flint has no types
@@ -55,9 +55,7 @@ def polar(activation: Activation, table: SeriesTable, has_jump: bool) -> SeriesT
         check = _Check(activation, start, float(table.q_high))
         rules, worst = [], 0.0
         for dtype, sizes in _SIZES.items():
-            first = bisect_left(sizes, -_WANTED[dtype], key=check.negative(dtype))
-            size = sizes[min(first, len(sizes) - 1)]
-            worst = -check.negative(dtype)(size)
+            size, worst = shortest(sizes, partial(check.error, dtype), _WANTED[dtype])
             rules.append(_texts(dtype, size))
     if not worst <= _MOST:  # of float64
         return table
@@ -68,21 +66,15 @@ def polar(activation: Activation, table: SeriesTable, has_jump: bool) -> SeriesT
 def _start(table: SeriesTable) -> float | None:
     """The variance from which the series is not enough at |rho| = 1; None if it always is."""
     poor = [
-        float(arb_of(b.q_low))
+        float(Fraction(b.q_low))
         for b in table.bounds
         if b.rho == "1" and (b.bound is None or float(b.bound) > _SERIES_SERVES)
     ]
     return min(poor, default=None)
 
 
-def arb_of(text: str) -> Ball:
-    """A quotient or an integer as a ball."""
-    above, _, below = text.partition("/")
-    return arb(above) / arb(below or 1)
-
-
 def _bound(bound: Bound, start: float, worst: float) -> Bound:
-    if bound.rho != "1" or float(arb_of(bound.q_low)) < start:
+    if bound.rho != "1" or float(Fraction(bound.q_low)) < start:
         return bound
     note = "near rho = +-1 by quadrature: compared with the enclosed E[phi^2] and E[phi'^2]"
     return replace(bound, bound=f"{worst:.1e}", note=note)
@@ -95,14 +87,10 @@ class _Check:
         self.cut = pieces(activation)
         self.known = []
         for text in _VARIANCES:
-            q = arb_of(text)
+            q = exact(Fraction(text))
             if start <= float(q) <= high:
                 found = expansion(activation, text, 0, 20)
                 self.known.append((q, found.square, found.slope_square))
-
-    def negative(self, dtype: str) -> Any:
-        """The function of a size that is minus its error."""
-        return lambda size: -self.error(dtype, size)
 
     def error(self, dtype: str, size: tuple[int, int]) -> float:
         """The largest relative error of E[phi^2] and E[phi'^2]."""

@@ -31,7 +31,7 @@ from dualc.expand.grid import Expansions, expansions
 from dualc.expand.growth import growth, limiting_variance
 from dualc.expand.hermite import Expansion, expansion
 from dualc.expand.jumps import Jump, contributions, is_whole, jumps
-from dualc.expand.panels import Float, pieces
+from dualc.expand.panels import Float, exact, pieces
 from dualc.expand.polar import polar
 from dualc.expand.shared import shared_expansions
 
@@ -80,20 +80,16 @@ class Law:
 
     def variances(self, angles: Sequence[Any]) -> list[Any]:
         """Q at t = T (1 + cos(angle))/2."""
-        scale, high = _exact(self.scale), _exact(self.high)
+        scale, high = exact(self.scale), exact(self.high)
         top = (1 + (high / scale).sqrt()).log()
         s = [(top * (1 - angle.cos()) / 2).expm1() for angle in angles]
-        return [scale * v * v / (1 + _exact(self.limit) * scale * v * v) for v in s]
+        return [scale * v * v / (1 + exact(self.limit) * scale * v * v) for v in s]
 
     def split(self, q: Any, power: int) -> Any:
         """sigma(q) r^power."""
-        y = q / (1 - _exact(self.limit) * q)
-        s = (y / _exact(self.turn)).sqrt()
+        y = q / (1 - exact(self.limit) * q)
+        s = (y / exact(self.turn)).sqrt()
         return (1 + s) ** self.degree * (arb(self.rate) * q).exp() * (s / (1 + s)) ** power
-
-
-def _exact(value: Fraction) -> Any:
-    return arb(value.numerator) / value.denominator
 
 
 @lru_cache(maxsize=4)
