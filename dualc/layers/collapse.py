@@ -27,7 +27,6 @@ from jax import Array
 from jaxtyping import Float
 from scipy.optimize import nnls
 
-from dualc.errors import NetworkError
 from dualc.layers.combine import Serial
 from dualc.layers.covariance import Covariance
 from dualc.layers.direct import hermite_sum
@@ -120,11 +119,7 @@ def draw(
     rho = np.cos(np.pi * (np.arange(_NODES) + 0.5) / _NODES)
     wanted = kernels_at(net, d, q, rho, ntk=get[1])[0 if get[0] else 1 :]
     if not np.all(np.isfinite(wanted)):
-        raise NetworkError(
-            f"inputs with a mean square of {q:g} have a variance before an activation that is "
-            f"beyond the domain of its kernel, [0, {min(net.domains()):g}].  Scale the inputs or "
-            "W_std down"
-        )
+        raise net.beyond_domain(f"inputs with a mean square of {q:g} have")
     exact = _exact(d, p)
     count = p - 1 - d * (exact - 1)
     fitted = [_best(rho, k, exact, count) for k in wanted]

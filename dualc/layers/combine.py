@@ -47,6 +47,13 @@ class Serial(Layer):
                 found += [getattr(layer, "domain_high", inf)] * layer.variances
         return tuple(found)
 
+    def beyond_domain(self, what: str) -> NetworkError:
+        """The error for what has a variance that a kernel does not serve, and turned to NaN."""
+        return NetworkError(
+            f"{what} a variance before an activation that is beyond the domain of its kernel, "
+            f"[0, {min(self.domains()):g}].  Scale the inputs or W_std down"
+        )
+
     def needs_pairs_of_positions(self, wanted: bool) -> bool:
         for layer in reversed(self.layers):
             wanted = layer.needs_pairs_of_positions(wanted)

@@ -100,11 +100,7 @@ class FeatureMap:
             return
         for row in np.flatnonzero(~np.asarray(is_known)):
             if isinstance(x, BCOO) or np.all(np.isfinite(np.asarray(x[row]))):
-                raise NetworkError(
-                    f"x[{row}] has a variance before an activation that is beyond the domain of "
-                    f"its kernel, [0, {min(self.net.domains()):g}].  Scale the "
-                    "inputs or W_std down"
-                )
+                raise self.net.beyond_domain(f"x[{row}] has")
 
     # ---- which method ----
 
