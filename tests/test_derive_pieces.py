@@ -118,3 +118,16 @@ def test_tails_point_away_from_zero() -> None:
 @pytest.mark.parametrize("expression", ["max(x, 0) + max(x - 1, 0)*erf(x)", "max(sin(x), x - 1)"])
 def test_other_functions_between_kinks_are_a_series(expression: str) -> None:
     assert derive(parse_expression(expression, "probe", {})).tier == "series"
+
+
+@pytest.mark.parametrize(
+    ("expression", "tier"),
+    [
+        ("(max(x, 0) + expm1(min(x, 0)))*clip((x + 1)/2, 0, 1)", "series"),  # x^2 beside x
+        ("where(x > 0, x*(1 - exp(-abs(x))/2), x*exp(-abs(x))/2)", "closed"),
+        ("max(x, 0) + expm1(min(x, 0))", "closed"),
+    ],
+    ids=["hard_elish", "lalu", "elu"],
+)
+def test_tails_that_outgrow_their_sum_are_no_closed_form(expression: str, tier: str) -> None:
+    assert derive(parse_expression(expression, "probe", {})).tier == tier

@@ -905,3 +905,24 @@ def test_a_dear_rate_of_both_variances_is_evaluated_once_and_right_for_all_shape
     assert set(calls) == {(2, 1), (1, 3)}  # a column and a row stay what they are
     np.testing.assert_allclose(rates[0], np.full((2, 1), 27.0))
     np.testing.assert_allclose(rates[1], np.full((1, 3), 6.0))
+
+
+@pytest.mark.parametrize("shape", [(), (5,), (7, 9), (0, 3)])
+@pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
+def test_only_entries_that_want_it_are_computed_whatever_their_number(
+    shape: tuple[int, ...], share: float
+) -> None:
+    draw = np.random.default_rng(0)
+    x, wanted = jnp.asarray(draw.normal(size=shape)), jnp.asarray(draw.uniform(size=shape) < share)
+    row = (
+        jnp.arange(shape[-1], dtype=float).reshape((1,) * (len(shape) - 1) + (-1,)) if shape else x
+    )
+    scalar, sizes = jnp.asarray(2.0), []
+
+    def function(a: Any, b: Any, c: Any) -> Any:
+        sizes.append(jnp.size(a))
+        return c * a + b
+
+    found = s.only_where(function, wanted, x, (x, row, scalar), 4)
+    np.testing.assert_array_equal(found, jnp.where(wanted, scalar * x + row, x))
+    assert max(sizes, default=0) <= 4
