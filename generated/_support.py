@@ -136,11 +136,12 @@ def _apart(value: Callable[..., Array]) -> Callable[..., Array]:
     throughout this file, a cheap operation after an expensive one whose result is used often; and
     dual and dual_dot, where one jitted function returns both, must not look alike. (Without
     optimisations XLA was seen to give half a gradient where they do.) q11 >= 0 in the domain, which
-    XLA does not know.
+    XLA does not know. On a GPU memory is what is dear, and there both are better one.
     """
 
     def other(q12: Array, q11: Array, *rest: Array) -> Array:
-        return value(q12, jnp.maximum(q11, -1.0), *rest)
+        known = jnp.maximum(q11, -1.0) if jax.default_backend() == "cpu" else q11
+        return value(q12, known, *rest)
 
     return other
 
@@ -1650,7 +1651,8 @@ def mixture_pairs(pair: Callable[..., Array], rules: Rules) -> Callable[..., Arr
     """The mean of pair(q12, q11, q22, d, *parameters, slope1, slope2) over independent slopes.
 
     Scans: unrolled, 256 bodies compile for minutes and fill the memory. One within the other: a
-    single sum over 2,500 pairs would lose 16 eps.
+    single sum over 2,500 pairs would lose 16 eps. Bodies are computed again for a gradient, which
+    would keep every one's numbers otherwise: gigabytes for a Gram matrix of 200 rows.
     """
 
     def value(q12: Array, q11: Array, q22: Array, d: Array, *parameters: Array) -> Array:
@@ -1658,6 +1660,7 @@ def mixture_pairs(pair: Callable[..., Array], rules: Rules) -> Callable[..., Arr
         start = jnp.zeros(jnp.broadcast_shapes(q12.shape, q11.shape, q22.shape, d.shape), q12.dtype)
 
         def over_first(total: Array, first: Array) -> tuple[Array, None]:
+            @partial(jax.checkpoint, prevent_cse=False)
             def over_second(inner: Array, second: Array) -> tuple[Array, None]:
                 value = pair(q12, q11, q22, d, *parameters, first[0], second[0])
                 return inner + second[1] * value, None
@@ -5586,7 +5589,7 @@ def weakly(
         def tile(*arrays: Array) -> Array:
             *pair, first, second = arrays
             series, is_weak = _series((pair[0], pair[1], pair[2]), first, second, lost)
-            if series.size > _CHUNK and jax.default_backend() == "cpu":
+            if series.size > _CHUNK:
                 return only_where(full, ~is_weak, series, tuple(pair), _CHUNK)
             return lax.cond(
                 jnp.all(is_weak),

@@ -48,3 +48,16 @@ def test_derivatives_pass_through_the_scan() -> None:
     step = 1e-6
     moved = (place[0], place[1] + step, *place[2:])
     assert float(slopes[1]) == pytest.approx(float(value(*moved) - value(*place)) / step, rel=1e-5)
+
+
+def test_a_gradient_keeps_nothing_of_the_sums_over_nodes() -> None:
+    rules = Rules(RULES.single, tuple((0.1 * k, 1 / 40) for k in range(1, 41)))
+    n = 64
+    place = jnp.ones((n, n)), jnp.ones((n, 1)), jnp.ones((1, n)), jnp.ones((n, n)), jnp.asarray(1.0)
+
+    def total(*place):
+        return mixture_pairs(pair, rules)(*place).sum()
+
+    compiled = jax.jit(jax.grad(total, argnums=(0, 1, 2, 3, 4))).lower(*place).compile()
+    blocks = compiled.memory_analysis().temp_size_in_bytes / (8 * n * n)
+    assert blocks < 40  # not 1,600

@@ -6,8 +6,10 @@ Appended to `support.py` in generated/_support.py; the imports below stay behind
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jax import lax
 
@@ -25,7 +27,8 @@ def mixture_pairs(pair: Callable[..., Array], rules: Rules) -> Callable[..., Arr
     """The mean of pair(q12, q11, q22, d, *parameters, slope1, slope2) over independent slopes.
 
     Scans: unrolled, 256 bodies compile for minutes and fill the memory. One within the other: a
-    single sum over 2,500 pairs would lose 16 eps.
+    single sum over 2,500 pairs would lose 16 eps. Bodies are computed again for a gradient, which
+    would keep every one's numbers otherwise: gigabytes for a Gram matrix of 200 rows.
     """
 
     def value(q12: Array, q11: Array, q22: Array, d: Array, *parameters: Array) -> Array:
@@ -33,6 +36,7 @@ def mixture_pairs(pair: Callable[..., Array], rules: Rules) -> Callable[..., Arr
         start = jnp.zeros(jnp.broadcast_shapes(q12.shape, q11.shape, q22.shape, d.shape), q12.dtype)
 
         def over_first(total: Array, first: Array) -> tuple[Array, None]:
+            @partial(jax.checkpoint, prevent_cse=False)
             def over_second(inner: Array, second: Array) -> tuple[Array, None]:
                 value = pair(q12, q11, q22, d, *parameters, first[0], second[0])
                 return inner + second[1] * value, None

@@ -59,7 +59,7 @@ def weakly(
         def tile(*arrays: Array) -> Array:
             *pair, first, second = arrays
             series, is_weak = _series((pair[0], pair[1], pair[2]), first, second, lost)
-            if series.size > _CHUNK and jax.default_backend() == "cpu":
+            if series.size > _CHUNK:
                 return only_where(full, ~is_weak, series, tuple(pair), _CHUNK)
             return lax.cond(
                 jnp.all(is_weak),
