@@ -313,6 +313,8 @@ def _compile_all(
             jobs.append(job)
         else:
             rows.append((job.activation.name, "-", "unchanged"))
+    # Kinks take longest: at the end of the alphabet they would keep one process alone.
+    jobs.sort(key=lambda job: -len(job.activation.kinks))
     for job, result in each(_compile_and_forget, jobs, title="compiling"):
         if isinstance(result, DualcError):
             failures.append(f"{job.activation.name}: {result}")

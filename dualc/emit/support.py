@@ -135,12 +135,11 @@ def _apart(value: Callable[..., Array]) -> Callable[..., Array]:
     throughout this file, a cheap operation after an expensive one whose result is used often; and
     dual and dual_dot, where one jitted function returns both, must not look alike. (Without
     optimisations XLA was seen to give half a gradient where they do.) q11 >= 0 in the domain, which
-    XLA does not know. On a GPU memory is what is dear, and there both are better one.
+    XLA does not know.
     """
 
     def other(q12: Array, q11: Array, *rest: Array) -> Array:
-        known = jnp.maximum(q11, -1.0) if jax.default_backend() == "cpu" else q11
-        return value(q12, known, *rest)
+        return value(q12, jnp.maximum(q11, -1.0), *rest)
 
     return other
 

@@ -122,6 +122,8 @@ class Model:
 
     def piece_of(self, x: arb) -> int:
         """The number of the smooth piece that holds x (by midpoints)."""
+        if not self.breaks:
+            return 0
         middle = x.mid()
         return sum(1 for k in self.breaks if k < middle)
 

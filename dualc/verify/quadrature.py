@@ -89,7 +89,7 @@ class _Map:
             for _ in range(steps):
                 value, rate = self.exact(x)
                 x = (x - (value - t) / rate).mid()
-            nodes.append((x, 1 / self.exact(x)[1]))
+            nodes.append((x, 1 / rate))  # of the place before, which was right to half the digits
         return nodes
 
 

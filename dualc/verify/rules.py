@@ -61,10 +61,11 @@ def product(left: Table, right: Table, place: Place, digits: int, error: float) 
     for block, mask in blocks:
         spans = np.flatnonzero(mask.any(axis=0))
         first, last = int(spans[0]), int(spans[-1]) + 1
+        places = right.x[first:last]
         entries = []
-        for i, keep in zip(block, mask, strict=True):
+        for i, keep in zip(block, mask[:, first:last].tolist(), strict=True):
             cx = c * left.x[i]
-            entries += [(cx * right.x[j]).exp() if keep[j] else zero for j in range(first, last)]
+            entries += [(cx * y).exp() if k else zero for y, k in zip(places, keep, strict=True)]
         damp = {i: (-(left.x[i] ** 2) * au).exp() for i in block}
         rows = [[left.rows[i][n] * damp[i] for i in block] for n in names]
         cols = [[right.rows[j][n] * columns[j] for n in names] for j in range(first, last)]
@@ -138,16 +139,15 @@ def independent(model: Model, place: Place, digits: int) -> tuple[Pairs, float]:
         worst = max(worst, error)
         variance = ball(q)
         norm = (2 * arb.pi() * variance).sqrt()
-        means = {name: arb(0) for name in model.functions}
-        sizes = dict(means)
-        for x, row in zip(table.x, table.rows, strict=True):
-            p = (-x * x / (2 * variance)).exp() / norm
-            for name in means:
-                term = p * row[name]
-                means[name] += term
-                sizes[name] += abs(term.mid())
+        density = arb_mat([[(-x * x / (2 * variance)).exp() / norm for x in table.x]])
+        means, sizes = (
+            (density * arb_mat([[size(row[n]) for n in model.functions] for row in table.rows]))
+            for size in (lambda v: v, lambda v: abs(v.mid()))
+        )
         doubt = _doubt(error, digits)
-        sides.append({name: _blur(means[name], sizes[name], doubt) for name in means})
+        sides.append(
+            {n: _blur(means[0, j], sizes[0, j], doubt) for j, n in enumerate(model.functions)}
+        )
     left, right = sides
     return {(a, b): left[a] * right[b] for a, b in model.pairs}, worst
 
