@@ -16,8 +16,9 @@ from __future__ import annotations
 import hashlib
 import importlib
 import json
-from collections.abc import Callable, MutableMapping, Sequence
+from collections.abc import Callable, Iterator, MutableMapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
@@ -232,10 +233,19 @@ def _functions(module: ModuleType | Any, names: Sequence[str]) -> Callable[..., 
     return everything
 
 
-def _both_dtypes() -> Any:
+@contextmanager
+def _both_dtypes() -> Iterator[None]:
     """A context with both float32 and float64; the process's configuration stays as it is."""
     import jax
 
-    if hasattr(jax, "enable_x64"):
-        return jax.enable_x64(True)
-    return importlib.import_module("jax.experimental").enable_x64(True)  # before JAX 0.8
+    with ExitStack() as stack:
+        if hasattr(jax, "enable_x64"):
+            stack.enter_context(jax.enable_x64(True))
+        else:  # before JAX 0.8
+            old = importlib.import_module("jax.experimental")
+            stack.enter_context(old.enable_x64(True))
+        if hasattr(jax.sharding, "use_abstract_mesh"):
+            # Derivatives are traced under a mesh, if an empty one. Under the same one the functions
+            # themselves are found traced already: a fifth of the time.
+            stack.enter_context(jax.sharding.use_abstract_mesh(jax.sharding.get_abstract_mesh()))
+        yield
