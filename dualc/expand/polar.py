@@ -39,7 +39,8 @@ from flint import arb, ctx
 
 from dualc.expand.gauss import gauss, shortest, trapezoid
 from dualc.expand.hermite import expansion
-from dualc.expand.panels import Pieces, exact, pieces
+from dualc.expand.jumps import flat_within
+from dualc.expand.panels import exact, pieces
 from dualc.ir import Activation, Bound, Polar, PolarRule, SeriesTable
 
 Ball = Any  # arb: python-flint has no types
@@ -209,12 +210,6 @@ def _chosen(check: _Check) -> Quadrature | None:
     return Quadrature(polar, tuple(zip(q, so_far, strict=True)))
 
 
-def _is_flat(cut: Pieces, kinks: Sequence[Ball]) -> bool:
-    """Whether phi is 0 as far as the nearest kink on either side."""
-    inside = [s * part * kink for kink in kinks[:1] for s in (-1, 1) for part in (0.3, 0.9)]
-    return bool(kinks) and all(cut.at(x.mid()).value(x.mid()) == 0 for x in inside)
-
-
 def _number(text: str) -> float:
     return float(Fraction(text))
 
@@ -225,9 +220,10 @@ class _Check:
     def __init__(self, activation: Activation, scheme: _Scheme, kinks: Sequence[Ball]):
         self.scheme, self.kinks = scheme, kinks
         self.cut = pieces(activation)
-        self.is_flat = _is_flat(self.cut, kinks)
+        nearest = flat_within(self.cut)
+        self.is_flat = nearest > 0
         # What is 0 within c is nothing in floating point where the variance is far below c^2.
-        least = float(kinks[0]) ** 2 / 200 if self.is_flat else 0.0
+        least = nearest**2 / 200
         self.variances = [text for text in scheme.variances if _number(text) > least]
         self.known = []
         for text in self.variances:

@@ -30,7 +30,7 @@ from dualc.expand.bounds import RHOS, added, bounds, sides, tolerances, upper
 from dualc.expand.grid import Expansions, expansions
 from dualc.expand.growth import growth, limiting_variance
 from dualc.expand.hermite import Expansion, expansion
-from dualc.expand.jumps import Jump, contributions, is_whole, jumps
+from dualc.expand.jumps import Jump, contributions, flat_within, is_whole, jumps
 from dualc.expand.panels import Float, exact, pieces
 from dualc.expand.polar import Quadrature, quadrature, served
 from dualc.expand.shared import shared_expansions
@@ -354,6 +354,8 @@ def _fitted(
     ]
     powers = _powers(sampled.nodes(q), sampled.nodes(smooth), order + 2)
     sizes = sides(q, entries, order, _has_jump(activation))
+    if not whole:  # rows have no digits where phi is 0 within four deviations
+        sizes = [side.unknown_below(q, flat_within(cut) ** 2 / 16) for side in sizes]
     rows: tuple[tuple[int, ...], ...] = ((0,),) * (order + 3)
     # where the exact terms are everything, the table is 0, so its error
     extra: list[tuple[float, ...]] = [(0.0,) * len(RHOS)] * len(sizes)
