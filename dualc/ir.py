@@ -374,15 +374,22 @@ class PolarRule:
     """Gauss rules for radius and angle, for one dtype: (node, weight) as repr of float64."""
 
     dtype: str  # "float32" | "float64"
-    radii: tuple[tuple[str, str], ...]  # of r exp(-r^2/2)
+    start: str  # the variance above which this dtype needs them
+    radii: tuple[tuple[str, str], ...]  # of r exp(-r^2/2); with kinks on [0, 1], between cuts
     angles: tuple[tuple[str, str], ...]  # on [0, 1]
 
 
 @dataclass(frozen=True)
 class Polar:
-    """Quadrature in polar coordinates, near rho = +-1 where a variance is above `start`."""
+    """Quadrature in polar coordinates near rho = +-1, at variances up to `end`.
 
-    start: str
+    `kinks` are the distances from 0 of those off 0: there the radius is cut. If it `is_flat`, phi
+    is 0 as far as the nearest.
+    """
+
+    end: str
+    kinks: tuple[str, ...]
+    is_flat: bool
     rules: tuple[PolarRule, ...]
 
 

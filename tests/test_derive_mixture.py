@@ -66,7 +66,7 @@ def test_the_mean_over_the_slope_is_the_activation(expression: str, x: float) ->
      "tanh(x) + atan(x)", "atan(atan(x))", "sqrt(1 + x**2)", "1/(1 + x**4)", "log1p(x**2)",
      "1/((1 + x**2)*(4 + x**2))", "min(x, 0)/sqrt(1 + x**2)", "asinh(x)/(1 + x**2)",
          "sign(x)*abs(tanh(x))", "x*tanh(softplus(x))",
-     "where(tanh(x) > x/2, x, 0)", "tanh(x)*max(x, 0)"],
+     "where(tanh(x) > x/2, x, 0)", "tanh(x)*max(x, 0)", "sinc(x)*tanh(x)"],
 )  # fmt: skip
 def test_what_is_not_linear_in_one_kind_of_means_is_a_series(expression: str) -> None:
     assert derive(parse_expression(expression, "probe", {})).tier == "series"

@@ -91,6 +91,20 @@ def test_dual_dot_of_a_jump_is_recorded_as_uncertified():
     assert "jumps" in by_function["dual_dot"].note
 
 
+def test_what_is_zero_around_zero_is_not_taken_for_a_polynomial():
+    """max(x - 1, 0) tanh(x) was tabulated as its first two jumps alone."""
+    flat = ir.Activation("flat", "max(x - 1, 0)*tanh(x)", None, "", kinks=("1",))
+    found = series_table(flat, ORDER)
+    assert not found.whole
+    values = [float(a.mid()) for a in hermite.expansion(flat, 2, ORDER, 25).coefficients]
+    # Less what the kink gives: from degree 2 on it has a say.
+    assert np.abs(np.subtract(smooth_part(found, 2.0)[:2], values[:2]))[0] < 1e-14
+    bounds = {
+        b.q_high: float(b.bound) for b in found.bounds if (b.function, b.rho) == ("dual", "1/2")
+    }
+    assert bounds["4"] < 0.01
+
+
 def test_tables_are_reproducible_and_small():
     again = series_table(entry("softsign"), ORDER)
     assert again == table("softsign")

@@ -11,16 +11,31 @@ import pytest
 
 import dualc
 from dualc.emit.support import gap
-from dualc.emit.support_polar import Polar, _quadrature
-from dualc.expand.polar import rule
+from dualc.emit.support_polar import Polar, PolarRules, _quadrature
+from dualc.expand.polar import radius_rule, unit_rule
 
-SOFTSIGN = dualc.load("softsign")
+SOFTSIGN = dualc.compile_activation("x/(1 + abs(x))", name="softsign")
+
+
+def rules(radius: Any, radii: int, angles: int, shifts: tuple[str, str]) -> PolarRules:
+    """As a generated module holds them."""
+    found = radius(radii, shifts[0]), unit_rule(angles, shifts[1])
+    return PolarRules(0.0, *(tuple((float(x), float(w)) for x, w in rows) for rows in found))
+
+
 RULES = Polar(
-    0.0,
-    *(
-        tuple(tuple((float(x), float(w)) for x, w in rows) for rows in rule(dtype, *size))
-        for dtype, size in (("float32", (26, 30)), ("float64", (52, 56)))
-    ),
+    math.inf,
+    (),
+    False,
+    rules(radius_rule, 26, 30, ("0.1", "0.003")),
+    rules(radius_rule, 52, 56, ("0.05", "0.002")),
+)
+CUT = Polar(
+    math.inf,
+    (1.0,),
+    False,
+    rules(unit_rule, 28, 36, ("0.03", "0.003")),
+    rules(unit_rule, 52, 72, ("0.02", "0.001")),
 )
 VARIANCES = [(1.0, 1.0), (1e-6, 1e-6), (100.0, 0.25), (1e4, 1e4)]
 RHOS = [0.91, 0.999, 1 - 1e-6, 1.0, -0.95, -1.0]
@@ -56,10 +71,64 @@ def test_means_of_pairs_are_right_to_a_few_eps_at_any_variance(
     assert worst < most * float(np.finfo(dtype).eps)
 
 
+def clipped_pair(q12: float, q11: float, q22: float) -> float:
+    """E[clip(u) clip(v)] at q11 = q22, rho = +-1: clip(x) = min(max(x, -1), 1)."""
+    assert q11 == q22
+    z = 1 / math.sqrt(q11)
+    density, beyond = math.exp(-z * z / 2) / math.sqrt(2 * math.pi), math.erfc(z / math.sqrt(2))
+    square = q11 * (1 - beyond - 2 * z * density) + beyond
+    return math.copysign(square, q12)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_kinks_away_from_zero_are_cut_out(dtype: str) -> None:
+    rows = [(sign * q, q, q) for q in (0.25, 1.0, 9.0, 100.0, 1e4) for sign in (1.0, -1.0)]
+    q = [jnp.asarray(np.array(column), dtype) for column in zip(*rows, strict=True)]
+    found = _quadrature(lambda u, v, *_: jnp.clip(u, -1, 1) * jnp.clip(v, -1, 1), CUT, *q, gap(*q))
+    for value, row in zip(found, rows, strict=True):
+        truth = clipped_pair(*row)
+        assert abs(float(value) / truth - 1) < (1e-12 if dtype == "float64" else 4e-6)
+
+
+@pytest.mark.parametrize("rho", [0.7, 0.99, 1 - 1e-9, -0.8, -0.9999])
+@pytest.mark.parametrize(("q11", "q22"), [(1.0, 1.0), (25.0, 0.5), (1e4, 900.0)])
+def test_angles_are_cut_where_both_sides_meet_a_kink(q11: float, q22: float, rho: float) -> None:
+    """d/dq12 of a mean of hard tanhs is the mass of a square, which a coarser rule misses."""
+    q12 = rho * math.sqrt(q11 * q22)
+    q = [jnp.asarray([x]) for x in (q12, q11, q22)]
+
+    def inside(u: Any, v: Any, *_: Any) -> Any:
+        return jnp.where((jnp.abs(u) < 1.0) & (jnp.abs(v) < 1.0), 1.0, 0.0)
+
+    fine = CUT._replace(double=rules(unit_rule, 100, 120, ("0.02", "0.004")))
+    found, truth = (float(_quadrature(inside, rule, *q, gap(*q))[0]) for rule in (CUT, fine))
+    size = math.sqrt(math.erf((2 * q11) ** -0.5) * math.erf((2 * q22) ** -0.5))
+    assert abs(found - truth) < 2e-13 * size
+
+
+def test_what_is_zero_around_zero_has_digits_far_out() -> None:
+    """E[max(u - 1, 0)^2] at variance 1/100, ten deviations out."""
+    flat, q = CUT._replace(is_flat=True), [jnp.asarray([0.01])] * 3
+    found = _quadrature(
+        lambda u, v, *_: jnp.maximum(u - 1, 0) * jnp.maximum(v - 1, 0), flat, *q, gap(*q)
+    )
+    z = 10.0
+    density, beyond = math.exp(-z * z / 2) / math.sqrt(2 * math.pi), math.erfc(z / 2**0.5) / 2
+    assert float(found[0]) == pytest.approx(0.01 * ((1 + z * z) * beyond - z * density), rel=1e-9)
+
+
+def test_beyond_the_end_of_the_rules_the_series_serves() -> None:
+    module = SOFTSIGN.module
+    s, polar = module.s, module._POLAR._replace(end=2.0)
+    q = [jnp.asarray(x) for x in ([0.99, 2.97], [1.0, 3.0], [1.0, 3.0])]
+    series = np.asarray(s.series_moment(module._TABLE)(*q))
+    found = np.asarray(s.near_diagonal(module._TABLE, polar, module._phi)(*q, gap(*q)))
+    assert list(found == series) == [False, True]
+
+
 def test_the_quadrature_serves_near_the_diagonal_alone() -> None:
     table, polar = SOFTSIGN.module._TABLE, SOFTSIGN.module._POLAR
-    from dualc.generated import _support as s
-
+    s = SOFTSIGN.module.s
     q = [jnp.asarray(x) for x in (np.linspace(-1.0, 1.0, 41), np.ones(41), np.ones(41))]
     series = s.series_moment(table)(*q)
     found = s.near_diagonal(table, polar, SOFTSIGN.module._phi)(*q, gap(*q))

@@ -183,9 +183,10 @@ def _show_bounds(out: Console, record: Record) -> None:
         rows.add_row(one.function, *filter(None, [one.dtype]), one.variances, *one.bounds)
     put(out, rows)
     if record.table and record.table.polar:
-        start = record.table.polar.start.removesuffix(".0")
-        put(out, f"near rho = +-1, at variances above {start}: quadrature, not the series; its")
-        put(out, "bound is a comparison with the enclosed E\\[phi^2] and E\\[phi'^2]")
+        polar = record.table.polar
+        start, end = (text.removesuffix(".0") for text in (polar.rules[-1].start, polar.end))
+        put(out, f"near rho = +-1, at variances from {start} to {end}: quadrature, not the series;")
+        put(out, "its bound is a comparison with the enclosed E\\[phi^2] and E\\[phi'^2]")
 
 
 _COLUMNS = tuple((d, r) for d in ("float32", "float64") for r in ("generic", "edge", "boundary"))

@@ -92,6 +92,7 @@ _FUNCTIONS: dict[str, Any] = {
     "exp": sp.exp, "log": sp.log, "sqrt": sp.sqrt, "sin": sp.sin, "cos": sp.cos, "tan": sp.tan,
     "sinh": sp.sinh, "cosh": sp.cosh, "tanh": sp.tanh, "erf": sp.erf, "erfc": sp.erfc,
     "atan": sp.atan, "asinh": sp.asinh, "abs": sp.Abs, "sign": sp.sign,
+    "sinc": lambda x: ONE if x == 0 else sp.sin(x) / x,
     "expm1": lambda x: sp.exp(x) - 1,
     "log1p": lambda x: sp.log(1 + x),
     "sigmoid": lambda x: 1 / (1 + sp.exp(-x)),

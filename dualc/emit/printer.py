@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any
 
 from dualc import ir
-from dualc.emit.layout import ARGUMENTS, WIDTH, joined, weakly, wrapped
+from dualc.emit.layout import ARGUMENTS, WIDTH, joined, tuple_of, weakly, wrapped
 from dualc.emit.links import LinksPrinter
 from dualc.emit.pieces import PiecesPrinter
 from dualc.emit.source import piece, python
@@ -216,12 +216,15 @@ class _Printer:
                 for rows in (rule.radii, rule.angles)
             ]
             inner = "".join(f"        (\n{part}        ),\n" for part in parts)
-            rules.append(
-                f"    (  # {rule.dtype}: (radius, weight), (angle, weight)\n{inner}    ),\n"
-            )
+            first = f"    {p}PolarRules(  # {rule.dtype}\n        {rule.start},\n"
+            rules.append(f"{first}{inner}    ),\n")
+        polar = table.polar
+        facts = f"{polar.end}, {tuple_of(polar.kinks)}, {polar.is_flat}"
         return (
-            "\n# Quadrature near rho = +-1: from which variance on, and the rules.\n"
-            f"_POLAR = {p}Polar(\n    {table.polar.start},\n{''.join(rules)})\n"
+            "\n# Quadrature near rho = +-1: up to which variance; distances of kinks from 0, if\n"
+            "# phi is 0 within; for each dtype from which variance on, (radius, weight) and\n"
+            "# (angle, weight).\n"
+            f"_POLAR = {p}Polar(\n    {facts},\n{''.join(rules)})\n"
             f"_dual = {p}near_diagonal(_TABLE, _POLAR, _phi)\n"
             f"_dual_dot = {p}near_diagonal(_TABLE, _POLAR, _phi, 1)\n"
         )

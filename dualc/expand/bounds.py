@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import ROUND_UP, Context, Decimal
 from fractions import Fraction
 from itertools import pairwise
@@ -59,6 +59,11 @@ class Side:
     sizes: Float  # (degrees, variances): alpha_n
     weights: Float  # (degrees, variances): what turns an error of a_n into one like alpha_n
     tails: Float  # (RHOS, variances)
+
+    def unknown_below(self, q: Sequence[Any], least: float) -> Side:
+        """The same without bounds at smaller variances."""
+        below = np.array([float(v) < least for v in q])
+        return replace(self, tails=np.where(below, np.inf, self.tails))
 
     @property
     def targets(self) -> Float:

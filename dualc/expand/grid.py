@@ -12,7 +12,15 @@ from flint import arb, arb_mat, ctx
 
 from dualc import ir
 from dualc.expand.hermite import Expansion, ball_of_size
-from dualc.expand.panels import Panel, cover, log_integrand_bounds, log_rule_error, pieces
+from dualc.expand.panels import (
+    RHO,
+    SLACK,
+    Panel,
+    cover,
+    log_integrand_bounds,
+    log_rule_error,
+    pieces,
+)
 from dualc.expand.window import envelope, log_tails, window
 
 
@@ -77,7 +85,12 @@ def _rows(right: Panel, left: Panel | None, order: int) -> Any:
 
 
 def expansions(
-    activation: ir.Activation, variances: Sequence[Any], order: int, digits: int
+    activation: ir.Activation,
+    variances: Sequence[Any],
+    order: int,
+    digits: int,
+    *,
+    slack: float = SLACK,
 ) -> Expansions:
     """`hermite.expansion` at ascending positive variances, a thousand times cheaper per variance.
 
@@ -89,9 +102,9 @@ def expansions(
         bounds = envelope(pieces(activation))
         starts = [window(bounds, size, order, digits) for size in sizes]
         outers = bounds.edges[starts]
-        points = math.ceil(0.83 * digits) + 12
+        points = math.ceil(0.83 * digits + (slack - SLACK) / (2 * math.log(RHO))) + 12
         inner = 0.5 * math.sqrt(sizes.min())
-        panels = cover(activation, inner, float(outers.max()), points)
+        panels = cover(activation, inner, float(outers.max()), points, slack=slack)
         totals = _totals(panels, q, outers, order)
         errors = _errors(panels, sizes, outers, order, points)
         tails = [log_tails(bounds, size, order, s) for size, s in zip(sizes, starts, strict=True)]

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from flint import acb, arb
@@ -71,11 +72,32 @@ def jumps(cut: Pieces) -> tuple[Jump, ...]:
     return tuple(result)
 
 
+def flat_within(cut: Pieces) -> float:
+    """The distance from 0 of the nearest kink if phi is 0 as far as that; else 0."""
+    if not cut.kinks or any(kink.contains(0) for kink in cut.kinks):
+        return 0.0
+    nearest = min(abs(float(kink)) for kink in cut.kinks)
+    inside = [arb(sign * part * nearest) for sign in (-1, 1) for part in (0.3, 0.9)]
+    return nearest if all(cut.value(x) == 0 for x in inside) else 0.0
+
+
 def is_whole(cut: Pieces, found: tuple[Jump, ...]) -> bool:
     """Whether phi is a piecewise polynomial that is 0 around 0: then the jumps are all of it."""
     if not found or any(kink.contains(0) for kink in cut.kinks):
         return False
-    return cut.value(arb(0)) == 0 and all(v == 0 for v in cut.at(arb(0)).jet(arb(1) / 7))
+    places = [cut.kinks[0] - 3 / arb(2), cut.kinks[-1] + 3 / arb(2)]
+    places += [(2 * a + b) / 3 for a, b in pairwise(cut.kinks)]
+    return flat_within(cut) > 0 and all(_is_sum(cut, found, x.mid()) for x in places)
+
+
+def _is_sum(cut: Pieces, found: tuple[Jump, ...], x: Any) -> bool:
+    """Whether phi(x) is what its jumps between 0 and x make of a function that is 0 around 0."""
+    total, sign = arb(0), 1 if x > 0 else -1
+    for jump in found:
+        if 0 < sign * jump.place < sign * x:
+            terms = [s * (x - jump.place) ** i for i, s in enumerate(jump.sizes)]
+            total += sign * sum((t / math.factorial(i) for i, t in enumerate(terms)), arb(0))
+    return bool(abs(cut.value(x) - total) < _ZERO * 1e5 * (1 + abs(total)))
 
 
 def _outward(jump: Jump, q: Any, order: int) -> list[Any]:

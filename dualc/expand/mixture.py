@@ -23,7 +23,7 @@ from typing import Any
 from flint import arb, ctx
 
 from dualc.expand.gauss import gauss, shortest, trapezoid
-from dualc.expand.hermite import expansion
+from dualc.expand.grid import expansions
 from dualc.expand.panels import Pieces, exact, pieces
 from dualc.ir import Activation, Bound, Mixture, Rule, substituted
 
@@ -186,10 +186,11 @@ def _bounds(activation: Activation, mixed: str, found: Rule) -> list[Bound]:
         summands.append(f"({_exact(weight)})*({filled})")
     error = replace(activation, expression=" + ".join(summands))
     out = []
-    for q in _CERTIFIED:
-        variance = exact(Fraction(q))
-        true = expansion(activation, variance, _HERMITE, 20)
-        wrong = expansion(error, variance, _HERMITE, 20, slack=_CANCELS)
+    with ctx.workdps(50):
+        variances = [exact(Fraction(q)) for q in _CERTIFIED]
+    truths = expansions(activation, variances, _HERMITE, 20).entries
+    errors = expansions(error, variances, _HERMITE, 20, slack=_CANCELS).entries
+    for q, true, wrong in zip(_CERTIFIED, truths, errors, strict=True):
         with ctx.workdps(50):
             pairs = zip(true.coefficients, wrong.coefficients, strict=True)
             bound = sum((abs(e) * (2 * abs(a) + abs(e)) for a, e in pairs), arb(0))

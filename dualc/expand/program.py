@@ -120,6 +120,10 @@ def _integer_power(a: Ball, n: int) -> Ball:
     return arb(1) if result is None else result
 
 
+def _integer_power_slope(n: int, a: Ball, value: Ball) -> Ball:
+    return arb(n) * _integer_power(a, n - 1)
+
+
 def _power(a: Ball, b: Ball) -> Ball:
     if isinstance(b, arb) and b.is_integer():
         return _integer_power(a, int(b.unique_fmpz() or 0))
@@ -169,22 +173,47 @@ _COMPARE: dict[str, Callable[[Ball, Ball], bool]] = {
 }
 
 
-def _binary_slope(op: str, a: Ball, da: Ball, b: Ball, db: Ball, value: Ball) -> Ball:
-    """The derivative of `a op b`; None stands for the derivative of a constant."""
-    if op in ("add", "sub"):
-        if db is None:
-            return da
-        signed = db if op == "add" else -db
-        return signed if da is None else da + signed
-    if op == "mul":
-        left = None if da is None else da * b
-        return left if db is None else (a * db if left is None else left + a * db)
-    if op == "div":
-        return da / b if db is None else ((-value * db) if da is None else da - value * db) / b
+# The derivatives of a op b; None stands for that of a constant, and one of the two is none.
+
+
+def _sum_slope(a: Ball, da: Ball, b: Ball, db: Ball, value: Ball) -> Ball:
+    if db is None:
+        return da
+    return db if da is None else da + db
+
+
+def _difference_slope(a: Ball, da: Ball, b: Ball, db: Ball, value: Ball) -> Ball:
+    if db is None:
+        return da
+    return -db if da is None else da - db
+
+
+def _product_slope(a: Ball, da: Ball, b: Ball, db: Ball, value: Ball) -> Ball:
+    if db is None:
+        return da * b
+    return a * db if da is None else da * b + a * db
+
+
+def _quotient_slope(a: Ball, da: Ball, b: Ball, db: Ball, value: Ball) -> Ball:
+    if db is None:
+        return da / b
+    return ((-value * db) if da is None else da - value * db) / b
+
+
+def _power_slope(a: Ball, da: Ball, b: Ball, db: Ball, value: Ball) -> Ball:
     if db is None:
         return b * _power(a, b - 1) * da
     logarithm = value * _log(a) * db
     return logarithm if da is None else logarithm + b * _power(a, b - 1) * da
+
+
+_BINARY_SLOPES: dict[str, Callable[[Ball, Ball, Ball, Ball, Ball], Ball]] = {
+    "add": _sum_slope,
+    "sub": _difference_slope,
+    "mul": _product_slope,
+    "div": _quotient_slope,
+    "pow": _power_slope,
+}
 
 
 @dataclass(frozen=True)
@@ -220,6 +249,20 @@ class Program:
                 found.append((_BINARY[step.op], first, second))
         return tuple(found)
 
+    @cached_property
+    def _rates(self) -> tuple[Callable[..., Ball], ...]:
+        """The derivatives of the operations, of the same arguments and their value."""
+        found: list[Callable[..., Ball]] = []
+        for step, (_, _, second) in zip(self.steps, self._operations, strict=True):
+            if len(step.arguments) == 1:
+                found.append(_UNARY[step.op][1])
+            elif second < 0:
+                exponent = self.constants[step.arguments[1] - 1]
+                found.append(partial(_integer_power_slope, int(exponent.unique_fmpz() or 0)))
+            else:
+                found.append(_BINARY_SLOPES[step.op])
+        return tuple(found)
+
     def value(self, x: Ball) -> Ball:
         """phi(x), x real or complex."""
         slots = [x, *self.constants]
@@ -232,16 +275,18 @@ class Program:
         """(phi(x), phi'(x))."""
         slots = [x, *self.constants]
         slopes: list[Ball] = [arb(1)] + [None] * len(self.constants)
-        for step in self.steps:
-            first, dfirst = slots[step.arguments[0]], slopes[step.arguments[0]]
-            if len(step.arguments) == 1:
-                value, derivative = _UNARY[step.op]
-                slots.append(value(first))
-                slopes.append(derivative(first, slots[-1]) * dfirst)
+        add, add_slope = slots.append, slopes.append
+        for (function, first, second), rate in zip(self._operations, self._rates, strict=True):
+            a = slots[first]
+            if second < 0:
+                value = function(a)
+                add(value)
+                add_slope(rate(a, value) * slopes[first])
             else:
-                second, dsecond = slots[step.arguments[1]], slopes[step.arguments[1]]
-                slots.append(_BINARY[step.op](first, second))
-                slopes.append(_binary_slope(step.op, first, dfirst, second, dsecond, slots[-1]))
+                b = slots[second]
+                value = function(a, b)
+                add(value)
+                add_slope(rate(a, slopes[first], b, slopes[second], value))
         slope = slopes[self.result]
         return slots[self.result], arb(0) if slope is None else slope
 

@@ -30,16 +30,17 @@ from dualc.expand.bounds import RHOS, added, bounds, sides, tolerances, upper
 from dualc.expand.grid import Expansions, expansions
 from dualc.expand.growth import growth, limiting_variance
 from dualc.expand.hermite import Expansion, expansion
-from dualc.expand.jumps import Jump, contributions, is_whole, jumps
+from dualc.expand.jumps import Jump, contributions, flat_within, is_whole, jumps
 from dualc.expand.panels import Float, exact, pieces
-from dualc.expand.polar import polar
+from dualc.expand.polar import Quadrature, quadrature, served
 from dualc.expand.shared import shared_expansions
 
 _DOMAIN = 10**4
 _POWERS = 4  # split off at most: E[phi''(u) phi''(v)] then needs no division by a variance
 _FAR = 64  # highest automatic order with a kink away from 0 or oscillations that never end
 _HIGHEST = 448  # otherwise
-_ENOUGH = 256  # 0.9**256 is 2e-12: for kinks at 0, whose tails at rho = 1 fall by powers of n
+_ENOUGH = 256  # 0.9**256 is 2e-12: where quadrature serves near rho = +-1, or nothing does
+_LEAST = 128  # where quadrature serves: with fewer it is wanted by many pairs (|rho| > 0.81)
 _DIGITS, _SHARED_DIGITS = 26, 22
 _BEYOND = 32  # degrees beyond the order, for bounds at |rho| < 1
 # (nodes, log2 of scale), until one is good or, short of the hard ones, no better than the last.
@@ -65,6 +66,8 @@ class _Goal:
 
 # phi' at 100 would ask for a thousand degrees; the bounds say what is reached there.
 _GOALS = (_Goal(1.0, 1e-12, 1e-12), _Goal(4.0, 5e-13, 5e-13), _Goal(100.0, 8e-7, 1.0))
+# Where quadrature serves beyond: 1e-12 up to 4 and at the next variance that is looked at.
+_NEAR_GOALS = (_Goal(4.6, 8e-13, 8e-13),)
 
 
 @dataclass(frozen=True)
@@ -126,20 +129,23 @@ def _turn(activation: ir.Activation) -> Fraction:
     return Fraction(2) ** max(-10, min(10, round(crossing)))
 
 
-def automatic_order(activation: ir.Activation) -> int:
+def automatic_order(activation: ir.Activation, *, is_served: bool = False) -> int:
     """The smallest order that meets `_GOALS`; if none does, one that serves |rho| <= 9/10.
 
     The error of dual at rho = 1 is its relative L2 tail, that of dual_dot the tail of phi'.
+    Where quadrature serves near rho = +-1 (`is_served`), the goals up to variance 4 are enough.
     """
     high = _law(activation).high
     slope = not _has_jump(activation)
-    goals = [goal for goal in _GOALS if goal.variance <= high]
+    goals = [g for g in (_NEAR_GOALS if is_served else _GOALS) if g.variance <= high]
     variances = [goal.variance for goal in goals]
     found = shared_expansions(activation, variances, _HIGHEST, _SHARED_DIGITS, up_to=float(high))
     if found is None:
         found = expansions(activation, variances, _FAR, _SHARED_DIGITS)
-        return _order_of(found, goals, slope)
+        return _FAR if is_served else _order_of(found, goals, slope)
     order = _order_of(found, goals, slope)
+    if is_served:
+        return min(max(order, _LEAST), _ENOUGH)
     return _ENOUGH if order == _HIGHEST and activation.kinks else order
 
 
@@ -264,7 +270,20 @@ def series_table(activation: ir.Activation, order: int | None) -> ir.SeriesTable
     reaches two degrees further. `order` None chooses it (`automatic_order`), and what serves near
     rho = +-1 (`polar`).
     """
-    highest = automatic_order(activation) if order is None else order
+    near = _quadrature(activation) if order is None else None
+    highest = automatic_order(activation, is_served=bool(near)) if order is None else order
+    table = _table(activation, highest)
+    return table if near is None else served(table, near)
+
+
+def _quadrature(activation: ir.Activation) -> Quadrature | None:
+    """What serves near rho = +-1: nothing where phi jumps or grows like an exponential."""
+    law = _law(activation)
+    return None if law.limit or law.rate or _has_jump(activation) else quadrature(activation)
+
+
+def _table(activation: ir.Activation, highest: int) -> ir.SeriesTable:
+    """The best of the laws that `_TRIALS` names."""
     law = _law(activation)
     best: tuple[float, ir.SeriesTable] | None = None
     trials = _TRIALS if activation.kinks else sorted(_TRIALS, key=lambda t: (t[0], t[1] < 0))
@@ -279,7 +298,7 @@ def series_table(activation: ir.Activation, order: int | None) -> ir.SeriesTable
             break
     if best is None:
         raise AssertionError("there is a first trial")
-    return polar(activation, best[1], _has_jump(activation)) if order is None else best[1]
+    return best[1]
 
 
 def _trial(
@@ -335,6 +354,8 @@ def _fitted(
     ]
     powers = _powers(sampled.nodes(q), sampled.nodes(smooth), order + 2)
     sizes = sides(q, entries, order, _has_jump(activation))
+    if not whole:  # rows have no digits where phi is 0 within four deviations
+        sizes = [side.unknown_below(q, flat_within(cut) ** 2 / 16) for side in sizes]
     rows: tuple[tuple[int, ...], ...] = ((0,),) * (order + 3)
     # where the exact terms are everything, the table is 0, so its error
     extra: list[tuple[float, ...]] = [(0.0,) * len(RHOS)] * len(sizes)
