@@ -140,10 +140,9 @@ def independent(model: Model, place: Place, digits: int) -> tuple[Pairs, float]:
         variance = ball(q)
         norm = (2 * arb.pi() * variance).sqrt()
         density = arb_mat([[(-x * x / (2 * variance)).exp() / norm for x in table.x]])
-        means, sizes = (
-            (density * arb_mat([[size(row[n]) for n in model.functions] for row in table.rows]))
-            for size in (lambda v: v, lambda v: abs(v.mid()))
-        )
+        rows = [[row[name] for name in model.functions] for row in table.rows]
+        means = density * arb_mat(rows)
+        sizes = density * arb_mat([[abs(value.mid()) for value in row] for row in rows])
         doubt = _doubt(error, digits)
         sides.append(
             {n: _blur(means[0, j], sizes[0, j], doubt) for j, n in enumerate(model.functions)}
