@@ -88,11 +88,16 @@ def measure(names: list[str], size: int, runs: int, dtype: Any) -> list[dict[str
                 "ratio": round(statistics.median(ratios), 2),
                 "fastest": round(min(seconds[name]) / min(seconds["copy"]), 2),
                 "target": cpu if jax.default_backend() == "cpu" else gpu,
-                "ns": round(1e9 * statistics.median(seconds[name]) / size**2, 2),
-                "copy_ns": round(1e9 * statistics.median(seconds["copy"]) / size**2, 2),
+                "ns": _per_entry(seconds[name], size),
+                "copy_ns": _per_entry(seconds["copy"], size),
             }
         )
     return rows
+
+
+def _per_entry(seconds: list[float], size: int) -> float:
+    """Nanoseconds, three digits: on a GPU they are thousandths."""
+    return float(f"{1e9 * statistics.median(seconds) / size**2:.3g}")
 
 
 def show(rows: list[dict[str, Any]], title: str) -> None:
