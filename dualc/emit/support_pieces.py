@@ -13,13 +13,22 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import lru_cache, partial, reduce
+from itertools import pairwise, zip_longest
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
-from dualc.emit.support import _product, _waves, _zero_or, in_tiles, normal_pdf, root
+from dualc.emit.support import (
+    _product,
+    _waves,
+    _zero_or,
+    in_tiles,
+    normal_cdf,
+    normal_pdf,
+    root,
+)
 
 Array = Any
 _TILE = 1 << 14  # pairs: what a sum over nodes passes over stays in a processor's cache
@@ -489,8 +498,14 @@ def _moment_of_tile(f: Pieces, g: Pieces, q12: Array, q11: Array, q22: Array, d:
     smooth on them: there the terms of Price's theorem cancel.
     """
     value = _by_price(f, g, q12, q11, q22, d)
-    if not (_is_compact(f) or _is_compact(g)) or (_is_one_step(f) and _is_one_step(g)):
+    compact = _is_compact(f), _is_compact(g)
+    if not any(compact) and (_is_blunt(f) or _is_blunt(g)):
+        return jnp.where(*_beside_outer(f, g, q12, q11, q22, d), value)
+    if not any(compact) or (_is_one_step(f) and _is_one_step(g)):
         return value
+    depth = max(_degree(f), _degree(g))
+    if compact[0] and not (_has_pole(f, depth) and _has_pole(g, depth)):
+        value = _over_layers(f, g, q12, q11, q22, d, value)
     wide = root(d)
     nowhere = jnp.zeros_like(wide, bool)
     reach_u, reach_v = (_extent(x, q12.dtype) if _is_compact(x) else None for x in (f, g))
@@ -521,6 +536,52 @@ def _is_compact(f: Pieces) -> bool:
     return len(f.places) > 1 and _absent(f.polynomials[0]) and _absent(f.polynomials[-1])
 
 
+def _outer(f: Pieces) -> Pieces | None:
+    """The outer parts of f, one on either side of 0; None if it is not known where 0 is."""
+    if not _known(*f.places):
+        return None
+    return Pieces((0.0,), (f.polynomials[0], f.polynomials[-1]), None, f.parity)
+
+
+def _is_blunt(f: Pieces) -> bool:
+    """Whether f is smoother than its outer parts, and derivatives of several orders jump.
+
+    Then what remains of its jumps at large variances are their second differences.
+    """
+    outer = _outer(f)
+    orders = {a for _, a, _ in _jumps(f)}
+    beyond = {a for _, a, _ in _jumps(outer)} if outer else set()
+    return len(orders) > 1 and bool(beyond) and min(beyond) < min(orders)
+
+
+def _beside_outer(
+    f: Pieces, g: Pieces, q12: Array, q11: Array, q22: Array, d: Array
+) -> tuple[Array, Array]:
+    """Where variances are large beside the places, and there E[f(u) g(v)].
+
+    The moment of the outer parts, and integrals over the places of what f and g are beside them.
+    """
+    parts = []
+    for x in (f, g):
+        outer = _outer(x) or Pieces((0.0,), ((0.0,), (0.0,)))
+        places = tuple(sorted({0.0, *x.places}))
+        ends = (*places, math.inf)
+        inner = [(x.polynomials[sum(t < end for t in x.places)], end <= 0) for end in ends]
+        rows = [_paired(row, outer.polynomials[0 if low else 1]) for row, low in inner]
+        bare = tuple(tuple(_plus([a, -b]) for a, b in row) for row in rows)
+        parts.append((outer, Pieces(places, bare, None, x.parity)))
+    (f_outer, f_inner), (g_outer, g_inner) = parts
+    reach = jnp.maximum(_extent(f, q12.dtype), _extent(g, q12.dtype))
+    least, most = jnp.minimum(root(q11), root(q22)), jnp.maximum(root(q11), root(q22))
+    wide = (least >= 8 * reach) & (reach * most <= 1.5 * root(d))
+    q12, q11, q22, d = (
+        jnp.where(wide, x, y) for x, y in ((q12, 0.0), (q11, 1.0), (q22, 1.0), (d, 1.0))
+    )
+    value = _by_price(f_outer, g_outer, q12, q11, q22, d)
+    value = value + _over_places(f_inner, g, q12, q11, q22, d)
+    return wide, value + _over_places(g_inner, f_outer, q12, q22, q11, d)
+
+
 def _extent(f: Pieces, dtype: Any) -> Array:
     """The largest |x| at which f is not 0."""
     return jnp.maximum(*(jnp.abs(jnp.asarray(f.places[i], dtype)) for i in (0, -1)))
@@ -542,6 +603,81 @@ def _over_places(f: Pieces, g: Pieces, q12: Array, q11: Array, q22: Array, d: Ar
     nodes = 12 if q12.dtype == jnp.float32 else 22
     (total,) = _integral(integrand, nodes, q12.dtype)
     return total / (math.sqrt(2 * math.pi) * root(q11))
+
+
+def _over_layers(
+    f: Pieces, g: Pieces, q12: Array, q11: Array, q22: Array, d: Array, otherwise: Array
+) -> Array:
+    """E[f(u) g(v)] for a compact f, where the density is smooth on it but E[g(v) given u] is not.
+
+    Elsewhere `otherwise`. Between f's places and those of g as u sees them, by Gauss's rule on
+    layers as wide as that mean turns within, and on what is between layers.
+    """
+    reach = jnp.maximum(_extent(f, q12.dtype), _extent(g, q12.dtype))
+    thin = (root(q11) >= 8 * reach) & (root(q22) >= 8 * reach) & (reach * root(q22) > 1.5 * root(d))
+
+    def layered() -> Array:
+        safe = (jnp.where(thin, x, y) for x, y in ((q12, 1.0), (q11, 1.0), (d, 0.0)))
+        return jnp.where(thin, _of_layers(f, g, *safe), otherwise)
+
+    return lax.cond(jnp.any(thin), layered, lambda: otherwise)
+
+
+def _of_layers(f: Pieces, g: Pieces, q12: Array, q11: Array, d: Array) -> Array:
+    """The same where it holds; every interval of every layer stands on a new first axis."""
+    slope, spread = q12 / q11, root(d / q11)
+    places = jnp.stack([jnp.asarray(t, q12.dtype) / slope for t in g.places])
+    within = (8.0 if q12.dtype == jnp.float32 else 11.0) * spread / jnp.abs(slope)
+    lows, widths, factors = [], [], []
+    for low, width, polynomial in _inner_cells(f, 0, q12.dtype):
+        cuts = jnp.sort(jnp.clip(places, low, low + width), 0)
+        for start, end in pairwise([low + 0 * slope, *cuts, low + width + 0 * slope]):
+            layer = jnp.minimum(within, 0.5 * (end - start))
+            lows += [start, start + layer, end - layer]
+            widths += [layer, end - start - 2 * layer, layer]
+            factors += 3 * [polynomial]
+    low, width = jnp.stack(lows), jnp.stack(widths)
+    slope, spread, half = slope[None], spread[None], 0.5 / q11[None]
+    rates = _columns(factors, low)
+
+    def integrand(node: Array) -> tuple[Array]:
+        x = low + width * node
+        value = width * _polynomial(rates, x) * jnp.exp(-x * x * half)
+        return (jnp.sum(value * _direct_mean(g, slope * x, spread), 0),)
+
+    (total,) = _integral(integrand, 16 if q12.dtype == jnp.float32 else 30, q12.dtype)
+    return total / (math.sqrt(2 * math.pi) * root(q11))
+
+
+def _columns(polynomials: list[tuple[Any, ...]], like: Array) -> tuple[Array, ...]:
+    """The coefficients of one power each, along the first axis."""
+    shape = (len(polynomials), *(1,) * (like.ndim - 1))
+    rows = zip_longest(*polynomials, fillvalue=0.0)
+    return tuple(jnp.stack([jnp.asarray(c, like.dtype) for c in r]).reshape(shape) for r in rows)
+
+
+def _direct_mean(g: Pieces, mean: Array, spread: Array) -> Array:
+    """E[g(mean + spread z)] by normal distribution functions, absolutely accurate.
+
+    The first polynomial, and what changes at every place t: E[(z + h)_+^n], h = (mean - t)/spread.
+    """
+    safe = jnp.maximum(spread, math.sqrt(_tiny(spread.dtype)))
+    at_mean = _shifted(g.polynomials[0], mean)
+    even = ((n, c) for n, c in enumerate(at_mean) if n % 2 == 0)
+    total = sum(
+        math.prod(range(n - 1, 0, -2)) * c * _half_power(spread * spread, n) for n, c in even
+    )
+    for place, left, right in zip(g.places, g.polynomials[:-1], g.polynomials[1:], strict=True):
+        change = _shifted(tuple(_plus([b, -a]) for a, b in _paired(left, right)), place)
+        limit = _farthest(spread.dtype)
+        away = mean - jnp.asarray(place, mean.dtype)
+        h = jnp.clip(away / safe, -limit, limit)
+        last, this = normal_pdf(h), normal_cdf(h)
+        for n, c in enumerate(change):  # in units of the place: spread^n E[(z + h)_+^n]
+            total = total + c * this
+            slid = spread * last if n == 0 else n * spread * spread * last
+            last, this = this, away * this + slid
+    return total
 
 
 def bent_over_places(
