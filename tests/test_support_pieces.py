@@ -885,6 +885,18 @@ def test_places_far_within_a_deviation_cost_no_digits(dtype: Any, f: Pieces) -> 
         assert error < 8 * float(np.finfo(dtype).eps) * max(size, abs(wanted))
 
 
+SQUARE = Pieces((-2.0, 0.0, 2.0), ((-1.0,), (0, 1.0, 0.25), (0, 1.0, -0.25), (1.0,)))
+SQUARE_BEND = Pieces((-2.0, 0.0, 2.0), ((0.0,), (0.25,), (-0.25,), (0.0,)))
+
+
+@both_dtypes
+def test_only_the_places_that_are_near_stand_beside_outer_parts(dtype: Any) -> None:
+    """Places 2000 deviations out for u, a fiftieth of one for v; the value by verify."""
+    point = tuple(jnp.asarray(np.float32(x), dtype) for x in (-0.07, 1e-6, 1e4))
+    found = s.pieces_moment(SQUARE_BEND, SQUARE, *point, gap(*point))
+    assert abs(float(found) / 0.12340314548074768 - 1) < 8 * float(np.finfo(dtype).eps)
+
+
 def test_a_mean_by_distribution_functions_is_what_tails_give() -> None:
     mean = jnp.asarray([0.3, -2.0, 0.5, 1.0])
     spread = jnp.asarray([1.0, 0.2, 0.0, 1e-3])

@@ -499,8 +499,8 @@ def _moment_of_tile(f: Pieces, g: Pieces, q12: Array, q11: Array, q22: Array, d:
     """
     value = _by_price(f, g, q12, q11, q22, d)
     compact = _is_compact(f), _is_compact(g)
-    if not any(compact) and (_is_blunt(f) or _is_blunt(g)):
-        return jnp.where(*_beside_outer(f, g, q12, q11, q22, d), value)
+    if not compact[1] and (_is_blunt(g, f) or (not compact[0] and _is_blunt(f, g))):
+        value = jnp.where(*_beside_outer(f, g, q12, q11, q22, d), value)
     if not any(compact) or (_is_one_step(f) and _is_one_step(g)):
         return value
     depth = max(_degree(f), _degree(g))
@@ -543,15 +543,21 @@ def _outer(f: Pieces) -> Pieces | None:
     return Pieces((0.0,), (f.polynomials[0], f.polynomials[-1]), None, f.parity)
 
 
-def _is_blunt(f: Pieces) -> bool:
-    """Whether f is smoother than its outer parts, and derivatives of several orders jump.
+def _is_blunt(f: Pieces, g: Pieces) -> bool:
+    """Whether some derivative of f jumps by second differences, beside jumps of other orders.
 
-    Then what remains of its jumps at large variances are their second differences.
+    At large variances such jumps are nearly all lost in their sum.
     """
-    outer = _outer(f)
-    orders = {a for _, a, _ in _jumps(f)}
-    beyond = {a for _, a, _ in _jumps(outer)} if outer else set()
-    return len(orders) > 1 and bool(beyond) and min(beyond) < min(orders)
+    if _outer(f) is None or len({a for _, a, _ in (*_jumps(f), *_jumps(g))}) < 2:
+        return False
+    jumps: dict[int, list[tuple[Any, Any]]] = {}
+    for i, a, jump in _jumps(f):
+        jumps.setdefault(a, []).append((f.places[i], jump))
+    return any(
+        _known(*(j for _, j in row))
+        and _plus([j for _, j in row]) == _plus([t * j for t, j in row]) == 0
+        for row in jumps.values()
+    )
 
 
 def _beside_outer(
@@ -559,27 +565,34 @@ def _beside_outer(
 ) -> tuple[Array, Array]:
     """Where variances are large beside the places, and there E[f(u) g(v)].
 
-    The moment of the outer parts, and integrals over the places of what f and g are beside them.
+    The moment of the outer parts, and integrals over the places of what f and g are beside them;
+    a compact f is left as it is.
     """
-    parts = []
-    for x in (f, g):
-        outer = _outer(x) or Pieces((0.0,), ((0.0,), (0.0,)))
-        places = tuple(sorted({0.0, *x.places}))
-        ends = (*places, math.inf)
-        inner = [(x.polynomials[sum(t < end for t in x.places)], end <= 0) for end in ends]
-        rows = [_paired(row, outer.polynomials[0 if low else 1]) for row, low in inner]
-        bare = tuple(tuple(_plus([a, -b]) for a, b in row) for row in rows)
-        parts.append((outer, Pieces(places, bare, None, x.parity)))
-    (f_outer, f_inner), (g_outer, g_inner) = parts
-    reach = jnp.maximum(_extent(f, q12.dtype), _extent(g, q12.dtype))
-    least, most = jnp.minimum(root(q11), root(q22)), jnp.maximum(root(q11), root(q22))
-    wide = (least >= 8 * reach) & (reach * most <= 1.5 * root(d))
+    wide = jnp.ones_like(q12, bool)
+    for x, q, other in ((f, q11, q22), (g, q22, q11)):
+        if not _is_compact(x):
+            reach = _extent(x, q.dtype)
+            wide = wide & (root(q) >= 8 * reach) & (reach * root(other) <= 1.5 * root(d))
     q12, q11, q22, d = (
         jnp.where(wide, x, y) for x, y in ((q12, 0.0), (q11, 1.0), (q22, 1.0), (d, 1.0))
     )
-    value = _by_price(f_outer, g_outer, q12, q11, q22, d)
-    value = value + _over_places(f_inner, g, q12, q11, q22, d)
-    return wide, value + _over_places(g_inner, f_outer, q12, q22, q11, d)
+    left, right = (x if _is_compact(x) else _outer(x) or x for x in (f, g))
+    value = _by_price(left, right, q12, q11, q22, d)
+    if not _is_compact(f):
+        value = value + _over_places(_beside(f, left), g, q12, q11, q22, d)
+    return wide, value + _over_places(_beside(g, right), left, q12, q22, q11, d)
+
+
+def _beside(f: Pieces, outer: Pieces) -> Pieces:
+    """The function f less its outer parts."""
+    places = tuple(sorted({0.0, *f.places}))
+    rows = []
+    for end in (*places, math.inf):
+        row = f.polynomials[sum(t < end for t in f.places)]
+        rows.append(_paired(row, outer.polynomials[0 if end <= 0 else 1]))
+    return Pieces(
+        places, tuple(tuple(_plus([a, -b]) for a, b in row) for row in rows), None, f.parity
+    )
 
 
 def _extent(f: Pieces, dtype: Any) -> Array:
