@@ -897,10 +897,13 @@ def test_only_the_places_that_are_near_stand_beside_outer_parts(dtype: Any) -> N
     assert abs(float(found) / 0.12340314548074768 - 1) < 8 * float(np.finfo(dtype).eps)
 
 
-def test_a_mean_by_distribution_functions_is_what_tails_give() -> None:
-    mean = jnp.asarray([0.3, -2.0, 0.5, 1.0])
-    spread = jnp.asarray([1.0, 0.2, 0.0, 1e-3])
-    for g in (BLUNT, PIECES["hard_swish"], PIECES["ramp+1"]):
-        np.testing.assert_allclose(
-            s._direct_mean(g, mean, spread), s._shifted_mean(g, mean, spread), 1e-14, 1e-15
-        )
+@both_dtypes
+def test_layers_serve_a_narrow_input_beside_a_wide_one(dtype: Any) -> None:
+    """q12 = 50 (1 - 1e-6); the values by verify's quadrature."""
+    q12, narrow, wide = (jnp.asarray(x, dtype) for x in (49.99995422363281, 0.25, 1e4))
+    moment = jax.jit(lambda *q: s.pieces_moment(BENT, BLUNT, *q, gap(*q)))
+    eps = float(np.finfo(dtype).eps)
+    assert abs(float(moment(q12, narrow, wide)) / 27.198940418942762 - 1) < 8 * eps
+    wanted = -2.9491408057158376e-08
+    # its density at 0 times 1e-4, a power of the narrow one, is what cancels
+    assert abs(float(moment(q12, wide, narrow)) - wanted) < 8 * eps * 4e-7

@@ -384,3 +384,9 @@ def test_a_jump_far_narrower_than_its_inputs_has_a_rate_without_cancellation(
         found = jax.jit(rate)(jnp.asarray(0.5, dtype))
         assert abs(float(found) - wanted) <= 8 * float(np.finfo(dtype).eps) * abs(wanted)
         assert float(found) == 0 or point[0] != 0  # exactly, however products are contracted
+
+
+def test_at_variances_of_0_the_rate_of_a_jump_is_the_limit_along_equal_inputs() -> None:
+    zero = jnp.asarray(0.0)
+    for t in (0.5, 2.0):
+        assert not jnp.isnan(piecewise_jump_rate(*_hard_threshold(t), zero, zero, zero, zero))

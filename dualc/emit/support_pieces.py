@@ -25,7 +25,6 @@ from dualc.emit.support import (
     _waves,
     _zero_or,
     in_tiles,
-    normal_cdf,
     normal_pdf,
     root,
 )
@@ -626,8 +625,10 @@ def _over_layers(
     Elsewhere `otherwise`. Between f's places and those of g as u sees them, by Gauss's rule on
     layers as wide as that mean turns within, and on what is between layers.
     """
-    reach = jnp.maximum(_extent(f, q12.dtype), _extent(g, q12.dtype))
-    thin = (root(q11) >= 8 * reach) & (root(q22) >= 8 * reach) & (reach * root(q22) > 1.5 * root(d))
+    reach, other = (_extent(x, q12.dtype) for x in (f, g))
+    far = (root(q11) >= 8 * reach) | (root(q22) >= 8 * other)  # where Price's theorem loses digits
+    smooth = root(q11) >= 0.45 * reach
+    thin = far & smooth & (reach * root(q22) > 1.5 * root(d)) & (d > 0)
 
     def layered() -> Array:
         safe = (jnp.where(thin, x, y) for x, y in ((q12, 1.0), (q11, 1.0), (d, 0.0)))
@@ -656,7 +657,7 @@ def _of_layers(f: Pieces, g: Pieces, q12: Array, q11: Array, d: Array) -> Array:
     def integrand(node: Array) -> tuple[Array]:
         x = low + width * node
         value = width * _polynomial(rates, x) * jnp.exp(-x * x * half)
-        return (jnp.sum(value * _direct_mean(g, slope * x, spread), 0),)
+        return (jnp.sum(value * _shifted_mean(g, slope * x, spread), 0),)
 
     (total,) = _integral(integrand, 16 if q12.dtype == jnp.float32 else 30, q12.dtype)
     return total / (math.sqrt(2 * math.pi) * root(q11))
@@ -669,30 +670,6 @@ def _columns(polynomials: list[tuple[Any, ...]], like: Array) -> tuple[Array, ..
     return tuple(jnp.stack([jnp.asarray(c, like.dtype) for c in r]).reshape(shape) for r in rows)
 
 
-def _direct_mean(g: Pieces, mean: Array, spread: Array) -> Array:
-    """E[g(mean + spread z)] by normal distribution functions, absolutely accurate.
-
-    The first polynomial, and what changes at every place t: E[(z + h)_+^n], h = (mean - t)/spread.
-    """
-    safe = jnp.maximum(spread, math.sqrt(_tiny(spread.dtype)))
-    at_mean = _shifted(g.polynomials[0], mean)
-    even = ((n, c) for n, c in enumerate(at_mean) if n % 2 == 0)
-    total = sum(
-        math.prod(range(n - 1, 0, -2)) * c * _half_power(spread * spread, n) for n, c in even
-    )
-    for place, left, right in zip(g.places, g.polynomials[:-1], g.polynomials[1:], strict=True):
-        change = _shifted(tuple(_plus([b, -a]) for a, b in _paired(left, right)), place)
-        limit = _farthest(spread.dtype)
-        away = mean - jnp.asarray(place, mean.dtype)
-        h = jnp.clip(away / safe, -limit, limit)
-        last, this = normal_pdf(h), normal_cdf(h)
-        for n, c in enumerate(change):  # in units of the place: spread^n E[(z + h)_+^n]
-            total = total + c * this
-            slid = spread * last if n == 0 else n * spread * spread * last
-            last, this = this, away * this + slid
-    return total
-
-
 def bent_over_places(
     f: Pieces, line: tuple[float, float], q12: Array, q11: Array, q22: Array, d: Array
 ) -> tuple[Array, Array]:
@@ -703,7 +680,7 @@ def bent_over_places(
     of the line, and the images x and -x are put together: what cancels at q12 = 0 leaves no error.
     """
     reach, wide = _extent(f, q12.dtype), root(d)
-    flat = reach * jnp.maximum(root(q11), root(q22)) <= 1.5 * wide
+    flat = (wide > 0) & (reach * jnp.maximum(root(q11), root(q22)) <= 1.5 * wide)
     q12, q11, d = (jnp.where(flat, x, y) for x, y in ((q12, 0.0), (q11, 1.0), (d, 1.0)))
     slope, spread = q12 / q11, root(d / q11)
     steep, nodes = slope / spread, 12 if q12.dtype == jnp.float32 else 22
