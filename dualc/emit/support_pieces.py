@@ -603,18 +603,39 @@ def _over_places(f: Pieces, g: Pieces, q12: Array, q11: Array, q22: Array, d: Ar
     """The integral over x of f(x), the density of u at x and E[g(v)] given u = x."""
     slope, spread = q12 / q11, root(d / q11)
     cells = _inner_cells(f, 0, q12.dtype)
+    rows = [(low + 0 * slope, width + 0 * slope, row) for low, width, row in cells]
+    return _over_intervals(rows, g, slope, spread, q11, 12 if q12.dtype == jnp.float32 else 22)
+
+
+def _over_intervals(
+    rows: list[tuple[Array, Array, tuple[Any, ...]]],
+    g: Pieces,
+    slope: Array,
+    spread: Array,
+    q11: Array,
+    nodes: int,
+) -> Array:
+    """The same over intervals (lower end, width, polynomial), which stand on a new first axis."""
+    if not rows:
+        return jnp.zeros_like(slope)
+    low, width = (jnp.stack(x) for x in tuple(zip(*rows, strict=True))[:2])
+    factor, wide = _columns([row for *_, row in rows], low), jnp.broadcast_to(spread, low.shape)
+    slopes, half = slope[None], 0.5 / q11[None]
 
     def integrand(node: Array) -> tuple[Array]:
-        total = jnp.zeros_like(slope)
-        for low, width, polynomial in cells:
-            x = low + width * node
-            value = (width * _polynomial(polynomial, x)) * jnp.exp(-x * x / (2 * q11))
-            total = total + value * _shifted_mean(g, slope * x, spread)
-        return (total,)
+        x = low + width * node
+        value = width * _polynomial(factor, x) * jnp.exp(-x * x * half)
+        return (jnp.sum(value * _shifted_mean(g, slopes * x, wide), 0),)
 
-    nodes = 12 if q12.dtype == jnp.float32 else 22
-    (total,) = _integral(integrand, nodes, q12.dtype)
+    (total,) = _integral(integrand, nodes, slope.dtype)
     return total / (math.sqrt(2 * math.pi) * root(q11))
+
+
+def _columns(polynomials: list[tuple[Any, ...]], like: Array) -> tuple[Array, ...]:
+    """The coefficients of one power each, along the first axis."""
+    shape = (len(polynomials), *(1,) * (like.ndim - 1))
+    rows = zip_longest(*polynomials, fillvalue=0.0)
+    return tuple(jnp.stack([jnp.asarray(c, like.dtype) for c in r]).reshape(shape) for r in rows)
 
 
 def _over_layers(
@@ -638,36 +659,19 @@ def _over_layers(
 
 
 def _of_layers(f: Pieces, g: Pieces, q12: Array, q11: Array, d: Array) -> Array:
-    """The same where it holds; every interval of every layer stands on a new first axis."""
+    """The same where it holds."""
     slope, spread = q12 / q11, root(d / q11)
     places = jnp.stack([jnp.asarray(t, q12.dtype) / slope for t in g.places])
     within = (8.0 if q12.dtype == jnp.float32 else 11.0) * spread / jnp.abs(slope)
-    lows, widths, factors = [], [], []
+    rows = []
     for low, width, polynomial in _inner_cells(f, 0, q12.dtype):
         cuts = jnp.sort(jnp.clip(places, low, low + width), 0)
         for start, end in pairwise([low + 0 * slope, *cuts, low + width + 0 * slope]):
             layer = jnp.minimum(within, 0.5 * (end - start))
-            lows += [start, start + layer, end - layer]
-            widths += [layer, end - start - 2 * layer, layer]
-            factors += 3 * [polynomial]
-    low, width = jnp.stack(lows), jnp.stack(widths)
-    slope, spread, half = slope[None], spread[None], 0.5 / q11[None]
-    rates = _columns(factors, low)
-
-    def integrand(node: Array) -> tuple[Array]:
-        x = low + width * node
-        value = width * _polynomial(rates, x) * jnp.exp(-x * x * half)
-        return (jnp.sum(value * _shifted_mean(g, slope * x, spread), 0),)
-
-    (total,) = _integral(integrand, 16 if q12.dtype == jnp.float32 else 30, q12.dtype)
-    return total / (math.sqrt(2 * math.pi) * root(q11))
-
-
-def _columns(polynomials: list[tuple[Any, ...]], like: Array) -> tuple[Array, ...]:
-    """The coefficients of one power each, along the first axis."""
-    shape = (len(polynomials), *(1,) * (like.ndim - 1))
-    rows = zip_longest(*polynomials, fillvalue=0.0)
-    return tuple(jnp.stack([jnp.asarray(c, like.dtype) for c in r]).reshape(shape) for r in rows)
+            ends = start, start + layer, end - layer
+            widths = layer, end - start - 2 * layer, layer
+            rows += [(a, b, polynomial) for a, b in zip(ends, widths, strict=True)]
+    return _over_intervals(rows, g, slope, spread, q11, 16 if q12.dtype == jnp.float32 else 30)
 
 
 def bent_over_places(
