@@ -165,8 +165,10 @@ class Term:
                                         exp(a - c) of the same value; see derive/regroup.py
         coshm1, expm1  (a, c)           exp(a) (cosh(c) - 1), exp(a) (exp(c) - 1)
         product   (left, right)         the product of two sums of coefficient * shape(exponent),
-                                        rows "shape;coefficient;exponent", shape exp, expm1 or none
+                                        rows "shape;coefficient;exponent", shape exp, expm1, root
+                                        or none
         orthant   (i, j, sign)          E[max(u, 0)**i max(v, 0)**j], the covariance sign * q12
+        excess    (i, j, sign)          the same less its value at q12 = 0; |rho| <= 1/4
         power     (m, left, right)      q12**m left(q11) right(q22)
         given     (x,)                  x, in rho, q11 and q22 (an entry given by its dual)
     In a wedge psi = atan2(sqrt(w), -c) lies in [0, pi], T_n is atan(sqrt(w)/|c|) less n terms of
@@ -189,7 +191,8 @@ class Term:
 class Formula:
     """An exact function of (q12, q11, q22): the sum of its terms.
 
-    `near`, where given, is the same function as a sum that does not cancel for |switch| < 1.
+    `near`, where given, is the same function as a sum that does not cancel for |switch| < 1, where
+    the switch may hold rho.
     """
 
     name: str  # "dual" | "dual_dot" | "dual_dq11" | "dual_dPARAMETER"

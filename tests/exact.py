@@ -103,6 +103,12 @@ def orthant(i: int, j: int, point: Point) -> Number:
     return scale * mp.quad(lambda t: mp.sin(psi - t) ** i * mp.sin(t) ** j, [0, psi])
 
 
+def excess(i: int, j: int, point: Point) -> Number:
+    """The same less its value at q12 = 0."""
+    q12, q11, q22 = point
+    return orthant(i, j, (q12, q11, q22)) - orthant(i, j, (mp.mpf(0), q11, q22))
+
+
 def _tilted(found: Term, point: Point, parameters: Mapping[str, Number]) -> Number:
     """A term in its tilted covariance."""
     names = _names(point, parameters)
@@ -143,6 +149,7 @@ def _mean(read: Callable[[str], Number], text: str) -> Number:
     shapes: dict[str, Callable[[Number], Number]] = {
         "exp": mp.exp,
         "expm1": mp.expm1,
+        "root": mp.sqrt,
         "": lambda _: mp.mpf(1),
     }
     rows = zip(parts[::3], parts[1::3], parts[2::3], strict=True)
@@ -190,9 +197,10 @@ def term(found: Term, point: Point, parameters: Mapping[str, Number]) -> Number:
         return wedge(found, read, far=False)
     if found.shape in _TILTED:
         shape = _TILTED[found.shape](read(a[0]), read(a[1]))
-    elif found.shape == "orthant":
-        sign = int(a[2])
-        shape = orthant(int(a[0]), int(a[1]), (sign * names["q12"], names["q11"], names["q22"]))
+    elif found.shape in ("orthant", "excess"):
+        moment = orthant if found.shape == "orthant" else excess
+        place = (int(a[2]) * names["q12"], names["q11"], names["q22"])
+        shape = moment(int(a[0]), int(a[1]), place)
     else:
         other: dict[str, Callable[[], Number]] = {
             "one": lambda: mp.mpf(1),
@@ -290,6 +298,7 @@ PRIMITIVES: dict[str, Callable[..., Number]] = {
     "exp_sum": _exp_sum,
     "choose": lambda near, one, two: one if near else two,
     "orthant_moment": lambda i, j, q12, q11, q22, d: orthant(int(i), int(j), (q12, q11, q22)),
+    "orthant_excess": lambda i, j, q12, q11, q22: excess(int(i), int(j), (q12, q11, q22)),
     "ratio": _ratio,
     "root_ratio": _root_ratio,
     "correlation": _correlation,

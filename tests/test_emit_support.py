@@ -454,6 +454,23 @@ def test_orthant_moments_reach_the_accuracy_of_their_condition(dtype: Any, power
     assert worst(got, partial(moment, i, j), q12, q11, q22, scale=scale) < 2.5
 
 
+@both_dtypes
+@pytest.mark.parametrize("powers", [(1, 1), (2, 2), (0, 1), (1, 2), (0, 0), (3, 3), (6, 6)])
+def test_what_orthant_moments_add_to_independence_is_relatively_accurate(
+    dtype: Any, powers: Any
+) -> None:
+    rho = np.asarray([1e-12, 1e-3, -1e-3, 0.1, -0.1, 0.25, -0.25], dtype)
+    q11, q22 = (np.full_like(rho, q) for q in (4, 0.25))
+
+    def truth(q12: Real, q11: Real, q22: Real) -> Real:
+        with mp.workdps(80):
+            return moment(*powers, q12, q11, q22) - moment(*powers, mp.mpf(0), q11, q22)
+
+    got = jax.jit(partial(s.orthant_excess, *powers))
+    assert worst(got, truth, rho, q11, q22) < 6
+    assert not np.any(got(jnp.zeros_like(rho), q11, q22))
+
+
 @given(normal, normal, st.floats(-1, 1))
 def test_orthant_moments_of_both_signs_add_up(a: float, b: float, rho: float) -> None:
     q11, q22, q12 = map(jnp.asarray, (a, b, rho * math.sqrt(a * b)))

@@ -1,5 +1,8 @@
 """Rules of the laws of a random slope and what is certified of them."""
 
+from pathlib import Path
+
+import exact
 import mpmath
 import numpy as np
 import pytest
@@ -8,7 +11,7 @@ from mpmath import mp, mpf
 from dualc import ir
 from dualc.derive import derive
 from dualc.expand.mixture import mixture, rule
-from dualc.parse import parse_expression
+from dualc.parse import parse_expression, read_entry
 
 
 def decimals(law: str, count: int) -> list[tuple[mpf, mpf]]:
@@ -75,3 +78,27 @@ def test_errors_stay_within_their_certificates_and_within_the_dtype(
     error = _kernel_error(tanh_mixture, dtype, 1.0)
     assert error <= certified[dtype, "1"]
     assert error <= np.finfo(dtype).eps
+
+
+def test_a_rule_serves_the_rates_of_parameters_that_nearly_cancel(root: Path) -> None:
+    """softplus(beta x)/beta is nearly relu at 1e4, where its rate in beta is 6e-6 of its dual."""
+    activation = read_entry(root / "catalog" / "softplus_beta.toml")
+    form = derive(activation)
+    single = mixture(activation, form.mixed, form.law).rules[0]
+    scale, _ = ir.of_unit_slope(form.mixed)
+    rows = [(mpf(s) * scale.numerator / scale.denominator, mpf(w)) for s, w in _rows(single)]
+    with mp.workdps(30):
+        found = sum(
+            w1 * w2 * exact.value(form, "dual_dbeta", (10**4,) * 3, _slopes(s1, s2))
+            for s1, w1 in rows
+            for s2, w2 in rows
+        )
+        assert abs(found / mpf("-0.028761062635678711") - 1) < 4 * np.finfo("float32").eps
+
+
+def _rows(found: ir.Rule) -> list[tuple[str, str]]:
+    return list(zip(found.slopes, found.weights, strict=True))
+
+
+def _slopes(one: mpf, two: mpf) -> dict[str, mpf]:
+    return {"beta": mpf(1), "slope1": one, "slope2": two}

@@ -692,3 +692,22 @@ def test_rays_of_even_and_odd_functions_cancel_exactly() -> None:
     even = [(side, 0.0, ((1.0, 0, -1.0), (-0.5, 1, -1.0))) for side in (1, -1)]
     q = arrays(np.float32, 1e-6, 1e-6, 1e-6)
     assert jax.jit(partial(s.ray, (0.0, 0.5), even))(*q, gap(*q)) == 0
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_rows_that_cancel_where_exponentials_are_narrow_keep_their_digits(dtype: Any) -> None:
+    """E[u T(v)] of x exp(x)'s second derivative: its leading terms 1 - 2/2 are 0."""
+    bend = ((-1, 0.0, ((1.0, 0, -1.0), (-0.5, 1, -1.0))),)
+    for q in (10.0, 600.0, 1e4):
+        point = tuple(jnp.asarray(x, dtype) for x in (0.005 * q, 1.0, q))
+        found = float(s.ray((0.0, 1.0), bend, *point, gap(*point)))
+        with mp.workdps(30):
+            q12, q22 = (mp.mpf(float(x)) for x in (point[0], point[2]))
+            deviation = mp.sqrt(q22)
+
+            def value(z: Any, deviation: Any = deviation) -> Any:
+                y = deviation * z
+                return z * (1 - y / 2) * mp.exp(-y) * mp.npdf(z)
+
+            wanted = -q12 / deviation * mp.quad(value, [0, 1 / deviation, 40 / deviation, 20])
+        assert abs(found - wanted) < (16 if q < 100 else 8) * np.finfo(dtype).eps * abs(wanted)

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from mpmath import mp
 
 from dualc.emit.support import gap
 from dualc.emit.support_piecewise import (
@@ -20,6 +21,7 @@ from dualc.emit.support_piecewise import (
     piecewise_dipoles,
     piecewise_dot,
     piecewise_hermite,
+    piecewise_jump_rate,
     piecewise_mean,
     piecewise_moment,
     piecewise_rate,
@@ -337,3 +339,54 @@ def test_a_tangent_between_two_polynomials_costs_no_digits() -> None:
     value = jax.jit(lambda *q: piecewise_rate(half, phi, slope, *q, gap(*q)))(*q)
     share = math.erf(2 / 100 / math.sqrt(2)) / 2  # P(-2 < u < 0)
     np.testing.assert_allclose(value, share / 4 * 1e-6 / 8, rtol=1e-14)
+
+
+def _hard_threshold(t: float | jax.Array) -> tuple[Piecewise, Piecewise, Piecewise]:
+    """phi''/2, phi and phi' of x outside [-t, t], 0 inside."""
+    phi = Piecewise((-t, t), ((0.0, 1.0), (0.0,), (0.0, 1.0)), orders=((0, 1),) * 2, parity=-1)
+    slope = Piecewise((-t, t), ((1.0,), (0.0,), (1.0,)), (), ((-t, t), (t, t)), (), ((0,),) * 2, 1)
+    masses, dipoles = ((-t, -0.5), (t, 0.5)), ((-t, 0.5 * t), (t, 0.5 * t))
+    return Piecewise((-t, t), ((0.0,),) * 3, (), masses, dipoles, ((),) * 2, -1), phi, slope
+
+
+def _rate_of_hard_threshold(t: mp.mpf, q12: mp.mpf, q11: mp.mpf, q22: mp.mpf) -> mp.mpf:
+    """(E[u phi'(u) phi(v)] - q12 E[phi'(u) phi'(v)])/(2 q11), given u by the normal's moments."""
+    slope, spread = q12 / q11, mp.sqrt(q22 - q12**2 / q11)
+
+    def inner(x: mp.mpf) -> tuple[mp.mpf, mp.mpf]:
+        mean = slope * x
+        low, high = (-t - mean) / spread, (t - mean) / spread
+        held = mp.ncdf(high) - mp.ncdf(low)
+        value = mean - mean * held + spread * (mp.npdf(high) - mp.npdf(low))
+        return value, 1 - held + t * (mp.npdf(high) + mp.npdf(low)) / spread
+
+    def weighed(x: mp.mpf) -> mp.mpf:
+        value, rate = inner(x)
+        return (x * value - q12 * rate) * mp.npdf(x, 0, mp.sqrt(q11))
+
+    reach = 14 * mp.sqrt(q11)
+    smooth = 2 * mp.quad(weighed, mp.linspace(t, reach, 9))
+    return (smooth + 2 * t * weighed(t)) / (2 * q11)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("point", [(6000, 1e4, 1e4), (-60, 100, 100), (1000, 1e4, 400), (0, 4, 1)])
+def test_a_jump_far_narrower_than_its_inputs_has_a_rate_without_cancellation(
+    dtype: type, point: tuple[float, float, float]
+) -> None:
+    q = tuple(jnp.asarray(x, dtype) for x in point)
+
+    def rate(t: jax.Array) -> jax.Array:
+        return piecewise_jump_rate(*_hard_threshold(t), *q, gap(*q))
+
+    with mp.workdps(40):
+        wanted = _rate_of_hard_threshold(mp.mpf(1) / 2, *map(mp.mpf, point))
+        found = jax.jit(rate)(jnp.asarray(0.5, dtype))
+        assert abs(float(found) - wanted) <= 8 * float(np.finfo(dtype).eps) * abs(wanted)
+        assert float(found) == 0 or point[0] != 0  # exactly, however products are contracted
+
+
+def test_at_variances_of_0_the_rate_of_a_jump_is_the_limit_along_equal_inputs() -> None:
+    zero = jnp.asarray(0.0)
+    for t in (0.5, 2.0):
+        assert not jnp.isnan(piecewise_jump_rate(*_hard_threshold(t), zero, zero, zero, zero))

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import pytest
 
 from dualc.ir import Activation, Bound, Parameter
+from dualc.verify.judge import Judge, Known
 from dualc.verify.measure import _interval, certify
 from dualc.verify.points import gap, points, region
 
@@ -225,3 +226,14 @@ def test_a_true_value_beyond_any_float_is_a_ball_around_zero_that_holds_it():
         middle, radius = _interval(value, "1e-78173640")
         assert middle == 0 < radius < Fraction(1, 10**900)
     assert _interval("1.25", "1e-1200")[1] > 0
+
+
+def test_a_rate_at_a_jump_far_out_is_judged_by_its_own_partials() -> None:
+    """As it is a density 14 deviations out, q11 counts a hundredfold."""
+    activation = Activation("k", "where(x > t, x, 0)", None, "", (Parameter("t", "1"),))
+    values = {name: Fraction(0) for name in ("dual", "dual/q11", "dual/q22")}
+    values |= {"dual/t": Fraction(-1), "dual/t/q11": Fraction(-10_000)}
+    point = (0.0, 2.0**-7, 1.0)
+    known = {point: Known(point, "generic", values, dict.fromkeys(values, Fraction(0)))}
+    (found,) = Judge(activation, known, "float64").worst({"dual/t": [-1 - 2.0**-46]}, [point])
+    assert found.units == 1  # 64 eps of a unit of 1 + 78

@@ -272,3 +272,26 @@ def test_sinc_is_smooth_at_zero():
         mean = sqrt(pi / 2) * mp.erf(1 / sqrt(mpf(2)))  # E[sin(Z)/Z] = int_0^1 exp(-t^2/2) dt
         assert _agree(truth["dual"], mean**2, 1)
     assert sin(0) == 0
+
+
+def test_a_rate_in_the_place_of_a_jump_far_out_has_its_partials() -> None:
+    """x 1[x > t]: -t p(t) E[phi(v) given u = t] and the same of v, by mpmath's derivatives."""
+    activation = _activation("where(x > t, x, 0)", ("t",), (Parameter("t", "1"),))
+    point = (-0.15625, 0.0078125, 10.0)  # 11 deviations out: a rate of 1e-38
+    (truth,) = truths(activation, [point], digits=18)
+
+    def rate(q12, q11, q22):
+        total = mp.mpf(0)
+        for one, other in ((q11, q22), (q22, q11)):
+            mean, spread = q12 / one, mp.sqrt(other - q12**2 / one)
+            z = (mean - 1) / spread
+            given = mean * mp.ncdf(z) + spread * mp.npdf(z)
+            total -= mp.npdf(1, 0, mp.sqrt(one)) * given
+        return total
+
+    with mp.workdps(40):
+        place = tuple(map(mp.mpf, point))
+        assert abs(mp.mpf(truth["dual/t"]) / rate(*place) - 1) < 1e-17
+        for i, name in enumerate(("q12", "q11", "q22")):
+            wanted = mp.diff(rate, place, tuple(int(i == k) for k in range(3)))
+            assert abs(mp.mpf(truth[f"dual/t/{name}"]) / wanted - 1) < 1e-3

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from dualc.derive import algebra, atoms, given, links, means, pieces, readable
 from dualc.derive.atoms import Sum, add, derivative, parameter_derivative, read
 from dualc.derive.field import Field
+from dualc.derive.independence import near_independence
 from dualc.derive.mixture import SLOPES, at_slope, mixed
 from dualc.derive.pairing import expectation
 from dualc.derive.products import products
@@ -150,7 +151,14 @@ def _formulas(
     for name, (of_left, of_right) in rates.items():
         forms[f"dual_d{name}"] = expectation(of_left, g.value, k)
         expectation(f.value, of_right, k, forms[f"dual_d{name}"])
-    return f.jump, tuple(formula(name, form, defaults) for name, form in forms.items())
+    moments = {"dual": [(f.value, g.value)], "dual_dot": [(f.slope, g.slope)]}
+    for name, (of_left, of_right) in rates.items():
+        moments[f"dual_d{name}"] = [(of_left, g.value), (f.value, of_right)]
+    found = [formula(name, form, defaults) for name, form in forms.items()]
+    return f.jump, tuple(
+        near_independence(x, moments[x.name], k, defaults) if x.name in moments else x
+        for x in found
+    )
 
 
 class _Sides(NamedTuple):

@@ -38,9 +38,9 @@ class PiecesPrinter:
                 rows.append(f"{p}{function}({data}, {given}{last})")
             return f"def _{name}({arguments}{last}):\n" + wrapped("return ", " + ".join(rows))
 
-        in_q11: list[tuple[str, ...]] = [("piecewise_rate", "half_second", "phi", "slope")]
-        if any(item.dipoles for item in self.pieces[:3]):
-            in_q11.append(("piecewise_dipoles", "half_second", "phi", "slope"))
+        jumps = any(item.dipoles for item in self.pieces[:3])
+        rate = "piecewise_jump_rate" if jumps else "piecewise_rate"
+        in_q11: list[tuple[str, ...]] = [(rate, "half_second", "phi", "slope")]
         full = "_full" if self.has_short_series() else ""
         moments = (("dual", "phi"), ("dual_dot", "slope"))
         out = [

@@ -13,13 +13,21 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import lru_cache, partial, reduce
+from itertools import pairwise, zip_longest
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
-from dualc.emit.support import _product, _waves, _zero_or, in_tiles, normal_pdf, root
+from dualc.emit.support import (
+    _product,
+    _waves,
+    _zero_or,
+    in_tiles,
+    normal_pdf,
+    root,
+)
 
 Array = Any
 _TILE = 1 << 14  # pairs: what a sum over nodes passes over stays in a processor's cache
@@ -489,8 +497,14 @@ def _moment_of_tile(f: Pieces, g: Pieces, q12: Array, q11: Array, q22: Array, d:
     smooth on them: there the terms of Price's theorem cancel.
     """
     value = _by_price(f, g, q12, q11, q22, d)
-    if not (_is_compact(f) or _is_compact(g)) or (_is_one_step(f) and _is_one_step(g)):
+    compact = _is_compact(f), _is_compact(g)
+    if not compact[1] and (_is_blunt(g, f) or (not compact[0] and _is_blunt(f, g))):
+        value = jnp.where(*_beside_outer(f, g, q12, q11, q22, d), value)
+    if not any(compact) or (_is_one_step(f) and _is_one_step(g)):
         return value
+    depth = max(_degree(f), _degree(g))
+    if compact[0] and not (_has_pole(f, depth) and _has_pole(g, depth)):
+        value = _over_layers(f, g, q12, q11, q22, d, value)
     wide = root(d)
     nowhere = jnp.zeros_like(wide, bool)
     reach_u, reach_v = (_extent(x, q12.dtype) if _is_compact(x) else None for x in (f, g))
@@ -521,6 +535,65 @@ def _is_compact(f: Pieces) -> bool:
     return len(f.places) > 1 and _absent(f.polynomials[0]) and _absent(f.polynomials[-1])
 
 
+def _outer(f: Pieces) -> Pieces | None:
+    """The outer parts of f, one on either side of 0; None if it is not known where 0 is."""
+    if not _known(*f.places):
+        return None
+    return Pieces((0.0,), (f.polynomials[0], f.polynomials[-1]), None, f.parity)
+
+
+def _is_blunt(f: Pieces, g: Pieces) -> bool:
+    """Whether some derivative of f jumps by second differences, beside jumps of other orders.
+
+    At large variances such jumps are nearly all lost in their sum.
+    """
+    if _outer(f) is None or len({a for _, a, _ in (*_jumps(f), *_jumps(g))}) < 2:
+        return False
+    jumps: dict[int, list[tuple[Any, Any]]] = {}
+    for i, a, jump in _jumps(f):
+        jumps.setdefault(a, []).append((f.places[i], jump))
+    return any(
+        _known(*(j for _, j in row))
+        and _plus([j for _, j in row]) == _plus([t * j for t, j in row]) == 0
+        for row in jumps.values()
+    )
+
+
+def _beside_outer(
+    f: Pieces, g: Pieces, q12: Array, q11: Array, q22: Array, d: Array
+) -> tuple[Array, Array]:
+    """Where variances are large beside the places, and there E[f(u) g(v)].
+
+    The moment of the outer parts, and integrals over the places of what f and g are beside them;
+    a compact f is left as it is.
+    """
+    wide = jnp.ones_like(q12, bool)
+    for x, q, other in ((f, q11, q22), (g, q22, q11)):
+        if not _is_compact(x):
+            reach = _extent(x, q.dtype)
+            wide = wide & (root(q) >= 8 * reach) & (reach * root(other) <= 1.5 * root(d))
+    q12, q11, q22, d = (
+        jnp.where(wide, x, y) for x, y in ((q12, 0.0), (q11, 1.0), (q22, 1.0), (d, 1.0))
+    )
+    left, right = (x if _is_compact(x) else _outer(x) or x for x in (f, g))
+    value = _by_price(left, right, q12, q11, q22, d)
+    if not _is_compact(f):
+        value = value + _over_places(_beside(f, left), g, q12, q11, q22, d)
+    return wide, value + _over_places(_beside(g, right), left, q12, q22, q11, d)
+
+
+def _beside(f: Pieces, outer: Pieces) -> Pieces:
+    """The function f less its outer parts."""
+    places = tuple(sorted({0.0, *f.places}))
+    rows = []
+    for end in (*places, math.inf):
+        row = f.polynomials[sum(t < end for t in f.places)]
+        rows.append(_paired(row, outer.polynomials[0 if end <= 0 else 1]))
+    return Pieces(
+        places, tuple(tuple(_plus([a, -b]) for a, b in row) for row in rows), None, f.parity
+    )
+
+
 def _extent(f: Pieces, dtype: Any) -> Array:
     """The largest |x| at which f is not 0."""
     return jnp.maximum(*(jnp.abs(jnp.asarray(f.places[i], dtype)) for i in (0, -1)))
@@ -530,18 +603,127 @@ def _over_places(f: Pieces, g: Pieces, q12: Array, q11: Array, q22: Array, d: Ar
     """The integral over x of f(x), the density of u at x and E[g(v)] given u = x."""
     slope, spread = q12 / q11, root(d / q11)
     cells = _inner_cells(f, 0, q12.dtype)
+    rows = [(low + 0 * slope, width + 0 * slope, row) for low, width, row in cells]
+    return _over_intervals(rows, g, slope, spread, q11, 12 if q12.dtype == jnp.float32 else 22)
+
+
+def _over_intervals(
+    rows: list[tuple[Array, Array, tuple[Any, ...]]],
+    g: Pieces,
+    slope: Array,
+    spread: Array,
+    q11: Array,
+    nodes: int,
+) -> Array:
+    """The same over intervals (lower end, width, polynomial), which stand on a new first axis."""
+    if not rows:
+        return jnp.zeros_like(slope)
+    low, width = (jnp.stack(x) for x in tuple(zip(*rows, strict=True))[:2])
+    factor, wide = _columns([row for *_, row in rows], low), jnp.broadcast_to(spread, low.shape)
+    slopes, half = slope[None], 0.5 / q11[None]
 
     def integrand(node: Array) -> tuple[Array]:
+        x = low + width * node
+        value = width * _polynomial(factor, x) * jnp.exp(-x * x * half)
+        return (jnp.sum(value * _shifted_mean(g, slopes * x, wide), 0),)
+
+    (total,) = _integral(integrand, nodes, slope.dtype)
+    return total / (math.sqrt(2 * math.pi) * root(q11))
+
+
+def _columns(polynomials: list[tuple[Any, ...]], like: Array) -> tuple[Array, ...]:
+    """The coefficients of one power each, along the first axis."""
+    shape = (len(polynomials), *(1,) * (like.ndim - 1))
+    rows = zip_longest(*polynomials, fillvalue=0.0)
+    return tuple(jnp.stack([jnp.asarray(c, like.dtype) for c in r]).reshape(shape) for r in rows)
+
+
+def _over_layers(
+    f: Pieces, g: Pieces, q12: Array, q11: Array, q22: Array, d: Array, otherwise: Array
+) -> Array:
+    """E[f(u) g(v)] for a compact f, where the density is smooth on it but E[g(v) given u] is not.
+
+    Elsewhere `otherwise`. Between f's places and those of g as u sees them, by Gauss's rule on
+    layers as wide as that mean turns within, and on what is between layers.
+    """
+    reach, other = (_extent(x, q12.dtype) for x in (f, g))
+    far = (root(q11) >= 8 * reach) | (root(q22) >= 8 * other)  # where Price's theorem loses digits
+    smooth = root(q11) >= 0.45 * reach
+    thin = far & smooth & (reach * root(q22) > 1.5 * root(d)) & (d > 0)
+
+    def layered() -> Array:
+        safe = (jnp.where(thin, x, y) for x, y in ((q12, 1.0), (q11, 1.0), (d, 0.0)))
+        return jnp.where(thin, _of_layers(f, g, *safe), otherwise)
+
+    return lax.cond(jnp.any(thin), layered, lambda: otherwise)
+
+
+def _of_layers(f: Pieces, g: Pieces, q12: Array, q11: Array, d: Array) -> Array:
+    """The same where it holds."""
+    slope, spread = q12 / q11, root(d / q11)
+    places = jnp.stack([jnp.asarray(t, q12.dtype) / slope for t in g.places])
+    within = (8.0 if q12.dtype == jnp.float32 else 11.0) * spread / jnp.abs(slope)
+    rows = []
+    for low, width, polynomial in _inner_cells(f, 0, q12.dtype):
+        cuts = jnp.sort(jnp.clip(places, low, low + width), 0)
+        for start, end in pairwise([low + 0 * slope, *cuts, low + width + 0 * slope]):
+            layer = jnp.minimum(within, 0.5 * (end - start))
+            ends = start, start + layer, end - layer
+            widths = layer, end - start - 2 * layer, layer
+            rows += [(a, b, polynomial) for a, b in zip(ends, widths, strict=True)]
+    return _over_intervals(rows, g, slope, spread, q11, 16 if q12.dtype == jnp.float32 else 30)
+
+
+def bent_over_places(
+    f: Pieces, line: tuple[float, float], q12: Array, q11: Array, q22: Array, d: Array
+) -> tuple[Array, Array]:
+    """Where densities are smooth on f's places, and there E[f''(u) (f(v) + line(v))]/2.
+
+    For an f that vanishes outside its places: by parts, the integral of f over the second
+    derivative in x of p(x) E[f(v) + line(v) given u = x]. An f of known parity meets only that part
+    of the line, and the images x and -x are put together: what cancels at q12 = 0 leaves no error.
+    """
+    reach, wide = _extent(f, q12.dtype), root(d)
+    flat = (wide > 0) & (reach * jnp.maximum(root(q11), root(q22)) <= 1.5 * wide)
+    q12, q11, d = (jnp.where(flat, x, y) for x, y in ((q12, 0.0), (q11, 1.0), (d, 1.0)))
+    slope, spread = q12 / q11, root(d / q11)
+    steep, nodes = slope / spread, 12 if q12.dtype == jnp.float32 else 22
+    parity, halves = _parity(f), _halves(f) or (None, None)
+    cells = _inner_cells((halves[parity == -1] or f) if parity else f, 0, q12.dtype)
+    images = 2 if parity else 1
+    start, rise = (0.0 if parity == sign else c for c, sign in zip(line, (-1, 1), strict=True))
+
+    def inner(x: Array) -> tuple[Array, ...]:
+        """E[f(v)] given u = x, and its derivatives in slope x, times spread and spread^2."""
+
+        def integrand(node: Array) -> tuple[Array, ...]:
+            totals, m = [jnp.zeros_like(x)] * 3, slope * x / spread
+            for low, width, polynomial in cells:
+                y = (low + width * node) / spread
+                both = jnp.cosh(m * y), jnp.sinh(m * y)  # exp(m y) at y and -y, taken together
+                even, odd = {1: both, -1: both[::-1], 0: (jnp.exp(m * y),) * 2}[parity]
+                weight = width * _polynomial(polynomial, low + width * node)
+                weight = weight * (jnp.exp(-0.5 * (y * y + m * m)) / spread)
+                rates = even, y * odd - m * even, (y * y + m * m - 1) * even - 2 * m * y * odd
+                totals = [t + weight * rate for t, rate in zip(totals, rates, strict=True)]
+            return tuple(totals)
+
+        return _integral(integrand, nodes, q12.dtype)
+
+    def outer(node: Array) -> tuple[Array]:
         total = jnp.zeros_like(slope)
         for low, width, polynomial in cells:
             x = low + width * node
-            value = (width * _polynomial(polynomial, x)) * jnp.exp(-x * x / (2 * q11))
-            total = total + value * _shifted_mean(g, slope * x, spread)
+            value, rate, bend = (images * y / math.sqrt(2 * math.pi) for y in inner(x))
+            value = value + start + rise * (slope * x)
+            rate = rise * slope + steep * rate
+            bent = (x * x / q11 - 1) / q11 * value - 2 * x / q11 * rate + steep * steep * bend
+            density = jnp.exp(-x * x / (2 * q11))
+            total = total + images / 2 * width * _polynomial(polynomial, x) * density * bent
         return (total,)
 
-    nodes = 12 if q12.dtype == jnp.float32 else 22
-    (total,) = _integral(integrand, nodes, q12.dtype)
-    return total / (math.sqrt(2 * math.pi) * root(q11))
+    (total,) = _integral(outer, nodes, q12.dtype)
+    return flat, total / (math.sqrt(2 * math.pi) * root(q11))
 
 
 def _by_price(f: Pieces, g: Pieces, q12: Array, q11: Array, q22: Array, d: Array) -> Array:

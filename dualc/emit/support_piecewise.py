@@ -27,6 +27,7 @@ from dualc.emit.support_pieces import (
     Pieces,
     _legendre_rule,
     _paired,
+    bent_over_places,
     mass_pieces,
     masses_moment,
     pieces_mean,
@@ -352,6 +353,43 @@ def _expansion_beside(f: Piecewise, side: int, dtype: Any) -> tuple[Array, Array
             total = total + jnp.where(held, size * lax.integer_pow(y, k), 0.0)
             slope = slope + jnp.where(held, direction * size * bend, 0.0)
     return total, slope
+
+
+def piecewise_jump_rate(
+    half_second: Piecewise,
+    phi: Piecewise,
+    slope: Piecewise,
+    q12: Array,
+    q11: Array,
+    q22: Array,
+    d: Array,
+) -> Array:
+    """The rate d dual/dq11 of a phi that jumps: `piecewise_rate` and the dipoles of phi''.
+
+    Where phi is one line outside its places and these are near, masses and dipoles are differences
+    of what is nearly equal; there with all derivatives on the density.
+    """
+    value = piecewise_rate(half_second, phi, slope, q12, q11, q22, d)
+    value = value + piecewise_dipoles(half_second, phi, slope, q12, q11, q22, d)
+    line = _outer_line(phi)
+    if line is None:
+        return value
+    rows = tuple(
+        tuple(c - r for c, r in zip_longest(row, line, fillvalue=0.0)) for row in phi.polynomials
+    )
+    inner = Pieces(phi.places, rows, None, phi.parity or None)  # the line is of phi's parity too
+    return jnp.where(*bent_over_places(inner, line, q12, q11, q22, d), value)
+
+
+def _outer_line(f: Piecewise) -> tuple[float, float] | None:
+    """The line that piecewise polynomials are known to be on both sides of their places."""
+    if f.tails or len(f.places) < 2:
+        return None
+    outer, other = f.polynomials[0], f.polynomials[-1]
+    if not _are_numbers(*outer, *other) or any((*outer[2:], *other[2:])):
+        return None
+    (one, two), end = (*outer, 0.0, 0.0)[:2], (*other, 0.0, 0.0)[:2]
+    return (one, two) if (one, two) == end else None
 
 
 def piecewise_dipoles(

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from decimal import ROUND_UP, Context, Decimal
 from fractions import Fraction
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 from flint import arb, ctx
@@ -34,6 +34,7 @@ _CANDIDATES = {  # numbers of nodes
 # Half an eps, and an eighth: gradients in a variance are differences that are smaller than k, up to
 # ten times, and 16 nodes left a hundred eps of them where they left one of k.
 _WANTED = {"float32": 2.0**-24, "float64": 2.0**-55}
+_RATES = {"float32": 8.0, "float64": 64.0}  # the same for parameters: 4 and 8 eps over _WANTED
 _VARIANCES = (1e-6, 1e-4, 1e-2, 0.1, 0.4, 1.0, 2.5, 10.0, 100.0, 1e4)
 _CERTIFIED = ("1/100", "1", "100", "10000")  # variances at which bounds are stated
 _CANCELS = 60.0  # natural log of phi over phi_rule - phi, where that is smallest, and more
@@ -44,13 +45,15 @@ _LEAST = Fraction(1, 200)  # the shift of a half-normal slope
 def mixture(activation: Activation, mixed: str, law: str) -> Mixture:
     """The shortest rules that give the dual and dual_dot to half an eps of each dtype, or less.
 
+    And the dual's derivatives in parameters to half of what is promised of them.
+
     `mixed` is the function of x and `slope` whose mean phi is.
     """
     with ctx.workdps(50):
         grid = _Grid(activation, mixed, law)
         rules = []
         for dtype, counts in _CANDIDATES[law].items():
-            count, _ = shortest(counts, grid.error, _WANTED[dtype])
+            count, _ = shortest(counts, partial(grid.error, share=_RATES[dtype]), _WANTED[dtype])
             rules.append(Rule(dtype, *_texts(law, count)))
     bounds = [b for rule in rules for b in _bounds(activation, mixed, rule)]
     return Mixture(tuple(rules), tuple(bounds))
@@ -118,7 +121,7 @@ def _texts(law: str, count: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 
 class _Grid:
-    """phi, phi' and their mixtures at points that serve every variance of the domain."""
+    """phi, phi', phi's rates in parameters, and their mixtures, for every variance."""
 
     def __init__(self, activation: Activation, mixed: str, law: str):
         """Evaluate phi on the grid x = sinh(t)/2."""
@@ -126,10 +129,10 @@ class _Grid:
         times = [arb(2 * k + 1) / 20 for k in range(-90, 90)]  # 0 may be a kink
         self.points = [t.sinh() / 2 for t in times]
         self.steps = [t.cosh() / 20 for t in times]
-        self.true = _jets(pieces(activation), self.points)
+        self.true = _values(activation, self.points)
 
-    def error(self, count: int) -> float:
-        """The largest |k_rule - k|/k and |dual_dot_rule - dual_dot|/dual_dot at rho = +-1.
+    def error(self, count: int, share: float = 1.0) -> float:
+        """The largest |k_rule - k|/k, that of dual_dot, and rates' over `share`, at rho = +-1.
 
         Errors have the sign changes of a Gauss rule's: the kernel's are far below phi's.
         """
@@ -151,15 +154,53 @@ class _Grid:
                     off = sum(d * e * (2 * v + f) for d, v, e, f in rows)
                     if float(size) > 0:
                         worst = max(worst, abs(float(off / size)))
+            worst = max(worst, self._rates_error(density, errors) / share)
         return worst
 
-    def _means(self, count: int) -> list[tuple[Any, Any]]:
-        total: list[tuple[Any, Any]] = [(arb(0), arb(0))] * len(self.points)
+    def _rates_error(self, density: list[Any], errors: list[tuple[Any, ...]]) -> float:
+        """The largest error of 2 E[rate(u) phi(v)] over it, or over k/100 if that is more."""
+        worst = 0.0
+        size = float(sum(d * t[0] * t[0] for d, t in zip(density, self.true, strict=True)))
+        for part in range(2, len(self.true[0])):
+            for mirror in (1, -1):
+                k, off = arb(0), arb(0)
+                others = zip(self.true[::mirror], errors[::mirror], strict=True)
+                here = zip(density, self.true, errors, strict=True)
+                for (d, true, wrong), (true_v, wrong_v) in zip(here, others, strict=True):
+                    k += 2 * d * true[part] * true_v[0]
+                    off += (
+                        2 * d * (wrong[part] * (true_v[0] + wrong_v[0]) + true[part] * wrong_v[0])
+                    )
+                worst = max(worst, abs(float(off)) / max(abs(float(k)), size / 100, 1e-300))
+        return worst
+
+    def _means(self, count: int) -> list[tuple[Any, ...]]:
+        total: list[tuple[Any, ...]] = [(arb(0),) * len(self.true[0])] * len(self.points)
         for slope, w in rule(self.law, count):
             node = _at(self.activation, self.mixed, slope.str(45, radius=False))
-            found = _jets(pieces(node), self.points)
-            total = [(a + w * f, b + w * g) for (a, b), (f, g) in zip(total, found, strict=True)]
+            found = _values(node, self.points)
+            total = [
+                tuple(a + w * f for a, f in zip(row, new, strict=True))
+                for row, new in zip(total, found, strict=True)
+            ]
         return total
+
+
+def _values(activation: Activation, points: Sequence[Any]) -> list[tuple[Any, ...]]:
+    """phi, phi' and phi's rate in every parameter, a difference over 10^-20."""
+    rows = [tuple(jet) for jet in _jets(pieces(activation), points)]
+    for i, p in enumerate(activation.parameters):
+        moved = replace(p, default=f"({p.default}) + {_STEP}")
+        others = (*activation.parameters[:i], moved, *activation.parameters[i + 1 :])
+        found = _jets(pieces(replace(activation, parameters=others)), points)
+        rates = [
+            (f - row[0]) / exact(Fraction(_STEP)) for (f, _), row in zip(found, rows, strict=True)
+        ]
+        rows = [(*row, rate) for row, rate in zip(rows, rates, strict=True)]
+    return rows
+
+
+_STEP = "1/100000000000000000000"
 
 
 def _jets(cut: Pieces, points: Sequence[Any]) -> list[tuple[Any, Any]]:

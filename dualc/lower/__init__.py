@@ -80,10 +80,18 @@ class _Body:
         if self.formula.near:
             near = self._assign(self._sum_of(self.formula.near), "near")
             far = self._assign(result, "far")
-            switch = self._quotient(self._read(self.formula.switch))
+            switch = self._switch()
             result = f"choose(abs({switch}) < 1, {near}, {far})"
         lines = tuple(Assignment(name, text) for text, name in self.assignments.items())
         return PlannedFunction(self.formula.name, lines, result)
+
+    def _switch(self) -> str:
+        """What decides by its size whether the form near independence holds."""
+        if "rho" not in self.formula.switch:
+            return self._quotient(self._read(self.formula.switch))
+        name = self._assign("correlation(q12, q11, q22)", "rho")
+        names = self.symbols | {"rho": sp.Symbol(name, real=True)}
+        return arrange.text(arrange.read(self.formula.switch, names))
 
     def _roots(self, term: Term) -> None:
         """Name everything that a term takes the root of."""
@@ -206,10 +214,13 @@ class _Body:
             "odd_angle": lambda: self._odd_angle(term),
             "wedge": lambda: self._wedge(term),
             "orthant": lambda: self._orthant(term),
+            "excess": lambda: self._excess(term),
             "power": lambda: self._power(term),
             "given": lambda: self._given(term),
             "pair": lambda: self._pair(term),
-            "product": lambda: "*".join(f"({self._mean(text)})" for text in term.arguments),
+            "product": lambda: self._product(
+                term.coefficient, "", "", *(f"({self._mean(text)})" for text in term.arguments)
+            ),
         }
         if term.shape in build:
             return build[term.shape]()
@@ -260,7 +271,7 @@ class _Body:
         return upper if lower == "1" else f"({upper})/({lower})"
 
     def _mean(self, text: str) -> str:
-        """A sum of rows "shape;coefficient;exponent", the shape exp, expm1 or none."""
+        """A sum of rows "shape;coefficient;exponent", the shape exp, expm1, root or none."""
         parts = text.split(";") if text else []
         summands = []
         for shape, coefficient, exponent in zip(parts[::3], parts[1::3], parts[2::3], strict=True):
@@ -324,6 +335,12 @@ class _Body:
         c = self.frame["q12"] if sign == "1" else f"-{self.frame['q12']}"
         moment = f"orthant_moment({i}, {j}, {c}, {self._variances()}, {self.frame['D']})"
         return self._product(term.coefficient, "", "", moment)
+
+    def _excess(self, term: Term) -> str:
+        i, j, sign = term.arguments
+        c = self.frame["q12"] if sign == "1" else f"-{self.frame['q12']}"
+        excess = f"orthant_excess({i}, {j}, {c}, {self._variances()})"
+        return self._product(term.coefficient, "", "", excess)
 
     def _wedge(self, term: Term) -> str:
         """Both branches of a wedge, joined where the covariance changes sign."""

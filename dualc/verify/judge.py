@@ -132,6 +132,8 @@ class Judge:
             if partial in values:
                 total += weight * _finite(values[partial])
         base, _, variable = name.partition("/")
+        for argument, x in point.items() if variable else ():  # a parameter's rate where phi jumps
+            total += abs(Fraction(x)) * _finite(values.get(f"{name}/{argument}", Fraction(0)))
         if self.sizes.get(variable):  # the oracle has no second derivative in a parameter: k/a^2 a
             total += _finite(values[base]) / self.sizes[variable]
         return total

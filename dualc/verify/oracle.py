@@ -39,7 +39,8 @@ class Truth:
 
     The names are dual, dual_dot, dual/q11, dual/q22, dual/NAME for every parameter, and where they
     exist dual_dot/q12, dual_dot/q11, dual_dot/q22, dual_dot/NAME (on the diagonal: dual_dot/q, the
-    derivative along q12 = q11 = q22). `estimate` is the relative disagreement of two grids.
+    derivative along q12 = q11 = q22). Where phi jumps, dual/NAME/q11 and the like too.
+    `estimate` is the relative disagreement of two grids.
     """
 
     point: tuple[float, float, float]
@@ -88,19 +89,26 @@ def _expectations(model: Model, place: Place, digits: int) -> tuple[Pairs, float
 
 
 def _jump_partials(model: Model, place: Place) -> dict[str, arb]:
-    """dual_dot's partials where phi jumps, by differences: seven digits, enough for a unit."""
+    """Partials of dual_dot and of a parameter's rate where phi jumps, for units.
+
+    By differences, which leaves seven digits.
+    """
     partials: dict[str, arb] = {}
+    rates = {f"dual/{p}": ((f"p:{p}", "f"), ("f", f"p:{p}")) for p in model.parameters}
+    rows = {"dual_dot": (("d", "d"),)} | rates
     for name in ("q12", "q11", "q22"):
         if name == "q22" and place.q11 == place.q22:
-            partials["dual_dot/q22"] = partials["dual_dot/q11"]
+            partials |= {f"{row}/q22": partials[f"{row}/q11"] for row in rows}
             continue
         value: Fraction = getattr(place, name)
         step = (value or place.q11 * place.q22) * place.gap / (place.q11 * place.q22) / 10**4
         ends = []
         for sign in (1, -1):
             moved = replace(place, **{name: value + sign * step})
-            ends.append(_expectations(model, moved, 12)[0]["d", "d"])
-        partials[f"dual_dot/{name}"] = (ends[0] - ends[1]) / (2 * ball(step))
+            found = _expectations(model, moved, 12)[0]
+            ends.append({row: sum(found[key] for key in keys) for row, keys in rows.items()})
+        for row in rows:
+            partials[f"{row}/{name}"] = (ends[0][row] - ends[1][row]) / (2 * ball(step))
     return partials
 
 
