@@ -295,3 +295,17 @@ def test_a_rate_in_the_place_of_a_jump_far_out_has_its_partials() -> None:
         for i, name in enumerate(("q12", "q11", "q22")):
             wanted = mp.diff(rate, place, tuple(int(i == k) for k in range(3)))
             assert abs(mp.mpf(truth[f"dual/t/{name}"]) / wanted - 1) < 1e-3
+
+
+def test_a_jump_at_a_place_that_is_no_binary_number_is_seen() -> None:
+    """1[|x - 1/3| > 1]: dual_dot is a sum of densities of (u, v) at pairs of -2/3 and 4/3."""
+    activation = _activation("where(abs(x - 1/3) > 1, 1, 0)", ("-2/3", "1/3", "4/3"))
+    (truth,) = truths(activation, [(1.0, 2.0, 2.0)], digits=18)
+    with mp.workdps(40):
+        low, high = mpf(-2) / 3, mpf(4) / 3
+
+        def density(u, v):
+            return mp.exp(-(u * u - u * v + v * v) / 3) / (2 * pi * mp.sqrt(3))
+
+        wanted = density(low, low) + density(high, high) - 2 * density(low, high)
+        assert abs(mpf(truth["dual_dot"]) / wanted - 1) < 1e-17

@@ -82,9 +82,10 @@ class Model:
             given = parameters.get(p.name, p.default)
             self.values[p.name] = constant(given, {}) if isinstance(given, str) else ball(given)
         self._kink_texts = activation.kinks
-        places = {k.str(40): k for k in (constant(t, self.values).mid() for t in activation.kinks)}
-        ordered = sorted(places.values(), key=float)
-        self.breaks: tuple[arb, ...] = tuple(ordered)
+        places = {k.mid().str(40): k for k in (constant(t, self.values) for t in activation.kinks)}
+        # Balls that hold the kinks: at the middle of one a comparison may come out on one side.
+        self._around = tuple(sorted(places.values(), key=float))
+        self.breaks: tuple[arb, ...] = tuple(k.mid() for k in self._around)
         self.branches = self._record_branches()
         self.kinks = tuple(self._kink(i) for i in range(len(self.breaks)))
         self.has_jumps = any(not k.jump.contains(0) for k in self.kinks)
@@ -185,8 +186,8 @@ class Model:
 
     def _kink(self, number: int) -> Kink:
         """Jumps at a kink from the two sides' own continuations."""
-        at = self.breaks[number]
-        left, right = self.jet(at, number), self.jet(at, number + 1)
+        at, around = self.breaks[number], self._around[number]
+        left, right = self.jet(around, number), self.jet(around, number + 1)
         text = min(self._kink_texts, key=lambda t: abs(float(constant(t, self.values) - at)))
         speeds = []
         for p in self.parameters:
@@ -210,9 +211,9 @@ class Model:
                 row[f"pd:{p}"] = -kink.bend * speed
         return row
 
-    def mean_row(self, x: arb, kink: int) -> Row:
+    def mean_row(self, kink: int) -> Row:
         """The mean of both sides at a kink: what a Gaussian that shrinks onto it sees."""
-        left, right = self.row(x, kink), self.row(x, kink + 1)
+        left, right = (self.row(self._around[kink], side) for side in (kink, kink + 1))
         return {name: (left[name] + right[name]) / 2 for name in left}
 
 

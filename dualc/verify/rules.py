@@ -289,7 +289,7 @@ def _row_at(model: Model, x: arb) -> Row:
     """The functions at x, at a kink the mean of both sides."""
     for i, k in enumerate(model.breaks):
         if k.overlaps(x):
-            return model.mean_row(k, i)
+            return model.mean_row(i)
     return model.row(x)
 
 
