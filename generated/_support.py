@@ -136,12 +136,11 @@ def _apart(value: Callable[..., Array]) -> Callable[..., Array]:
     throughout this file, a cheap operation after an expensive one whose result is used often; and
     dual and dual_dot, where one jitted function returns both, must not look alike. (Without
     optimisations XLA was seen to give half a gradient where they do.) q11 >= 0 in the domain, which
-    XLA does not know. On a GPU memory is what is dear, and there both are better one.
+    XLA does not know.
     """
 
     def other(q12: Array, q11: Array, *rest: Array) -> Array:
-        known = jnp.maximum(q11, -1.0) if jax.default_backend() == "cpu" else q11
-        return value(q12, known, *rest)
+        return value(q12, jnp.maximum(q11, -1.0), *rest)
 
     return other
 
@@ -1084,6 +1083,41 @@ def _orthant_in_q11(
     # At q11 = 0: 0 if q22 > 0 (then q12 = 0), q12/q11 = 1 along rho = 1 if not.
     share = jnp.where(present, q12 / jnp.where(present, q11, 1.0), jnp.where(q22 > 0, 0.0, 1.0))
     return _zero_or(-0.5 * share, in_q12)
+
+
+def orthant_excess(i: int, j: int, q12: Array, q11: Array, q22: Array) -> Array:
+    """E[u^i v^j; u > 0, v > 0] less E[u^i; u > 0] E[v^j; v > 0], for |rho| <= 1/4; held beyond.
+
+    By its series in rho, the products of the Hermite coefficients of both factors: exactly 0 at
+    q12 = 0, and relatively accurate next to it, where the difference loses everything.
+    """
+    rho = jnp.clip(correlation(q12, q11, q22), -0.25, 0.25)
+    count = 12 if rho.dtype == jnp.float32 else 25  # the first that is left out is 4^-count
+    series = rho * _horner(_excess_series(i, j, count), rho)
+    return series * lax.integer_pow(root(q11), i) * lax.integer_pow(root(q22), j)
+
+
+@lru_cache(maxsize=64)
+def _excess_series(i: int, j: int, count: int) -> tuple[float, ...]:
+    """E[Z^i h_n; Z > 0] E[Z^j h_n; Z > 0] for n = 1..count, by integers: sums of powers cancel."""
+    hermite = [[1], [0, 1]]  # He_n by powers
+    for n in range(1, count):
+        lower = [-n * c for c in hermite[n - 1]] + [0, 0]
+        hermite.append([a + b for a, b in zip([0, *hermite[n]], lower, strict=True)])
+    out = []
+    for n in range(1, count + 1):
+        product = 1
+        for power in (i, j):
+            product *= sum(c * _double_factorial(power + m - 1) for m, c in enumerate(hermite[n]))
+        halves = sum((power + n) % 2 == 0 for power in (i, j))  # of others 1/sqrt(2 pi) is left out
+        scale = 0.5**halves * (2 * math.pi) ** (halves / 2 - 1)
+        out.append(product / math.factorial(n) * scale)
+    return tuple(out)
+
+
+def _double_factorial(n: int) -> int:
+    """The product n (n - 2) (n - 4) ..., 1 for n <= 0."""
+    return math.prod(range(n, 0, -2))
 
 
 def _moment_at_zero(k: int, q: Array, other: Array, d: Array) -> Array:
@@ -3190,6 +3224,8 @@ def ray(polynomial: Any, tails: Any, q12: Array, q11: Array, q22: Array, d: Arra
             if weight == 0:
                 continue
             power = _expectation(pieces, i, line)
+            if _is_zero(t) and _cancels_when_wide(rows, i):
+                power = _when_wide(rows, i, plane.roots[1], power)
             for m in range(i, len(polynomial), 2):
                 if _is_zero(polynomial[m]):
                     continue
@@ -3198,6 +3234,32 @@ def ray(polynomial: Any, tails: Any, q12: Array, q11: Array, q22: Array, d: Arra
                 scale = lax.integer_pow(slope, i) * lax.integer_pow(noise, m - i)
                 total = total + polynomial[m] * (odd * scale * power)
     return total
+
+
+def _cancels_when_wide(rows: Any, i: int) -> bool:
+    """Whether the integral of x^i T(x) over x > 0 is known to be finite and 0, its terms not."""
+    if not all(_is_number(c) and _is_number(rate) and rate < 0 for c, _, rate in rows):
+        return False
+    terms = [c * math.factorial(i + k) / (-rate) ** (i + k + 1) for c, k, rate in rows]
+    return bool(abs(math.fsum(terms)) <= 1e-14 * max(map(abs, terms)))
+
+
+def _when_wide(rows: Any, i: int, deviation: Array, otherwise: Array) -> Array:
+    """E[Z^i T(deviation Z); Z > 0] where exponentials are far narrower, `otherwise` elsewhere.
+
+    By powers of 1/deviation^2, of each of which all rows come as one number.
+    """
+    is_single = deviation.dtype == jnp.float32
+    count, least = (10, 12.0) if is_single else (14, 24.0)  # what is left out: 2e-9, 1e-20
+    wide = deviation * min(-rate for *_, rate in rows) >= least
+    safe = jnp.where(wide, deviation, least)
+    table = []
+    for m in range(count):
+        powers = [(c, i + k + 2 * m, -rate) for c, k, rate in rows]
+        total = math.fsum(c * math.factorial(n) / rate ** (n + 1) for c, n, rate in powers)
+        table.append(total * (-0.5) ** m / math.factorial(m) if m else 0.0)
+    series = _horner(tuple(table), 1 / (safe * safe)) / lax.integer_pow(safe, i + 1)
+    return jnp.where(wide, series / math.sqrt(2 * math.pi), otherwise)
 
 
 def _mirrored(tails: Any, dtype: Any) -> list[tuple[Any, Any, list[tuple[float, float]]]]:
@@ -3969,8 +4031,14 @@ def _moment_of_tile(f: Pieces, g: Pieces, q12: _piecesArray, q11: _piecesArray, 
     smooth on them: there the terms of Price's theorem cancel.
     """
     value = _by_price(f, g, q12, q11, q22, d)
-    if not (_is_compact(f) or _is_compact(g)) or (_is_one_step(f) and _is_one_step(g)):
+    compact = _is_compact(f), _is_compact(g)
+    if not compact[1] and (_is_blunt(g, f) or (not compact[0] and _is_blunt(f, g))):
+        value = jnp.where(*_beside_outer(f, g, q12, q11, q22, d), value)
+    if not any(compact) or (_is_one_step(f) and _is_one_step(g)):
         return value
+    depth = max(_degree(f), _degree(g))
+    if compact[0] and not (_has_pole(f, depth) and _has_pole(g, depth)):
+        value = _over_layers(f, g, q12, q11, q22, d, value)
     wide = root(d)
     nowhere = jnp.zeros_like(wide, bool)
     reach_u, reach_v = (_extent(x, q12.dtype) if _is_compact(x) else None for x in (f, g))
@@ -4001,6 +4069,65 @@ def _is_compact(f: Pieces) -> bool:
     return len(f.places) > 1 and _absent(f.polynomials[0]) and _absent(f.polynomials[-1])
 
 
+def _outer(f: Pieces) -> Pieces | None:
+    """The outer parts of f, one on either side of 0; None if it is not known where 0 is."""
+    if not _known(*f.places):
+        return None
+    return Pieces((0.0,), (f.polynomials[0], f.polynomials[-1]), None, f.parity)
+
+
+def _is_blunt(f: Pieces, g: Pieces) -> bool:
+    """Whether some derivative of f jumps by second differences, beside jumps of other orders.
+
+    At large variances such jumps are nearly all lost in their sum.
+    """
+    if _outer(f) is None or len({a for _, a, _ in (*_jumps(f), *_jumps(g))}) < 2:
+        return False
+    jumps: dict[int, list[tuple[Any, Any]]] = {}
+    for i, a, jump in _jumps(f):
+        jumps.setdefault(a, []).append((f.places[i], jump))
+    return any(
+        _known(*(j for _, j in row))
+        and _plus([j for _, j in row]) == _plus([t * j for t, j in row]) == 0
+        for row in jumps.values()
+    )
+
+
+def _beside_outer(
+    f: Pieces, g: Pieces, q12: _piecesArray, q11: _piecesArray, q22: _piecesArray, d: _piecesArray
+) -> tuple[_piecesArray, _piecesArray]:
+    """Where variances are large beside the places, and there E[f(u) g(v)].
+
+    The moment of the outer parts, and integrals over the places of what f and g are beside them;
+    a compact f is left as it is.
+    """
+    wide = jnp.ones_like(q12, bool)
+    for x, q, other in ((f, q11, q22), (g, q22, q11)):
+        if not _is_compact(x):
+            reach = _extent(x, q.dtype)
+            wide = wide & (root(q) >= 8 * reach) & (reach * root(other) <= 1.5 * root(d))
+    q12, q11, q22, d = (
+        jnp.where(wide, x, y) for x, y in ((q12, 0.0), (q11, 1.0), (q22, 1.0), (d, 1.0))
+    )
+    left, right = (x if _is_compact(x) else _outer(x) or x for x in (f, g))
+    value = _by_price(left, right, q12, q11, q22, d)
+    if not _is_compact(f):
+        value = value + _over_places(_beside(f, left), g, q12, q11, q22, d)
+    return wide, value + _over_places(_beside(g, right), left, q12, q22, q11, d)
+
+
+def _beside(f: Pieces, outer: Pieces) -> Pieces:
+    """The function f less its outer parts."""
+    places = tuple(sorted({0.0, *f.places}))
+    rows = []
+    for end in (*places, math.inf):
+        row = f.polynomials[sum(t < end for t in f.places)]
+        rows.append(_paired(row, outer.polynomials[0 if end <= 0 else 1]))
+    return Pieces(
+        places, tuple(tuple(_plus([a, -b]) for a, b in row) for row in rows), None, f.parity
+    )
+
+
 def _extent(f: Pieces, dtype: Any) -> _piecesArray:
     """The largest |x| at which f is not 0."""
     return jnp.maximum(*(jnp.abs(jnp.asarray(f.places[i], dtype)) for i in (0, -1)))
@@ -4010,18 +4137,127 @@ def _over_places(f: Pieces, g: Pieces, q12: _piecesArray, q11: _piecesArray, q22
     """The integral over x of f(x), the density of u at x and E[g(v)] given u = x."""
     slope, spread = q12 / q11, root(d / q11)
     cells = _inner_cells(f, 0, q12.dtype)
+    rows = [(low + 0 * slope, width + 0 * slope, row) for low, width, row in cells]
+    return _over_intervals(rows, g, slope, spread, q11, 12 if q12.dtype == jnp.float32 else 22)
+
+
+def _over_intervals(
+    rows: list[tuple[_piecesArray, _piecesArray, tuple[Any, ...]]],
+    g: Pieces,
+    slope: _piecesArray,
+    spread: _piecesArray,
+    q11: _piecesArray,
+    nodes: int,
+) -> _piecesArray:
+    """The same over intervals (lower end, width, polynomial), which stand on a new first axis."""
+    if not rows:
+        return jnp.zeros_like(slope)
+    low, width = (jnp.stack(x) for x in tuple(zip(*rows, strict=True))[:2])
+    factor, wide = _columns([row for *_, row in rows], low), jnp.broadcast_to(spread, low.shape)
+    slopes, half = slope[None], 0.5 / q11[None]
 
     def integrand(node: _piecesArray) -> tuple[_piecesArray]:
+        x = low + width * node
+        value = width * _pieces_polynomial(factor, x) * jnp.exp(-x * x * half)
+        return (jnp.sum(value * _shifted_mean(g, slopes * x, wide), 0),)
+
+    (total,) = _integral(integrand, nodes, slope.dtype)
+    return total / (math.sqrt(2 * math.pi) * root(q11))
+
+
+def _columns(polynomials: list[tuple[Any, ...]], like: _piecesArray) -> tuple[_piecesArray, ...]:
+    """The coefficients of one power each, along the first axis."""
+    shape = (len(polynomials), *(1,) * (like.ndim - 1))
+    rows = zip_longest(*polynomials, fillvalue=0.0)
+    return tuple(jnp.stack([jnp.asarray(c, like.dtype) for c in r]).reshape(shape) for r in rows)
+
+
+def _over_layers(
+    f: Pieces, g: Pieces, q12: _piecesArray, q11: _piecesArray, q22: _piecesArray, d: _piecesArray, otherwise: _piecesArray
+) -> _piecesArray:
+    """E[f(u) g(v)] for a compact f, where the density is smooth on it but E[g(v) given u] is not.
+
+    Elsewhere `otherwise`. Between f's places and those of g as u sees them, by Gauss's rule on
+    layers as wide as that mean turns within, and on what is between layers.
+    """
+    reach, other = (_extent(x, q12.dtype) for x in (f, g))
+    far = (root(q11) >= 8 * reach) | (root(q22) >= 8 * other)  # where Price's theorem loses digits
+    smooth = root(q11) >= 0.45 * reach
+    thin = far & smooth & (reach * root(q22) > 1.5 * root(d)) & (d > 0)
+
+    def layered() -> _piecesArray:
+        safe = (jnp.where(thin, x, y) for x, y in ((q12, 1.0), (q11, 1.0), (d, 0.0)))
+        return jnp.where(thin, _of_layers(f, g, *safe), otherwise)
+
+    return lax.cond(jnp.any(thin), layered, lambda: otherwise)
+
+
+def _of_layers(f: Pieces, g: Pieces, q12: _piecesArray, q11: _piecesArray, d: _piecesArray) -> _piecesArray:
+    """The same where it holds."""
+    slope, spread = q12 / q11, root(d / q11)
+    places = jnp.stack([jnp.asarray(t, q12.dtype) / slope for t in g.places])
+    within = (8.0 if q12.dtype == jnp.float32 else 11.0) * spread / jnp.abs(slope)
+    rows = []
+    for low, width, polynomial in _inner_cells(f, 0, q12.dtype):
+        cuts = jnp.sort(jnp.clip(places, low, low + width), 0)
+        for start, end in pairwise([low + 0 * slope, *cuts, low + width + 0 * slope]):
+            layer = jnp.minimum(within, 0.5 * (end - start))
+            ends = start, start + layer, end - layer
+            widths = layer, end - start - 2 * layer, layer
+            rows += [(a, b, polynomial) for a, b in zip(ends, widths, strict=True)]
+    return _over_intervals(rows, g, slope, spread, q11, 16 if q12.dtype == jnp.float32 else 30)
+
+
+def bent_over_places(
+    f: Pieces, line: tuple[float, float], q12: _piecesArray, q11: _piecesArray, q22: _piecesArray, d: _piecesArray
+) -> tuple[_piecesArray, _piecesArray]:
+    """Where densities are smooth on f's places, and there E[f''(u) (f(v) + line(v))]/2.
+
+    For an f that vanishes outside its places: by parts, the integral of f over the second
+    derivative in x of p(x) E[f(v) + line(v) given u = x]. An f of known parity meets only that part
+    of the line, and the images x and -x are put together: what cancels at q12 = 0 leaves no error.
+    """
+    reach, wide = _extent(f, q12.dtype), root(d)
+    flat = (wide > 0) & (reach * jnp.maximum(root(q11), root(q22)) <= 1.5 * wide)
+    q12, q11, d = (jnp.where(flat, x, y) for x, y in ((q12, 0.0), (q11, 1.0), (d, 1.0)))
+    slope, spread = q12 / q11, root(d / q11)
+    steep, nodes = slope / spread, 12 if q12.dtype == jnp.float32 else 22
+    parity, halves = _parity(f), _halves(f) or (None, None)
+    cells = _inner_cells((halves[parity == -1] or f) if parity else f, 0, q12.dtype)
+    images = 2 if parity else 1
+    start, rise = (0.0 if parity == sign else c for c, sign in zip(line, (-1, 1), strict=True))
+
+    def inner(x: _piecesArray) -> tuple[_piecesArray, ...]:
+        """E[f(v)] given u = x, and its derivatives in slope x, times spread and spread^2."""
+
+        def integrand(node: _piecesArray) -> tuple[_piecesArray, ...]:
+            totals, m = [jnp.zeros_like(x)] * 3, slope * x / spread
+            for low, width, polynomial in cells:
+                y = (low + width * node) / spread
+                both = jnp.cosh(m * y), jnp.sinh(m * y)  # exp(m y) at y and -y, taken together
+                even, odd = {1: both, -1: both[::-1], 0: (jnp.exp(m * y),) * 2}[parity]
+                weight = width * _pieces_polynomial(polynomial, low + width * node)
+                weight = weight * (jnp.exp(-0.5 * (y * y + m * m)) / spread)
+                rates = even, y * odd - m * even, (y * y + m * m - 1) * even - 2 * m * y * odd
+                totals = [t + weight * rate for t, rate in zip(totals, rates, strict=True)]
+            return tuple(totals)
+
+        return _integral(integrand, nodes, q12.dtype)
+
+    def outer(node: _piecesArray) -> tuple[_piecesArray]:
         total = jnp.zeros_like(slope)
         for low, width, polynomial in cells:
             x = low + width * node
-            value = (width * _pieces_polynomial(polynomial, x)) * jnp.exp(-x * x / (2 * q11))
-            total = total + value * _shifted_mean(g, slope * x, spread)
+            value, rate, bend = (images * y / math.sqrt(2 * math.pi) for y in inner(x))
+            value = value + start + rise * (slope * x)
+            rate = rise * slope + steep * rate
+            bent = (x * x / q11 - 1) / q11 * value - 2 * x / q11 * rate + steep * steep * bend
+            density = jnp.exp(-x * x / (2 * q11))
+            total = total + images / 2 * width * _pieces_polynomial(polynomial, x) * density * bent
         return (total,)
 
-    nodes = 12 if q12.dtype == jnp.float32 else 22
-    (total,) = _integral(integrand, nodes, q12.dtype)
-    return total / (math.sqrt(2 * math.pi) * root(q11))
+    (total,) = _integral(outer, nodes, q12.dtype)
+    return flat, total / (math.sqrt(2 * math.pi) * root(q11))
 
 
 def _by_price(f: Pieces, g: Pieces, q12: _piecesArray, q11: _piecesArray, q22: _piecesArray, d: _piecesArray) -> _piecesArray:
@@ -5190,6 +5426,43 @@ def _expansion_beside(f: Piecewise, side: int, dtype: Any) -> tuple[Array, Array
     return total, slope
 
 
+def piecewise_jump_rate(
+    half_second: Piecewise,
+    phi: Piecewise,
+    slope: Piecewise,
+    q12: Array,
+    q11: Array,
+    q22: Array,
+    d: Array,
+) -> Array:
+    """The rate d dual/dq11 of a phi that jumps: `piecewise_rate` and the dipoles of phi''.
+
+    Where phi is one line outside its places and these are near, masses and dipoles are differences
+    of what is nearly equal; there with all derivatives on the density.
+    """
+    value = piecewise_rate(half_second, phi, slope, q12, q11, q22, d)
+    value = value + piecewise_dipoles(half_second, phi, slope, q12, q11, q22, d)
+    line = _outer_line(phi)
+    if line is None:
+        return value
+    rows = tuple(
+        tuple(c - r for c, r in zip_longest(row, line, fillvalue=0.0)) for row in phi.polynomials
+    )
+    inner = Pieces(phi.places, rows, None, phi.parity or None)  # the line is of phi's parity too
+    return jnp.where(*bent_over_places(inner, line, q12, q11, q22, d), value)
+
+
+def _outer_line(f: Piecewise) -> tuple[float, float] | None:
+    """The line that piecewise polynomials are known to be on both sides of their places."""
+    if f.tails or len(f.places) < 2:
+        return None
+    outer, other = f.polynomials[0], f.polynomials[-1]
+    if not _are_numbers(*outer, *other) or any((*outer[2:], *other[2:])):
+        return None
+    (one, two), end = (*outer, 0.0, 0.0)[:2], (*other, 0.0, 0.0)[:2]
+    return (one, two) if (one, two) == end else None
+
+
 def piecewise_dipoles(
     f: Piecewise, g: Piecewise, slope: Piecewise, q12: Array, q11: Array, q22: Array, d: Array
 ) -> Array:
@@ -5665,17 +5938,38 @@ def _series(
 _SHORT = {4: 13.0, 8: 27.0}  # by bytes: -order log|rho| below which a series is short of digits
 _polar_CHUNK = 32  # pairs: with the nodes of one radius they stay in a processor's cache
 _polar_TILE = 1 << 14
+_FARTHEST = {4: 6.6, 8: 9.2}  # by bytes: the radius beyond which a Gaussian's mass is no digit
+
+Rows = tuple[tuple[float, float], ...]
 
 
-class Polar(NamedTuple):
-    """The rules near rho = +-1, at variances above `start`.
+class PolarRules(NamedTuple):
+    """Rows (node, weight) for radius and angle, of use at variances above `start`.
 
-    Rows (radius, weight) of r exp(-r^2/2) and (angle, weight) on [0, 1], for either dtype.
+    Radii are of r exp(-r^2/2) or, where it is cut, of [0, 1] as angles are.
     """
 
     start: float
-    single: tuple[tuple[tuple[float, float], ...], ...]
-    double: tuple[tuple[tuple[float, float], ...], ...]
+    radii: Rows
+    angles: Rows
+
+
+class Polar(NamedTuple):
+    """What serves near rho = +-1, at variances up to `end`, for either dtype.
+
+    The radius is cut where |u| or |v| is one of `kinks`, ascending. If it `is_flat`, phi is 0
+    within the first.
+    """
+
+    end: float
+    kinks: tuple[float, ...]
+    is_flat: bool
+    single: PolarRules
+    double: PolarRules
+
+    def rules(self, dtype: Any) -> PolarRules:
+        """Those of a dtype."""
+        return self.single if dtype == jnp.float32 else self.double
 
 
 def near_diagonal(
@@ -5683,12 +5977,12 @@ def near_diagonal(
 ) -> Callable[..., Array]:
     """The function (q12, q11, q22, d) -> E[phi(u) phi(v)], or with `lost` = 1 of phi'.
 
-    By the series; where |rho|^order is above e^-13 (float64: e^-27) and a variance above
-    polar.start by quadrature, of those pairs alone: it takes hundreds of times as long. The
-    derivatives of E[phi' phi'] are the series' own, but at q11 = q22 = 0 those along the diagonal,
-    where phi' may jump.
+    By the series; where |rho|^order is above e^-13 (float64: e^-27), a variance above the start of
+    the rules and none above their end by quadrature, of those pairs alone: it takes hundreds of
+    times as long. The derivatives of E[phi' phi'] are the series' own, but at q11 = q22 = 0 those
+    along the diagonal, where phi' may jump.
     """
-    rate, from_zero = slope(phi), polar.start == 0
+    rate = slope(phi)
     f = rate if lost else phi
     series = [series_moment(table, lost + i, lost, lost) for i in (0, 2)]
 
@@ -5701,17 +5995,17 @@ def near_diagonal(
     def along(u: Array, v: Array, q12: Array, q11: Array) -> Array:  # half d/dq, phi' for phi
         return u * slope(rate)(u) * rate(v) * (0.5 / q11)
 
-    value = _beside(series[0], product, polar, table.order, from_zero and lost == 1)
+    value = _polar_beside(series[0], product, polar, table.order, lost == 1)
 
     def d_q12(q12: Array, q11: Array, q22: Array, d: Array) -> Array:
         if not lost:
             return near_diagonal(table, polar, phi, 1)(q12, q11, q22, d)
-        infinite = from_zero & (q11 == 0) & (q22 == 0)
+        infinite = (polar.rules(q12.dtype).start == 0) & (q11 == 0) & (q22 == 0)
         return jnp.where(infinite, 0.0, series_moment(table, 2, 2, 2)(q12, q11, q22))
 
     def d_q11(q12: Array, q11: Array, q22: Array, d: Array) -> Array:
-        integrand, rules = (along, polar._replace(start=math.inf)) if lost else (in_q11, polar)
-        half = _beside(lambda *q: series[1](*q) / 2, integrand, rules, table.order, from_zero)
+        integrand, rules = (along, polar._replace(end=-1.0)) if lost else (in_q11, polar)
+        half = _polar_beside(lambda *q: series[1](*q) / 2, integrand, rules, table.order, True)
         return half(q12, q11, q22, d)
 
     def d_q22(q12: Array, q11: Array, q22: Array, d: Array) -> Array:
@@ -5721,7 +6015,7 @@ def near_diagonal(
     return _with_rates(value, (d_q12, d_q11, d_q22, in_d), is_dear=True)
 
 
-def _beside(
+def _polar_beside(
     series: Callable[..., Array],
     integrand: Callable[..., Array],
     polar: Polar,
@@ -5730,7 +6024,8 @@ def _beside(
 ) -> Callable[..., Array]:
     """The function (q12, q11, q22, d) -> series(q12, q11, q22), near the diagonal a quadrature.
 
-    at_zero: at q11 = q22 = 0 too, where it is the limit along rho = 1, from tiny variances.
+    at_zero: if the rules start there, at q11 = q22 = 0 too, where it is the limit along rho = 1,
+    from tiny variances.
     """
 
     def value(q12: Array, q11: Array, q22: Array, d: Array) -> Array:
@@ -5739,12 +6034,13 @@ def _beside(
     def tile(q12: Array, q11: Array, q22: Array, d: Array, plain: Array) -> Array:
         scale = root(q11) * root(q22)
         reach = math.exp(-_SHORT[q12.dtype.itemsize] / order)
-        near = (jnp.abs(q12) > reach * scale) & (jnp.maximum(q11, q22) > polar.start)
+        start, most = polar.rules(q12.dtype).start, jnp.maximum(q11, q22)
+        near = (jnp.abs(q12) > reach * scale) & (most > start) & (most <= polar.end)
         near, q12, q11, q22, d = (  # vectors of pairs
             jnp.broadcast_to(x, plain.shape).ravel() for x in (near & (scale > 0), q12, q11, q22, d)
         )
         tiny = 1e-20 if q12.dtype == jnp.float32 else 1e-150
-        nowhere = (q11 == 0) & (q22 == 0) & at_zero
+        nowhere = (q11 == 0) & (q22 == 0) & (at_zero and start == 0)
         q12, q11, q22 = (jnp.where(nowhere, tiny, q) for q in (q12, q11, q22))
         pairs = q12, q11, q22, jnp.where(nowhere, 0.0, d)
         quadrature = partial(_quadrature, integrand, polar)
@@ -5763,33 +6059,86 @@ def _quadrature(
     q22: Array,
     d: Array,
 ) -> Array:
-    """E[integrand(u, v, q12, q11)] of vectors of pairs.
-
-    u = 0 and v = 0 cut the plane into two pairs of sectors, in which u and v have one sign or two,
-    of widths pi - psi and psi, cos(psi) = rho. In either half of a sector the angle from its edge
-    grows like a node, and the function that is 0 on that edge with its sine.
-    """
-    rules = polar.single if q12.dtype == jnp.float32 else polar.double
-    radii, angles = (jnp.asarray(rows, q12.dtype) for rows in rules)
+    """E[integrand(u, v, q12, q11)] of vectors of pairs, by rays: u and v are multiples of r."""
+    rules = polar.rules(q12.dtype)
+    radii, angles = (jnp.asarray(rows, q12.dtype) for rows in (rules.radii, rules.angles))
     # Pairs on the last axis: sums over nodes are of vectors.
-    one, two, height, above = root(q11)[None], root(q22)[None], root(d)[None], q12[None]
-    psi, rest = jnp.arctan2(height, above), jnp.arctan2(height, -above)
-    lefts, rights, weights = [], [], []  # of u, of v: halves of sectors on the first axis
-    for width, other, sign in ((rest, psi, 1.0), (psi, rest, -1.0)):
-        angle = width / 2 * angles[:, :1]
-        near = jnp.sin(angle)
-        far = jnp.where(width > math.pi / 2, jnp.sin(other + angle), jnp.sin(width - angle))
-        lefts += [one * near, one * far]
-        rights += [sign * two * far, sign * two * near]
-        weights += [width / 2 * angles[:, 1:]] * 2
-    left, right, weight = (jnp.concatenate(rows) for rows in (lefts, rights, weights))
+    above, variance = q12[None], q11[None]
+    left, right, weight = _polar_rays(polar.kinks, angles, above, variance, q22[None], root(d)[None])
+
+    def at(r: Array, w: Array) -> Array:
+        u, v = r * left, r * right
+        value = integrand(u, v, above, variance) + integrand(-u, -v, above, variance)
+        return jnp.sum(w * weight * value, 0)
 
     def add(total: Array, row: Array) -> tuple[Array, None]:
-        u, v = row[0] * left, row[0] * right
-        value = integrand(u, v, above, q11[None]) + integrand(-u, -v, above, q11[None])
-        return total + row[1] * jnp.sum(weight * value, 0), None
+        return total + at(row[0], row[1]), None
 
-    return lax.scan(add, jnp.zeros_like(q12), radii)[0] / (2 * math.pi)
+    def add_part(total: Array, ends: Array) -> tuple[Array, None]:
+        length = ends[1] - ends[0]
+
+        def add_node(total: Array, row: Array) -> tuple[Array, None]:
+            r = ends[0] + length * row[0]
+            return total + at(r, row[1] * length * r * jnp.exp(-r * r / 2)), None
+
+        return lax.scan(add_node, total, radii)[0], None
+
+    nothing = jnp.zeros_like(q12)
+    if polar.kinks:
+        cuts = _cuts(polar, left, right)
+        total = lax.scan(add_part, nothing, jnp.stack([cuts[:-1], cuts[1:]], 1))[0]
+    else:
+        total = lax.scan(add, nothing, radii)[0]
+    return total / (2 * math.pi)
+
+
+def _polar_rays(
+    kinks: tuple[float, ...], rule: Array, q12: Array, q11: Array, q22: Array, height: Array
+) -> tuple[Array, Array, Array]:
+    """(u, v at radius 1, weight): angles along a first axis.
+
+    u = 0 and v = 0 cut the plane into two pairs of sectors, in which u and v have one sign or two,
+    of widths pi - psi and psi, cos(psi) = rho. A sector is halved and, since a mean along a ray is
+    not smooth where u and v meet kinks at one radius, cut at such ratios |u|/|v|. In each part the
+    angle from the nearer edge grows like a node, and the function that is 0 on that edge with its
+    sine.
+    """
+    one, two = root(q11), root(q22)
+    psi, rest = jnp.arctan2(height, q12), jnp.arctan2(height, -q12)
+    ratios = sorted({a / b for a in kinks for b in kinks})
+    lefts, rights, weights = [], [], []
+    for width, other, sign in ((rest, psi, 1.0), (psi, rest, -1.0)):
+        meets = [jnp.arctan2(k * height, q11 - sign * k * q12) for k in ratios]
+        inner = _ascending([width / 2, *(jnp.minimum(m, width) for m in meets)])
+        for low, high in pairwise([jnp.zeros_like(width), *inner, width]):
+            is_left = low + high <= width
+            angle = jnp.where(is_left, low, width - high) + (high - low) * rule[:, :1]
+            near = jnp.sin(angle)
+            far = jnp.where(width > math.pi / 2, jnp.sin(other + angle), jnp.sin(width - angle))
+            lefts.append(one * jnp.where(is_left, near, far))
+            rights.append(sign * two * jnp.where(is_left, far, near))
+            weights.append((high - low) * rule[:, 1:])
+    left, right, weight = (jnp.concatenate(rows) for rows in (lefts, rights, weights))
+    return left, right, weight
+
+
+def _cuts(polar: Polar, left: Array, right: Array) -> Array:
+    """Along a first axis 0, the radii at which rays meet kinks, ascending, and where they end."""
+    end = jnp.full_like(left, _FARTHEST[left.dtype.itemsize])
+    meets = [kink / jnp.abs(side) for kink in polar.kinks for side in (left, right)]
+    if polar.is_flat:  # nothing before both have met one
+        end = jnp.hypot(end, jnp.minimum(jnp.maximum(meets[0], meets[1]), 1e3))
+    return jnp.stack([0 * end, *_ascending([jnp.minimum(m, end) for m in meets]), end])
+
+
+def _ascending(rows: list[Array]) -> list[Array]:
+    """A few arrays, sorted entry by entry: XLA's own sort takes ten times as long."""
+    found: list[Array] = []
+    for here in rows:
+        for i, other in enumerate(found):
+            found[i], here = jnp.minimum(here, other), jnp.maximum(here, other)
+        found.append(here)
+    return found
 
 
 # ---- Moments of links anywhere: polynomials and exponentials times Phi(kappa x + tau), or a step
@@ -5975,7 +6324,7 @@ def _tilted_law(
     return _Law(exponent, scale, (first, second), (s11, s22), s12, determinant)
 
 
-_FARTHEST = 1e4  # deviations: beyond them every density is 0
+_links_FARTHEST = 1e4  # deviations: beyond them every density is 0
 
 
 def _edge(law: _Law, event: _Event) -> _Edge:
@@ -5997,7 +6346,7 @@ def _edge(law: _Law, event: _Event) -> _Edge:
     mean = jnp.broadcast_to(mean, variance.shape).astype(variance.dtype)
     meets = (deviation == 0) & (jnp.abs(mean) <= _near(mean.dtype) * abs(event.tau))
     mean = jnp.where(meets, 0.0, mean)
-    held = jnp.maximum(deviation, jnp.abs(mean) / _FARTHEST)
+    held = jnp.maximum(deviation, jnp.abs(mean) / _links_FARTHEST)
     threshold = jnp.where(held > 0, mean / jnp.where(held > 0, held, 1.0), 0.0)
     return _Edge(mean, variance, threshold, gains)
 
@@ -6176,7 +6525,7 @@ def _standing(h: Array, k: Array, r: Array, s: Array) -> tuple[Array, Array]:
     """(k - r h)/s and (h - r k)/s, nothing lost near r = +-1."""
     sign = jnp.where(r > 0, 1.0, -1.0).astype(r.dtype)
     apart = k - sign * h
-    held = jnp.maximum(s, jnp.abs(apart) / _FARTHEST)
+    held = jnp.maximum(s, jnp.abs(apart) / _links_FARTHEST)
     quotient = jnp.where(held > 0, apart / jnp.where(held > 0, held, 1.0), 0.0)
     shift = sign * s / (1 + jnp.abs(r))
     return quotient + h * shift, -sign * quotient + k * shift

@@ -22,7 +22,7 @@ TIER = "series"
 ORDER = 256
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "95bd5f371a05d5df89f4bd609e12dd5e80727aaa2698ec04561d8b722aa46ab0"
+FINGERPRINT = "9e7401767614aeef65f3ffeaa3c623772e7f5ff1c2d8a1102c0c6fac3e6f9031"
 PARAMETERS = ()
 JUMPS = ()  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_256 at variance 1
@@ -369,10 +369,13 @@ _TABLE = s.Series(
     False, 1.0,
 )
 
-# Quadrature near rho = +-1: from which variance on, and the rules.
+# Quadrature near rho = +-1: up to which variance; distances of kinks from 0, if
+# phi is 0 within; for each dtype from which variance on, (radius, weight) and
+# (angle, weight).
 _POLAR = s.Polar(
-    0.0,
-    (  # float32: (radius, weight), (angle, weight)
+    10000.0, (), False,
+    s.PolarRules(  # float32
+        0.0,
         (
             (0.0031050503098129334, 1.6386415031487973e-05),
             (0.010705454628117981, 0.00010753197182208054),
@@ -424,7 +427,8 @@ _POLAR = s.Polar(
             (0.9875731276273015, 0.031675372998533534),
         ),
     ),
-    (  # float64: (radius, weight), (angle, weight)
+    s.PolarRules(  # float64
+        0.0,
         (
             (0.00047782417944163593, 3.8499247566400023e-07),
             (0.0016169398439155993, 2.3906766910848398e-06),

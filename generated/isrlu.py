@@ -21,7 +21,7 @@ TIER = "series"
 ORDER = 256
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "174cc82d071b8b256d7d56753333a0a987f7a706b68d1d73abd92677de7769f0"
+FINGERPRINT = "01d68ce11cb3176ccca75bcb82b7f007a834f1a80d265444547077b1a81b29b2"
 PARAMETERS = ()
 JUMPS = ()  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_256 at variance 1
@@ -369,10 +369,13 @@ _TABLE = s.Series(
     False, 1.0,
 )
 
-# Quadrature near rho = +-1: from which variance on, and the rules.
+# Quadrature near rho = +-1: up to which variance; distances of kinks from 0, if
+# phi is 0 within; for each dtype from which variance on, (radius, weight) and
+# (angle, weight).
 _POLAR = s.Polar(
-    0.0,
-    (  # float32: (radius, weight), (angle, weight)
+    10000.0, (), False,
+    s.PolarRules(  # float32
+        0.01,
         (
             (0.0022449113678817616, 8.538550748691924e-06),
             (0.007682716891457962, 5.482208346808228e-05),
@@ -434,7 +437,8 @@ _POLAR = s.Polar(
             (0.9917827204845265, 0.020993457983699428),
         ),
     ),
-    (  # float64: (radius, weight), (angle, weight)
+    s.PolarRules(  # float64
+        0.0,
         (
             (0.00026147797737379423, 1.1508417587479096e-07),
             (0.0008811347708719444, 7.057537951235388e-07),

@@ -21,7 +21,7 @@ TIER = "series"
 ORDER = 256
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "e95450e42355c41c57dc9d5eda64aecbbc2eda0b85e1ef5f0d7310b66b905113"
+FINGERPRINT = "b5b1288db8ba2b2ecef6a1ab2acf27b02733341fff014c82dbf9c9e6e0841061"
 PARAMETERS = ()
 JUMPS = ()  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_256 at variance 1
@@ -345,10 +345,13 @@ _TABLE = s.Series(
     False, 16.0,
 )
 
-# Quadrature near rho = +-1: from which variance on, and the rules.
+# Quadrature near rho = +-1: up to which variance; distances of kinks from 0, if
+# phi is 0 within; for each dtype from which variance on, (radius, weight) and
+# (angle, weight).
 _POLAR = s.Polar(
-    0.0,
-    (  # float32: (radius, weight), (angle, weight)
+    10000.0, (), False,
+    s.PolarRules(  # float32
+        0.0,
         (
             (0.0022449113678817616, 8.538550748691924e-06),
             (0.007682716891457962, 5.482208346808228e-05),
@@ -410,7 +413,8 @@ _POLAR = s.Polar(
             (0.9917827204845265, 0.020993457983699428),
         ),
     ),
-    (  # float64: (radius, weight), (angle, weight)
+    s.PolarRules(  # float64
+        0.0,
         (
             (0.00047782417944163593, 3.8499247566400023e-07),
             (0.0016169398439155993, 2.3906766910848398e-06),

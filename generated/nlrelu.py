@@ -21,7 +21,7 @@ TIER = "series"
 ORDER = 256
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "60892d2f5729056b397cb4181ab0128fdac181375d19e372e7b54915f4e70aad"
+FINGERPRINT = "8d5054f78ea379959afc7ef20fd0b2aa8b80da524531415a350ff4899d8146c3"
 PARAMETERS = ()
 JUMPS = ()  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_256 at variance 1
@@ -367,10 +367,13 @@ _TABLE = s.Series(
     False, 16.0,
 )
 
-# Quadrature near rho = +-1: from which variance on, and the rules.
+# Quadrature near rho = +-1: up to which variance; distances of kinks from 0, if
+# phi is 0 within; for each dtype from which variance on, (radius, weight) and
+# (angle, weight).
 _POLAR = s.Polar(
-    0.0,
-    (  # float32: (radius, weight), (angle, weight)
+    10000.0, (), False,
+    s.PolarRules(  # float32
+        0.0,
         (
             (0.0022449113678817616, 8.538550748691924e-06),
             (0.007682716891457962, 5.482208346808228e-05),
@@ -432,7 +435,8 @@ _POLAR = s.Polar(
             (0.9917827204845265, 0.020993457983699428),
         ),
     ),
-    (  # float64: (radius, weight), (angle, weight)
+    s.PolarRules(  # float64
+        0.0,
         (
             (0.00047782417944163593, 3.8499247566400023e-07),
             (0.0016169398439155993, 2.3906766910848398e-06),

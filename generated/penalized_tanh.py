@@ -21,7 +21,7 @@ TIER = "series"
 ORDER = 256
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "4bfce22d785cab36dfd6c8d2bf7ed3453b765ea31d73872360692e8ecee1fd78"
+FINGERPRINT = "0a8f62dba233d8e70d891d5be694e246b0010b10726e8e42c82f7d60e746cbed"
 PARAMETERS = ()
 JUMPS = ()  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_256 at variance 1
@@ -367,10 +367,13 @@ _TABLE = s.Series(
     False, 1.0,
 )
 
-# Quadrature near rho = +-1: from which variance on, and the rules.
+# Quadrature near rho = +-1: up to which variance; distances of kinks from 0, if
+# phi is 0 within; for each dtype from which variance on, (radius, weight) and
+# (angle, weight).
 _POLAR = s.Polar(
-    0.0,
-    (  # float32: (radius, weight), (angle, weight)
+    10000.0, (), False,
+    s.PolarRules(  # float32
+        0.0,
         (
             (0.0017020680626794352, 4.898449238165845e-06),
             (0.005797079911022536, 3.100739809590133e-05),
@@ -440,7 +443,8 @@ _POLAR = s.Polar(
             (0.9935032458199297, 0.016613458935903377),
         ),
     ),
-    (  # float64: (radius, weight), (angle, weight)
+    s.PolarRules(  # float64
+        0.0,
         (
             (0.00026147797737379423, 1.1508417587479096e-07),
             (0.0008811347708719444, 7.057537951235388e-07),

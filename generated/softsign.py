@@ -21,7 +21,7 @@ TIER = "series"
 ORDER = 256
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "3e5f7e9d3aa75399742776a07dc3690b615c14940f048c81b602a0f99682f46a"
+FINGERPRINT = "d9cce658ae4953e1e8b7a157e9cb7f5df67922b84bff7d5f6cf9657808ab8d21"
 PARAMETERS = ()
 JUMPS = ()  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_256 at variance 1
@@ -345,10 +345,13 @@ _TABLE = s.Series(
     False, 1.0,
 )
 
-# Quadrature near rho = +-1: from which variance on, and the rules.
+# Quadrature near rho = +-1: up to which variance; distances of kinks from 0, if
+# phi is 0 within; for each dtype from which variance on, (radius, weight) and
+# (angle, weight).
 _POLAR = s.Polar(
-    0.0,
-    (  # float32: (radius, weight), (angle, weight)
+    10000.0, (), False,
+    s.PolarRules(  # float32
+        0.0,
         (
             (0.0017020680626794352, 4.898449238165845e-06),
             (0.005797079911022536, 3.100739809590133e-05),
@@ -418,7 +421,8 @@ _POLAR = s.Polar(
             (0.9935032458199297, 0.016613458935903377),
         ),
     ),
-    (  # float64: (radius, weight), (angle, weight)
+    s.PolarRules(  # float64
+        0.0,
         (
             (0.0003452074216363218, 2.007270005641341e-07),
             (0.0011651862183335332, 1.23697112918982e-06),

@@ -22,7 +22,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "626f6ba4cbaf69aca4e213379c28eb573d06b5360d5fee9ec86871ef0bbd2c36"
+FINGERPRINT = "c9b2ae8ae540f8e47b5a3ee1b7b5841ffc95fe4e3610667cc6489f842e41831d"
 PARAMETERS = (("scale", 0.8944), ("bias", -0.4472))
 JUMPS = ()  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
@@ -37,9 +37,14 @@ def _phi(x, scale, bias):
 
 
 def _dual(q12, q11, q22, d, scale, bias):
-    return (
+    near = (
+        (bias + q11*scale/2)*(bias + q22*scale/2) + scale**2*s.orthant_excess(2, 2, q12, q11, q22)
+    )
+    far = (
         bias*(2*bias + q11*scale + q22*scale)/2 + scale**2*s.orthant_moment(2, 2, q12, q11, q22, d)
     )
+    rho = s.correlation(q12, q11, q22)
+    return s.choose(jnp.abs(4*rho) < 1, near, far)
 
 
 def _dual_dot(q12, q11, q22, d, scale, bias):
@@ -57,11 +62,20 @@ def _dual_dq11(q12, q11, q22, d, scale, bias):
 
 
 def _dual_dscale(q12, q11, q22, d, scale, bias):
-    return bias*(q11 + q22)/2 + 2*scale*s.orthant_moment(2, 2, q12, q11, q22, d)
+    near = (
+        q11*(bias + q22*scale/2)/2 + (bias + q11*scale/2)*q22/2 + 2*scale*s.orthant_excess(2, 2,
+        q12, q11, q22)
+    )
+    far = bias*(q11 + q22)/2 + 2*scale*s.orthant_moment(2, 2, q12, q11, q22, d)
+    rho = s.correlation(q12, q11, q22)
+    return s.choose(jnp.abs(4*rho) < 1, near, far)
 
 
 def _dual_dbias(q12, q11, q22, d, scale, bias):
-    return (4*bias + q11*scale + q22*scale)/2
+    near = 1*(bias + q22*scale/2) + (bias + q11*scale/2)*1
+    far = (4*bias + q11*scale + q22*scale)/2
+    rho = s.correlation(q12, q11, q22)
+    return s.choose(jnp.abs(4*rho) < 1, near, far)
 
 
 def _hermite(q, scale, bias):

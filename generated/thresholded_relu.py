@@ -23,7 +23,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "71fee2bc402f41cdf67b84076dc499f5f8c44f54e1b87e76f8a07c67d65251a8"
+FINGERPRINT = "6e730d6c9f2066f55aa7cbaeece3b6c8fdec282f5e723ebd4df7ba6b15da7bd9"
 PARAMETERS = (("theta", 1.0),)
 JUMPS = ("theta",)  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
@@ -109,9 +109,8 @@ _dual_dot = s.weakly(_dual_dot_full, _coefficients, 1)
 
 def _dual_dq11(q12, q11, q22, d, theta):
     return (
-        s.piecewise_rate(_half_second_pieces(theta), _phi_pieces(theta), _slope_pieces(theta), q12,
-        q11, q22, d) + s.piecewise_dipoles(_half_second_pieces(theta), _phi_pieces(theta),
-        _slope_pieces(theta), q12, q11, q22, d)
+        s.piecewise_jump_rate(_half_second_pieces(theta), _phi_pieces(theta), _slope_pieces(theta),
+        q12, q11, q22, d)
     )
 
 
