@@ -20,14 +20,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from dualc.emit.support import (
-    _product,
-    _waves,
-    _zero_or,
-    in_tiles,
-    normal_pdf,
-    root,
-)
+from dualc.emit.support import _product, _waves, _zero_or, in_tiles, normal_pdf, root
 
 Array = Any
 _TILE = 1 << 14  # pairs: what a sum over nodes passes over stays in a processor's cache

@@ -39,6 +39,7 @@ _VARIANCES = (1e-6, 1e-4, 1e-2, 0.1, 0.4, 1.0, 2.5, 10.0, 100.0, 1e4)
 _CERTIFIED = ("1/100", "1", "100", "10000")  # variances at which bounds are stated
 _CANCELS = 60.0  # natural log of phi over phi_rule - phi, where that is smallest, and more
 _HERMITE = 60  # degrees whose coefficients are compared one by one in a bound
+_STEP = Fraction(1, 10**20)  # in a parameter, for its rate
 _LEAST = Fraction(1, 200)  # the shift of a half-normal slope
 
 
@@ -192,15 +193,12 @@ def _values(activation: Activation, points: Sequence[Any]) -> list[tuple[Any, ..
     for i, p in enumerate(activation.parameters):
         moved = replace(p, default=f"({p.default}) + {_STEP}")
         others = (*activation.parameters[:i], moved, *activation.parameters[i + 1 :])
-        found = _jets(pieces(replace(activation, parameters=others)), points)
+        cut = pieces(replace(activation, parameters=others))
         rates = [
-            (f - row[0]) / exact(Fraction(_STEP)) for (f, _), row in zip(found, rows, strict=True)
+            (cut.value(x) - row[0]) / exact(_STEP) for x, row in zip(points, rows, strict=True)
         ]
         rows = [(*row, rate) for row, rate in zip(rows, rates, strict=True)]
     return rows
-
-
-_STEP = "1/100000000000000000000"
 
 
 def _jets(cut: Pieces, points: Sequence[Any]) -> list[tuple[Any, Any]]:

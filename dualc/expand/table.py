@@ -268,7 +268,7 @@ def series_table(activation: ir.Activation, order: int | None) -> ir.SeriesTable
 
     Two rows more than `order`: d/dq of E[phi(u) phi(v)] is E[phi''(u) phi(v)]/2, whose series
     reaches two degrees further. `order` None chooses it (`automatic_order`), and what serves near
-    rho = +-1 (`polar`).
+    rho = +-1 (`quadrature`).
     """
     near = _quadrature(activation) if order is None else None
     highest = automatic_order(activation, is_served=bool(near)) if order is None else order
@@ -355,7 +355,8 @@ def _fitted(
     powers = _powers(sampled.nodes(q), sampled.nodes(smooth), order + 2)
     sizes = sides(q, entries, order, _has_jump(activation))
     if not whole:  # rows have no digits where phi is 0 within four deviations
-        sizes = [side.unknown_below(q, flat_within(cut) ** 2 / 16) for side in sizes]
+        least = flat_within(cut) ** 2 / 16
+        sizes = [side.unknown_below(q, least) for side in sizes]
     rows: tuple[tuple[int, ...], ...] = ((0,),) * (order + 3)
     # where the exact terms are everything, the table is 0, so its error
     extra: list[tuple[float, ...]] = [(0.0,) * len(RHOS)] * len(sizes)

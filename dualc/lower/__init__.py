@@ -214,7 +214,7 @@ class _Body:
             "odd_angle": lambda: self._odd_angle(term),
             "wedge": lambda: self._wedge(term),
             "orthant": lambda: self._orthant(term),
-            "excess": lambda: self._excess(term),
+            "excess": lambda: self._orthant(term),
             "power": lambda: self._power(term),
             "given": lambda: self._given(term),
             "pair": lambda: self._pair(term),
@@ -333,14 +333,12 @@ class _Body:
     def _orthant(self, term: Term) -> str:
         i, j, sign = term.arguments
         c = self.frame["q12"] if sign == "1" else f"-{self.frame['q12']}"
-        moment = f"orthant_moment({i}, {j}, {c}, {self._variances()}, {self.frame['D']})"
+        arguments = f"{i}, {j}, {c}, {self._variances()}"
+        if term.shape == "excess":
+            moment = f"orthant_excess({arguments})"
+        else:
+            moment = f"orthant_moment({arguments}, {self.frame['D']})"
         return self._product(term.coefficient, "", "", moment)
-
-    def _excess(self, term: Term) -> str:
-        i, j, sign = term.arguments
-        c = self.frame["q12"] if sign == "1" else f"-{self.frame['q12']}"
-        excess = f"orthant_excess({i}, {j}, {c}, {self._variances()})"
-        return self._product(term.coefficient, "", "", excess)
 
     def _wedge(self, term: Term) -> str:
         """Both branches of a wedge, joined where the covariance changes sign."""
