@@ -125,6 +125,7 @@ def _integral(
 ) -> tuple[Array, ...]:
     """The integrals over [0, 1] by a Gauss rule, a scan: unrolled it would compile for seconds."""
     rule = jnp.asarray(_legendre_rule(nodes), dtype)
+    integrand = jax.jit(integrand)  # traced once, here and for the scan
     shapes = jax.eval_shape(integrand, jnp.zeros((), dtype))
     start = tuple(jnp.zeros(x.shape, dtype) for x in shapes)
 
