@@ -284,6 +284,14 @@ class Linked:
 
 
 @dataclass(frozen=True)
+class Scale:
+    """A parameter a that is a unit of length: phi(x; a) = a**degree phi(x/a; 1)."""
+
+    parameter: str
+    degree: int
+
+
+@dataclass(frozen=True)
 class DualForm:
     """What derivation found: the tier, and exact formulas and atoms or why there are none.
 
@@ -302,6 +310,7 @@ class DualForm:
     law: str | None = None  # of the slope: "kolmogorov" | "half-normal"
     pieces: tuple[Piecewise, ...] = ()  # in the place of formulas and atoms: kinks off 0
     links: tuple[Linked, ...] = ()  # in the same place: links off 0, kinks beside normal CDFs
+    scale: Scale | None = None  # of pieces: where it is 1 their places and rates are numbers
 
 
 @dataclass(frozen=True)

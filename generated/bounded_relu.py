@@ -23,7 +23,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "eddf7617570e8e0bc081392518011e9c07e680fa319e8e59acb113e394dc0cf4"
+FINGERPRINT = "2ee4f6e7a6c94525a6936f7bd27c72603a9cdfdc3ecb440200d49b387ba31c6f"
 PARAMETERS = (("a", 1.0),)
 JUMPS = ()  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
@@ -112,10 +112,12 @@ def _slope_da_pieces(a):
     )
 
 
+@s.at_unit_scale(2, 0)
 def _dual_full(q12, q11, q22, d, a):
     return s.piecewise_moment(_phi_pieces(a), _phi_pieces(a), q12, q11, q22, d)
 
 
+@s.at_unit_scale(0, 0)
 def _dual_dot_full(q12, q11, q22, d, a):
     return s.piecewise_dot(_slope_pieces(a), _phi_pieces(a), q12, q11, q22, d)
 
@@ -128,24 +130,29 @@ _dual = s.weakly(_dual_full, _coefficients)
 _dual_dot = s.weakly(_dual_dot_full, _coefficients, 1)
 
 
+@s.at_unit_scale(0, 0)
 def _dual_dq11(q12, q11, q22, d, a):
     return (
         s.piecewise_rate(_half_second_pieces(a), _phi_pieces(a), _slope_pieces(a), q12, q11, q22, d)
     )
 
 
+@s.at_unit_scale(-2, 0)
 def _dual_dot_dq12(q12, q11, q22, d, a):
     return s.piecewise_curvature(_half_second_pieces(a), q12, q11, q22, d)
 
 
+@s.at_unit_scale(-2, 0, is_chained=True)
 def _dual_dot_dq11(q12, q11, q22, d, a, curvature):
     return s.piecewise_bend(_half_second_pieces(a), _slope_pieces(a), q12, q11, q22, d, curvature)
 
 
+@s.at_unit_scale(1, 0)
 def _dual_da(q12, q11, q22, d, a):
     return s.piecewise_both(_da_pieces(a), _phi_pieces(a), q12, q11, q22, d)
 
 
+@s.at_unit_scale(-1, 0)
 def _dual_dot_da(q12, q11, q22, d, a):
     return s.piecewise_both(_slope_da_pieces(a), _slope_pieces(a), q12, q11, q22, d)
 
@@ -154,10 +161,12 @@ def _hermite(q, a):
     return s.piecewise_hermite(ORDER, _phi_pieces(a), q)
 
 
+@s.at_unit_scale(2, 0, (2,))
 def _dual_diag(q, a):
     return s.piecewise_square(_phi_pieces(a), q)
 
 
+@s.at_unit_scale(0, 0, (2,))
 def _dual_dot_diag(q, a):
     return s.piecewise_square(_slope_pieces(a), q)
 

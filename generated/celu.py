@@ -25,7 +25,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "acf89cf36f4b32972dbf810897e8a1804d92d52b70f5e26b55b1a1a3e86a6907"
+FINGERPRINT = "167a100f57b0c6e534434937b6af92b13a3da498225643815aa363ed21c308dd"
 PARAMETERS = (("alpha", 1.0),)
 JUMPS = ()  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
@@ -74,10 +74,34 @@ def _half_second_pieces(alpha):
     )
 
 
+def _dalpha_pieces(alpha):
+    return s.Piecewise(
+        # places
+        (),
+        # polynomials
+        ((0,),),
+        # tails: side, place, rows (coefficient, power, rate)
+        ((-1, 0, ((1, 0, -1/alpha), (-1, 0, 0), (1/alpha, 1, -1/alpha))),),
+    )
+
+
+def _slope_dalpha_pieces(alpha):
+    return s.Piecewise(
+        # places
+        (),
+        # polynomials
+        ((0,),),
+        # tails: side, place, rows (coefficient, power, rate)
+        ((-1, 0, ((alpha**(-2), 1, -1/alpha),)),),
+    )
+
+
+@s.at_unit_scale(2, 0)
 def _dual_full(q12, q11, q22, d, alpha):
     return s.piecewise_moment(_phi_pieces(alpha), _phi_pieces(alpha), q12, q11, q22, d)
 
 
+@s.at_unit_scale(0, 0)
 def _dual_dot_full(q12, q11, q22, d, alpha):
     return s.piecewise_dot(_slope_pieces(alpha), _phi_pieces(alpha), q12, q11, q22, d)
 
@@ -94,6 +118,7 @@ _dual = s.weakly(_dual_full, _coefficients, size=_size)
 _dual_dot = s.weakly(_dual_dot_full, _coefficients, 1, size=_size)
 
 
+@s.at_unit_scale(0, 0)
 def _dual_dq11(q12, q11, q22, d, alpha):
     return (
         s.piecewise_rate(_half_second_pieces(alpha), _phi_pieces(alpha), _slope_pieces(alpha), q12,
@@ -101,10 +126,12 @@ def _dual_dq11(q12, q11, q22, d, alpha):
     )
 
 
+@s.at_unit_scale(-2, 0)
 def _dual_dot_dq12(q12, q11, q22, d, alpha):
     return s.piecewise_curvature(_half_second_pieces(alpha), q12, q11, q22, d)
 
 
+@s.at_unit_scale(-2, 0, is_chained=True)
 def _dual_dot_dq11(q12, q11, q22, d, alpha, curvature):
     return (
         s.piecewise_bend(_half_second_pieces(alpha), _slope_pieces(alpha), q12, q11, q22, d,
@@ -112,20 +139,26 @@ def _dual_dot_dq11(q12, q11, q22, d, alpha, curvature):
     )
 
 
-_dual_dalpha = s.in_parameter(_dual_full, 0)
+@s.at_unit_scale(1, 0)
+def _dual_dalpha(q12, q11, q22, d, alpha):
+    return s.piecewise_both(_dalpha_pieces(alpha), _phi_pieces(alpha), q12, q11, q22, d)
 
 
-_dual_dot_dalpha = s.in_parameter(_dual_dot_full, 0)
+@s.at_unit_scale(-1, 0)
+def _dual_dot_dalpha(q12, q11, q22, d, alpha):
+    return s.piecewise_both(_slope_dalpha_pieces(alpha), _slope_pieces(alpha), q12, q11, q22, d)
 
 
 def _hermite(q, alpha):
     return s.piecewise_hermite(ORDER, _phi_pieces(alpha), q)
 
 
+@s.at_unit_scale(2, 0, (2,))
 def _dual_diag(q, alpha):
     return s.piecewise_square(_phi_pieces(alpha), q)
 
 
+@s.at_unit_scale(0, 0, (2,))
 def _dual_dot_diag(q, alpha):
     return s.piecewise_square(_slope_pieces(alpha), q)
 

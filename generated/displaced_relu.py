@@ -23,7 +23,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "959bb79d89cc80f2e9139c46fcf385ee28e24c4465c881c876288f86698cd41b"
+FINGERPRINT = "123a31628495baa228dc55cc588350311beef56f211f21b9af57f79569a488d1"
 PARAMETERS = (("delta", 0.05),)
 JUMPS = ()  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
@@ -112,10 +112,12 @@ def _slope_ddelta_pieces(delta):
     )
 
 
+@s.at_unit_scale(2, 0)
 def _dual_full(q12, q11, q22, d, delta):
     return s.piecewise_moment(_phi_pieces(delta), _phi_pieces(delta), q12, q11, q22, d)
 
 
+@s.at_unit_scale(0, 0)
 def _dual_dot_full(q12, q11, q22, d, delta):
     return s.piecewise_dot(_slope_pieces(delta), _phi_pieces(delta), q12, q11, q22, d)
 
@@ -128,6 +130,7 @@ _dual = s.weakly(_dual_full, _coefficients)
 _dual_dot = s.weakly(_dual_dot_full, _coefficients, 1)
 
 
+@s.at_unit_scale(0, 0)
 def _dual_dq11(q12, q11, q22, d, delta):
     return (
         s.piecewise_rate(_half_second_pieces(delta), _phi_pieces(delta), _slope_pieces(delta), q12,
@@ -135,10 +138,12 @@ def _dual_dq11(q12, q11, q22, d, delta):
     )
 
 
+@s.at_unit_scale(-2, 0)
 def _dual_dot_dq12(q12, q11, q22, d, delta):
     return s.piecewise_curvature(_half_second_pieces(delta), q12, q11, q22, d)
 
 
+@s.at_unit_scale(-2, 0, is_chained=True)
 def _dual_dot_dq11(q12, q11, q22, d, delta, curvature):
     return (
         s.piecewise_bend(_half_second_pieces(delta), _slope_pieces(delta), q12, q11, q22, d,
@@ -146,10 +151,12 @@ def _dual_dot_dq11(q12, q11, q22, d, delta, curvature):
     )
 
 
+@s.at_unit_scale(1, 0)
 def _dual_ddelta(q12, q11, q22, d, delta):
     return s.piecewise_both(_ddelta_pieces(delta), _phi_pieces(delta), q12, q11, q22, d)
 
 
+@s.at_unit_scale(-1, 0)
 def _dual_dot_ddelta(q12, q11, q22, d, delta):
     return s.piecewise_both(_slope_ddelta_pieces(delta), _slope_pieces(delta), q12, q11, q22, d)
 
@@ -158,10 +165,12 @@ def _hermite(q, delta):
     return s.piecewise_hermite(ORDER, _phi_pieces(delta), q)
 
 
+@s.at_unit_scale(2, 0, (2,))
 def _dual_diag(q, delta):
     return s.piecewise_square(_phi_pieces(delta), q)
 
 
+@s.at_unit_scale(0, 0, (2,))
 def _dual_dot_diag(q, delta):
     return s.piecewise_square(_slope_pieces(delta), q)
 

@@ -23,7 +23,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "848b8cbe507c6867ae651e9875601ff2c710ca342f13581dfed4a13fde6ab4de"
+FINGERPRINT = "5cb1603b32b7f3d64782a038a3ce1e09ef68461cbd196c71c6f2ed404d406cd6"
 PARAMETERS = (("lam", 0.5),)
 JUMPS = ("-lam", "lam",)  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
@@ -103,10 +103,12 @@ def _dlam_pieces(lam):
     )
 
 
+@s.at_unit_scale(2, 0)
 def _dual_full(q12, q11, q22, d, lam):
     return s.piecewise_moment(_phi_pieces(lam), _phi_pieces(lam), q12, q11, q22, d)
 
 
+@s.at_unit_scale(0, 0)
 def _dual_dot_full(q12, q11, q22, d, lam):
     return s.piecewise_dot(_slope_pieces(lam), _phi_pieces(lam), q12, q11, q22, d)
 
@@ -119,6 +121,7 @@ _dual = s.weakly(_dual_full, _coefficients)
 _dual_dot = s.weakly(_dual_dot_full, _coefficients, 1)
 
 
+@s.at_unit_scale(0, 0)
 def _dual_dq11(q12, q11, q22, d, lam):
     return (
         s.piecewise_jump_rate(_half_second_pieces(lam), _phi_pieces(lam), _slope_pieces(lam), q12,
@@ -126,6 +129,7 @@ def _dual_dq11(q12, q11, q22, d, lam):
     )
 
 
+@s.at_unit_scale(1, 0)
 def _dual_dlam(q12, q11, q22, d, lam):
     return s.piecewise_both(_dlam_pieces(lam), _phi_pieces(lam), q12, q11, q22, d)
 
@@ -134,10 +138,12 @@ def _hermite(q, lam):
     return s.piecewise_hermite(ORDER, _phi_pieces(lam), q)
 
 
+@s.at_unit_scale(2, 0, (2,))
 def _dual_diag(q, lam):
     return s.piecewise_square(_phi_pieces(lam), q)
 
 
+@s.at_unit_scale(0, 0, (2,))
 def _dual_dot_diag(q, lam):
     return s.piecewise_square(_slope_pieces(lam), q)
 

@@ -25,7 +25,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "8c6468f405547228d0ff14a58e114b8b2c2d0ef3b5378f9b8680c83482e8f885"
+FINGERPRINT = "b57fa1239df0c7d9cb29d8c9f6f07f19e7120d0f66bfd9db84961ef45f3b9b65"
 PARAMETERS = (("a", 1.0),)
 JUMPS = ()  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
@@ -75,10 +75,34 @@ def _half_second_pieces(a):
     )
 
 
+def _da_pieces(a):
+    return s.Piecewise(
+        # places
+        (),
+        # polynomials
+        ((0,),),
+        # tails: side, place, rows (coefficient, power, rate)
+        ((1, 0, ((a**(-2), 1, -1/a),)), (-1, 0, ((a**(-2), 1, -1/a),))),
+    )
+
+
+def _slope_da_pieces(a):
+    return s.Piecewise(
+        # places
+        (),
+        # polynomials
+        ((0,),),
+        # tails: side, place, rows (coefficient, power, rate)
+        ((1, 0, ((a**(-2), 0, -1/a), (-1/a**3, 1, -1/a))), (-1, 0, ((-1/a**2, 0, -1/a), (a**(-3), 1, -1/a)))),
+    )
+
+
+@s.at_unit_scale(0, 0)
 def _dual_full(q12, q11, q22, d, a):
     return s.piecewise_moment(_phi_pieces(a), _phi_pieces(a), q12, q11, q22, d)
 
 
+@s.at_unit_scale(-2, 0)
 def _dual_dot_full(q12, q11, q22, d, a):
     return s.piecewise_dot(_slope_pieces(a), _phi_pieces(a), q12, q11, q22, d)
 
@@ -95,34 +119,43 @@ _dual = s.weakly(_dual_full, _coefficients, size=_size)
 _dual_dot = s.weakly(_dual_dot_full, _coefficients, 1, size=_size)
 
 
+@s.at_unit_scale(-2, 0)
 def _dual_dq11(q12, q11, q22, d, a):
     return (
         s.piecewise_rate(_half_second_pieces(a), _phi_pieces(a), _slope_pieces(a), q12, q11, q22, d)
     )
 
 
+@s.at_unit_scale(-4, 0)
 def _dual_dot_dq12(q12, q11, q22, d, a):
     return s.piecewise_curvature(_half_second_pieces(a), q12, q11, q22, d)
 
 
+@s.at_unit_scale(-4, 0, is_chained=True)
 def _dual_dot_dq11(q12, q11, q22, d, a, curvature):
     return s.piecewise_bend(_half_second_pieces(a), _slope_pieces(a), q12, q11, q22, d, curvature)
 
 
-_dual_da = s.in_parameter(_dual_full, 0)
+@s.at_unit_scale(-1, 0)
+def _dual_da(q12, q11, q22, d, a):
+    return s.piecewise_both(_da_pieces(a), _phi_pieces(a), q12, q11, q22, d)
 
 
-_dual_dot_da = s.in_parameter(_dual_dot_full, 0)
+@s.at_unit_scale(-3, 0)
+def _dual_dot_da(q12, q11, q22, d, a):
+    return s.piecewise_both(_slope_da_pieces(a), _slope_pieces(a), q12, q11, q22, d)
 
 
 def _hermite(q, a):
     return s.piecewise_hermite(ORDER, _phi_pieces(a), q)
 
 
+@s.at_unit_scale(0, 0, (2,))
 def _dual_diag(q, a):
     return s.piecewise_square(_phi_pieces(a), q)
 
 
+@s.at_unit_scale(-2, 0, (2,))
 def _dual_dot_diag(q, a):
     return s.piecewise_square(_slope_pieces(a), q)
 

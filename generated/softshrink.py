@@ -23,7 +23,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "974b6f0b65acd234af7d26411f884c5cc9bb5d2fcfd6e51828f0490287bab19b"
+FINGERPRINT = "8e90f29fa1bedfdd3b433919b8ad05482d02e3d4a532c662318350e3b1be85a8"
 PARAMETERS = (("lam", 0.5),)
 JUMPS = ()  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
@@ -110,10 +110,12 @@ def _slope_dlam_pieces(lam):
     )
 
 
+@s.at_unit_scale(2, 0)
 def _dual_full(q12, q11, q22, d, lam):
     return s.piecewise_moment(_phi_pieces(lam), _phi_pieces(lam), q12, q11, q22, d)
 
 
+@s.at_unit_scale(0, 0)
 def _dual_dot_full(q12, q11, q22, d, lam):
     return s.piecewise_dot(_slope_pieces(lam), _phi_pieces(lam), q12, q11, q22, d)
 
@@ -126,6 +128,7 @@ _dual = s.weakly(_dual_full, _coefficients)
 _dual_dot = s.weakly(_dual_dot_full, _coefficients, 1)
 
 
+@s.at_unit_scale(0, 0)
 def _dual_dq11(q12, q11, q22, d, lam):
     return (
         s.piecewise_rate(_half_second_pieces(lam), _phi_pieces(lam), _slope_pieces(lam), q12, q11,
@@ -133,20 +136,24 @@ def _dual_dq11(q12, q11, q22, d, lam):
     )
 
 
+@s.at_unit_scale(-2, 0)
 def _dual_dot_dq12(q12, q11, q22, d, lam):
     return s.piecewise_curvature(_half_second_pieces(lam), q12, q11, q22, d)
 
 
+@s.at_unit_scale(-2, 0, is_chained=True)
 def _dual_dot_dq11(q12, q11, q22, d, lam, curvature):
     return (
         s.piecewise_bend(_half_second_pieces(lam), _slope_pieces(lam), q12, q11, q22, d, curvature)
     )
 
 
+@s.at_unit_scale(1, 0)
 def _dual_dlam(q12, q11, q22, d, lam):
     return s.piecewise_both(_dlam_pieces(lam), _phi_pieces(lam), q12, q11, q22, d)
 
 
+@s.at_unit_scale(-1, 0)
 def _dual_dot_dlam(q12, q11, q22, d, lam):
     return s.piecewise_both(_slope_dlam_pieces(lam), _slope_pieces(lam), q12, q11, q22, d)
 
@@ -155,10 +162,12 @@ def _hermite(q, lam):
     return s.piecewise_hermite(ORDER, _phi_pieces(lam), q)
 
 
+@s.at_unit_scale(2, 0, (2,))
 def _dual_diag(q, lam):
     return s.piecewise_square(_phi_pieces(lam), q)
 
 
+@s.at_unit_scale(0, 0, (2,))
 def _dual_dot_diag(q, lam):
     return s.piecewise_square(_slope_pieces(lam), q)
 

@@ -23,7 +23,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "9db40f84bdff72a50b1fe55956188a1dd297c8552f4fbf9a8dddf8c228661cc0"
+FINGERPRINT = "0327d9e2b7d14c8a9fd4963de8fedbe8866c1dd1598719d87f26906a71c1eb95"
 PARAMETERS = (("theta", 1.0),)
 JUMPS = ("theta",)  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
@@ -91,10 +91,12 @@ def _dtheta_pieces(theta):
     )
 
 
+@s.at_unit_scale(2, 0)
 def _dual_full(q12, q11, q22, d, theta):
     return s.piecewise_moment(_phi_pieces(theta), _phi_pieces(theta), q12, q11, q22, d)
 
 
+@s.at_unit_scale(0, 0)
 def _dual_dot_full(q12, q11, q22, d, theta):
     return s.piecewise_dot(_slope_pieces(theta), _phi_pieces(theta), q12, q11, q22, d)
 
@@ -107,6 +109,7 @@ _dual = s.weakly(_dual_full, _coefficients)
 _dual_dot = s.weakly(_dual_dot_full, _coefficients, 1)
 
 
+@s.at_unit_scale(0, 0)
 def _dual_dq11(q12, q11, q22, d, theta):
     return (
         s.piecewise_jump_rate(_half_second_pieces(theta), _phi_pieces(theta), _slope_pieces(theta),
@@ -114,6 +117,7 @@ def _dual_dq11(q12, q11, q22, d, theta):
     )
 
 
+@s.at_unit_scale(1, 0)
 def _dual_dtheta(q12, q11, q22, d, theta):
     return s.piecewise_both(_dtheta_pieces(theta), _phi_pieces(theta), q12, q11, q22, d)
 
@@ -122,10 +126,12 @@ def _hermite(q, theta):
     return s.piecewise_hermite(ORDER, _phi_pieces(theta), q)
 
 
+@s.at_unit_scale(2, 0, (2,))
 def _dual_diag(q, theta):
     return s.piecewise_square(_phi_pieces(theta), q)
 
 
+@s.at_unit_scale(0, 0, (2,))
 def _dual_dot_diag(q, theta):
     return s.piecewise_square(_slope_pieces(theta), q)
 

@@ -1,6 +1,7 @@
 """Functions with kinks anywhere: the pieces are the function, its derivatives and its masses."""
 
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -131,3 +132,27 @@ def test_other_functions_between_kinks_are_a_series(expression: str) -> None:
 )
 def test_tails_that_outgrow_their_sum_are_no_closed_form(expression: str, tier: str) -> None:
     assert derive(parse_expression(expression, "probe", {})).tier == tier
+
+
+@pytest.mark.parametrize(
+    ("expression", "scale"),
+    [
+        ("max(x, 0) + alpha*expm1(min(x, 0)/alpha)", ir.Scale("alpha", 1)),
+        ("exp(-abs(x)/alpha)", ir.Scale("alpha", 0)),
+        ("exp(-abs(x)/alpha)/alpha", ir.Scale("alpha", -1)),
+        ("where(abs(x) > alpha, x**2, 0)", ir.Scale("alpha", 2)),
+        ("b*max(x - alpha, 0)", ir.Scale("alpha", 1)),
+        ("max(x, 0) + alpha*expm1(min(x, 0))", None),  # a factor, not a length
+        ("max(x, 0) + max(x - alpha, 0)**2", None),  # two degrees
+        ("max(x - alpha**2, 0)", None),
+        ("max(x - alpha, 0) + max(x - 1, 0)", None),
+    ],
+)
+def test_a_parameter_that_is_a_unit_of_length_is_known(
+    expression: str, scale: ir.Scale | None
+) -> None:
+    values = {"alpha": "3/2"} | ({"b": "2"} if "b*" in expression else {})
+    positive = {name: "positive" for name in values}
+    activation = parse_expression(expression, "probe", values)
+    parameters = tuple(replace(p, domain=positive[p.name]) for p in activation.parameters)
+    assert derive(replace(activation, parameters=parameters)).scale == scale

@@ -295,6 +295,7 @@ LEARNED = (
     ("snake", "a", 1.4),
     ("siren", "omega", 3.0),
     ("normalised_gaussian", "gamma", 1.7),
+    ("softshrink", "lam", 0.7),
 )
 
 

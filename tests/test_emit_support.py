@@ -895,6 +895,26 @@ def test_a_chained_rate_is_given_the_first_one(is_dear: bool) -> None:
             assert rate == pytest.approx((18.0, 18.0, 6.0, 4.5)[i])
 
 
+def test_a_unit_of_length_is_1_where_a_function_is_computed() -> None:
+    seen = []
+
+    @s.at_unit_scale(3, 1, is_chained=True)
+    def f(q12: Any, q11: Any, q22: Any, d: Any, b: Any, a: Any, rate: Any) -> Any:
+        seen.append(a)
+        return b * q12 * q11 + d * rate
+
+    @s.at_unit_scale(-1, 0, (2,))
+    def g(q: Any, a: Any) -> Any:
+        return q + a
+
+    a = jnp.asarray(2.0)
+    value = f(*map(jnp.asarray, (8.0, 16.0, 12.0, 64.0, 5.0)), a, jnp.asarray(24.0))
+    assert value == 8 * (5 * 2 * 4 + 4 * 3)
+    assert seen == [1.0]
+    assert isinstance(seen[0], float)  # a number, not an array: places and rates are numbers too
+    assert g(jnp.asarray(12.0), a) == (3 + 1) / 2
+
+
 def test_a_dear_rate_of_both_variances_is_evaluated_once_and_right_for_all_shapes() -> None:
     calls = []
 

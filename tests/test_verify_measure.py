@@ -34,6 +34,7 @@ def _module(dual, dual_dot, tier="closed", parameters=(), high=1e4):
         dual_dot_diag=lambda q, **p: dual_dot(q, q, q, **p),
         DOMAIN=(0.0, high),
         TIER=tier,
+        JUMPS=(),
         PARAMETERS=parameters,
     )
 

@@ -57,6 +57,7 @@ def _piecewise(activation: Activation) -> DualForm:
         jumps=tuple(place for place, _ in found[1].masses),
         readable=pieces.readable(found),
         pieces=found,
+        scale=pieces.scale(activation),
     )
 
 

@@ -73,6 +73,12 @@ def diff(x: Constant, name: str) -> Constant:
     return sp.diff(x, found[0]) if found else ZERO
 
 
+def elasticity(x: Constant, name: str) -> Constant:
+    """a dx/da / x for the parameter a called `name`: n where x is a multiple of a**n."""
+    found = [s for s in x.free_symbols if s.name == name]
+    return sp.simplify(found[0] * sp.diff(x, found[0]) / x) if found else ZERO
+
+
 def is_integer(x: Constant) -> bool:
     """Whether a constant is a known integer."""
     return bool(x.is_Integer)

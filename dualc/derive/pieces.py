@@ -18,7 +18,7 @@ from dualc.derive import algebra, atoms
 from dualc.derive.algebra import Constant
 from dualc.derive.atoms import Sum
 from dualc.errors import NoClosedForm
-from dualc.ir import Activation, Piecewise, Tail
+from dualc.ir import Activation, Piecewise, Scale, Tail
 
 _DEGREE = 3  # of a polynomial; the support code's moments go no further
 
@@ -104,6 +104,27 @@ def pieces(activation: Activation) -> tuple[Piecewise, ...]:
     if any(_outgrows(tail, phi) for tail in shown[0].tails):
         raise NoClosedForm("tails that grow faster than their sum, and cancel at large variances")
     return shown
+
+
+def scale(activation: Activation) -> Scale | None:
+    """The parameter that is a unit of length, if there is one.
+
+    Places go with it, rates with its inverse, and all that x**i comes with as its power k - i.
+    """
+    phi = read(activation)
+    for p in activation.parameters:
+        if p.domain != "positive":
+            continue
+        length = all(algebra.elasticity(t, p.name) == 1 for t in phi.places if t != 0)
+        degrees: set[Constant] = set()
+        for key, row in ((key, row) for branch in phi.branches for key, row in branch.items()):
+            length = length and (key.b == 0 or algebra.elasticity(key.b, p.name) == -1)
+            degrees |= {algebra.elasticity(c, p.name) + i for i, c in row.items() if c != 0}
+        if length and len(degrees) == 1:
+            (degree,) = degrees
+            if algebra.is_integer(degree):
+                return Scale(p.name, int(degree))
+    return None
 
 
 def _outgrows(tail: Tail, f: Function) -> bool:

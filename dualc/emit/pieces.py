@@ -9,17 +9,18 @@ from functools import partial
 
 from dualc.emit.layout import ARGUMENTS, tuple_of, weakly, wrapped
 from dualc.emit.source import python
-from dualc.ir import Piecewise
+from dualc.ir import Piecewise, Scale
 
 
 @dataclass(frozen=True)
 class PiecesPrinter:
-    """The pieces of an entry, its parameters and their spelling, and what bodies call D."""
+    """The pieces of an entry, its parameters and their spelling, what bodies call D, its scale."""
 
     pieces: tuple[Piecewise, ...]
     spelled: Mapping[str, str]
     prefix: str
     d: str
+    scale: Scale | None = None
 
     def bodies(self) -> list[str]:
         """Functions with kinks off 0 as data, and the moments of their pairs."""
@@ -31,29 +32,28 @@ class PiecesPrinter:
         given = ", ".join((*ARGUMENTS, self.d))
         arguments = ", ".join((given, *self.spelled.values()))
 
-        def body(name: str, *calls: tuple[str, ...], last: str = "") -> str:
-            rows = []
-            for function, *names in calls:
-                data = ", ".join(f"_{n}_pieces({spelled})" for n in names)
-                rows.append(f"{p}{function}({data}, {given}{last})")
-            return f"def _{name}({arguments}{last}):\n" + wrapped("return ", " + ".join(rows))
+        def body(name: str, lost: int, function: str, *names: str, last: str = "") -> str:
+            """One function; `lost`: of what degree in a length it is less than phi(u) phi(v)."""
+            data = ", ".join(f"_{n}_pieces({spelled})" for n in names)
+            call = wrapped("return ", f"{p}{function}({data}, {given}{last})")
+            more = ", is_chained=True" if last else ""
+            return f"{self._at_unit(lost, more)}def _{name}({arguments}{last}):\n{call}"
 
         jumps = any(item.dipoles for item in self.pieces[:3])
         rate = "piecewise_jump_rate" if jumps else "piecewise_rate"
-        in_q11: list[tuple[str, ...]] = [(rate, "half_second", "phi", "slope")]
         full = "_full" if self.has_short_series() else ""
         moments = (("dual", "phi"), ("dual_dot", "slope"))
         out = [
-            body(f"dual{full}", ("piecewise_moment", "phi", "phi")),
-            body(f"dual_dot{full}", ("piecewise_dot", "slope", "phi")),
+            body(f"dual{full}", 0, "piecewise_moment", "phi", "phi"),
+            body(f"dual_dot{full}", 2, "piecewise_dot", "slope", "phi"),
         ]
         if full:
             out += self._short_series(spelled)
-        out.append(body("dual_dq11", *in_q11))
+        out.append(body("dual_dq11", 2, rate, "half_second", "phi", "slope"))
         if slope_rates:
-            out.append(body("dual_dot_dq12", ("piecewise_curvature", "half_second")))
-            in_q11 = [("piecewise_bend", "half_second", "slope")]
-            out.append(body("dual_dot_dq11", *in_q11, last=", curvature"))
+            out.append(body("dual_dot_dq12", 4, "piecewise_curvature", "half_second"))
+            pair = "half_second", "slope"
+            out.append(body("dual_dot_dq11", 4, "piecewise_bend", *pair, last=", curvature"))
         for index, name in enumerate(self.spelled):
             if self._has_free_rates():
                 out.append(f"_dual_d{name} = {p}in_parameter(_dual{full}, {index})")
@@ -61,17 +61,26 @@ class PiecesPrinter:
                     rate = f"{p}in_parameter(_dual_dot{full}, {index})"
                     out.append(f"_dual_dot_d{name} = {rate}")
                 continue
-            out.append(body(f"dual_d{name}", ("piecewise_both", f"d{name}", "phi")))
+            lost = 1 if self.scale and self.scale.parameter == name else 0
+            out.append(body(f"dual_d{name}", lost, "piecewise_both", f"d{name}", "phi"))
             if slope_rates:
                 pair = f"slope_d{name}", "slope"
-                out.append(body(f"dual_dot_d{name}", ("piecewise_both", *pair)))
+                out.append(body(f"dual_dot_d{name}", lost + 2, "piecewise_both", *pair))
         signature = ", ".join(("q", *self.spelled.values()))
         call = f"{p}piecewise_hermite(ORDER, _phi_pieces({spelled}), q)"
         out.append(f"def _hermite({signature}):\n    return {call}")
-        for name, f in moments:
+        for lost, (name, f) in zip((0, 2), moments, strict=True):
             call = f"{p}piecewise_square(_{f}_pieces({spelled}), q)"
-            out.append(f"def _{name}_diag({signature}):\n    return {call}")
+            head = self._at_unit(lost, ", (2,)")
+            out.append(f"{head}def _{name}_diag({signature}):\n    return {call}")
         return [*(self._pieces(item) for item in used), *out]
+
+    def _at_unit(self, lost: int, more: str) -> str:
+        """The decorator of a function that is computed where the scale is 1; "" without one."""
+        if self.scale is None:
+            return ""
+        index = list(self.spelled).index(self.scale.parameter)
+        return f"@{self.prefix}at_unit_scale({2 * self.scale.degree - lost}, {index}{more})\n"
 
     def has_slope_rates(self) -> bool:
         """Whether dual_dot's derivatives are moments of pieces too.
@@ -85,7 +94,7 @@ class PiecesPrinter:
         return all(power < 3 for _, power, _ in rows)
 
     def _has_free_rates(self) -> bool:
-        """Whether an exponential's rate depends on a parameter (celu).
+        """Whether an exponential's rate depends on a parameter that is no scale (hexpo).
 
         Then it is not known which rows of a parameter's derivative cancel, and moments that allow
         for everything compile for minutes; JAX's own derivative does not.
@@ -95,7 +104,8 @@ class PiecesPrinter:
         names = {
             n.id for text in texts for n in ast.walk(ast.parse(text)) if isinstance(n, ast.Name)
         }
-        return bool(names & set(self.spelled))
+        fixed = {self.scale.parameter} if self.scale else set()
+        return bool(names & (set(self.spelled) - fixed))
 
     def has_short_series(self) -> bool:
         """Whether a Hermite series is cheaper than the kernel, and its coefficients are cheap."""

@@ -51,7 +51,9 @@ class _Printer:
         own = _top_level(support) if standalone else frozenset()  # no parameter may hide these
         self.spelled = {name: f"{name}_" if name in own else name for name in self.parameters}
         self.d = "d_" if "d" in self.spelled else "d"  # the argument of bodies that is D
-        self.pieces = PiecesPrinter(record.form.pieces, self.spelled, self.prefix, self.d)
+        self.pieces = PiecesPrinter(
+            record.form.pieces, self.spelled, self.prefix, self.d, record.form.scale
+        )
         is_mixture = record.mixture is not None
         self.links = LinksPrinter(record.form.links, self.spelled, self.prefix, self.d, is_mixture)
 

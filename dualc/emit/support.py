@@ -127,6 +127,34 @@ def in_parameter(value: Callable[..., Array], index: int) -> Callable[..., Array
     return rate
 
 
+def at_unit_scale(
+    degree: int, index: int, powers: tuple[int, ...] = (2, 2, 2, 4), is_chained: bool = False
+) -> Callable[[Callable[..., Array]], Callable[..., Array]]:
+    """A function whose parameter `index` is a unit of length, from what it is where that is 1.
+
+    f(q12, q11, q22, d, *parameters) is homogeneous: a**degree f at the arguments over a**powers
+    and at the number 1.0 for a, which makes numbers of places and rates too. `is_chained`: the
+    last argument goes as the result does.
+    """
+
+    def decorate(function: Callable[..., Array]) -> Callable[..., Array]:
+        def at(*arguments: Array) -> Array:
+            count = len(powers)
+            a = arguments[count + index]
+            size = lax.integer_pow(a, degree)
+            rows = zip(arguments, powers, strict=False)
+            scaled: list[Any] = [x / lax.integer_pow(a, n) if n else x for x, n in rows]
+            scaled += arguments[count:]
+            scaled[count + index] = 1.0
+            if is_chained:
+                scaled[-1] = scaled[-1] / size
+            return size * function(*scaled)
+
+        return at
+
+    return decorate
+
+
 def _apart(value: Callable[..., Array]) -> Callable[..., Array]:
     """`value`, computed apart from the functions it shares square roots and quotients with.
 
