@@ -4455,9 +4455,11 @@ def _taylor_at_zero(
     total = jnp.zeros_like(q12)
     parities = _parity(f), _parity(g)
     degrees = [r for r in range(depth + 1) if -((-1) ** r) not in parities]  # else f^(r) is odd
-    one = _sums([_mean_parts(f, r, q11) for r in degrees], q12.dtype)
-    same = f is g and q11 is q22
-    two = one if same else _sums([_mean_parts(g, r, q22) for r in degrees], q12.dtype)
+    groups = [_mean_parts(f, r, q11) for r in degrees]
+    if f is not g or q11 is not q22:
+        groups += [_mean_parts(g, r, q22) for r in degrees]
+    means = _sums(groups, q12.dtype)
+    one, two = means[: len(degrees)], means[-len(degrees) :]
     for r, left, right in zip(degrees, one, two, strict=True):
         smooth = [
             jnp.zeros_like(q) if mean is None else mean for mean, q in ((left, q11), (right, q22))
@@ -5067,20 +5069,12 @@ def _shifted_mean(g: Pieces, mean: _piecesArray, spread: _piecesArray) -> _piece
     if len(g.places) == 1 and _parity(g) == 0:
         return _together(_one_place_parts(g, 0, mean, spread), mean)
     if _parity(g) != -1:
-        parts = _upper_parts(g, mean, spread) + _upper_parts(_pieces_mirrored(g), -mean, spread)
-        return _together(parts, mean)
+        return _over_cells([*_spans(g, 1), *_spans(_pieces_mirrored(g), -1)], mean, spread)
     turned = jnp.abs(mean)
-    safe = jnp.maximum(spread * spread, _tiny(mean.dtype))
-
-    def excess(x: _piecesArray) -> _piecesArray:
-        """The density at x less that at -x, over the first."""
-        return -jnp.expm1(-2 * jnp.maximum(x, 0.0) * (turned / safe))
-
     halves = _halves(g)
     half = halves[1] if halves is not None and halves[1] is not None else g
-    parts = _upper_parts(half, turned, spread, excess)
-    parts += _upper_parts(_pieces_mirrored(half), -turned, spread, lambda x: excess(-x))
-    return jnp.sign(mean) * _together(parts, mean)
+    spans = [*_spans(half, 1), *_spans(_pieces_mirrored(half), -1)]
+    return jnp.sign(mean) * _over_cells(spans, turned, spread, True)
 
 
 def _together(parts: list[_Part], mean: _piecesArray) -> _piecesArray:
@@ -5097,41 +5091,68 @@ def _nearest_to_zero(low: Any, high: Any) -> Any:
     return high if high is not None and _known(high) and high < 0 else 0.0
 
 
-def _upper_parts(
-    g: Pieces, mean: _piecesArray, spread: _piecesArray, weight: Callable[[_piecesArray], _piecesArray] | None = None
-) -> list[_Part]:
-    """What adds up to E[g(x) weight(x); z > 0], x = mean + spread z."""
-    parts = []
+class _Span(NamedTuple):
+    """A polynomial about `base` between two places (None: infinity), of `side` x."""
 
-    def end(place: Any) -> _piecesArray:
-        away = jnp.asarray(place, mean.dtype) - mean
+    low: Any
+    high: Any
+    base: Any
+    polynomial: tuple[Any, ...]
+    side: int
+
+
+def _spans(g: Pieces, side: int) -> list[_Span]:
+    """The pieces of g, those left out that are known to be 0."""
+    ends = (None, *g.places, None)
+    spans = []
+    for low, high, polynomial in zip(ends[:-1], ends[1:], g.polynomials, strict=True):
+        if not _absent(polynomial):
+            base = _nearest_to_zero(low, high)
+            spans.append(_Span(low, high, base, _shifted(polynomial, base), side))
+    return spans
+
+
+def _over_cells(spans: list[_Span], mean: _piecesArray, spread: _piecesArray, is_odd: bool = False) -> _piecesArray:
+    """The sum over spans of E[P(x); z > 0], x = side mean + spread z, on a new axis.
+
+    `is_odd`: of P(x) times the density at side x less that at -side x, over the first.
+    """
+    if not spans:
+        return jnp.zeros_like(mean)
+    mean, spread = jnp.broadcast_arrays(mean, spread)
+    shape = (len(spans), *(1,) * mean.ndim)
+
+    def column(values: list[Any]) -> _piecesArray:
+        return jnp.stack([jnp.asarray(x, mean.dtype) for x in values]).reshape(shape)
+
+    def ends(places: list[Any], otherwise: float) -> tuple[_piecesArray, _piecesArray]:
+        """Which places there are, and how many deviations they are from the mean, 0 at least."""
+        there = jnp.asarray([t is not None for t in places]).reshape(shape)
+        away = column([0.0 if t is None else t for t in places]) - centre
         # its square is there: the quotient is differentiated
         least = jnp.abs(away) / _farthest(mean.dtype) + math.sqrt(_tiny(mean.dtype))
-        return jnp.maximum(away / jnp.maximum(spread, least), 0.0)
+        far = jnp.maximum(away / jnp.maximum(wide, least), 0.0)
+        return there, jnp.where(there, far, otherwise)
 
-    ends = (None, *g.places, None)
-    for low, high, polynomial in zip(ends[:-1], ends[1:], g.polynomials, strict=True):
-        if _absent(polynomial):
-            continue
-        inner = jnp.zeros_like(mean) if low is None else end(low)
-        base = _nearest_to_zero(low, high)
-        first = mean - jnp.asarray(base, mean.dtype)
-        if low is not None:
-            first = jnp.where(inner > 0, jnp.asarray(low - base, mean.dtype), first)
-        start = mean + spread * inner
+    sides, wide = column([float(span.side) for span in spans]), spread[None]
+    centre = sides * mean[None]
+    has_low, inner = ends([span.low for span in spans], 0.0)
+    _, outer = ends([span.high for span in spans], 1e3)  # beyond all lengths
+    first = centre - column([span.base for span in spans])
+    starts = column([0.0 if span.low is None else span.low - span.base for span in spans])
+    first = jnp.where(has_low & (inner > 0), starts, first)
+    start = centre + wide * inner
+    coefficients = _columns([span.polynomial for span in spans], centre)
+    rate = mean / jnp.maximum(spread * spread, _tiny(mean.dtype))
 
-        def value(
-            z: _piecesArray,
-            coefficients: tuple[Any, ...] = _shifted(polynomial, base),
-            first: _piecesArray = first,
-            start: _piecesArray = start,
-        ) -> _piecesArray:
-            result = _pieces_polynomial(coefficients, first + spread * z)
-            return result if weight is None else result * weight(start + spread * z)
+    def value(z: _piecesArray) -> _piecesArray:
+        result = _pieces_polynomial(coefficients, first + wide * z)
+        if not is_odd:
+            return result
+        x = sides * (start + wide * z)
+        return result * -jnp.expm1(-2 * jnp.maximum(x, 0.0) * rate[None])
 
-        outer = None if high is None else end(high)
-        parts.append(_part(inner, outer, normal_pdf(inner), value))
-    return parts
+    return jnp.sum(_together([_part(inner, outer, normal_pdf(inner), value)], centre), 0)
 
 
 # ---- Support code of functions with kinks anywhere: moments of polynomials, tails and masses together
@@ -5215,6 +5236,10 @@ def piecewise_rate(
     if line is not None:
         near = root(q22) <= 0.25 * min(abs(t) for t in (*phi.places, math.inf) if t != 0)
         value = jnp.where(near, _rate_beside(line, half_second, phi, *pair), value)
+    folded = _folded(half_second, phi)
+    if folded is not None:
+        wide = _is_wide(folded[0], q11)
+        value = jnp.where(wide, _rate_folded(*folded, half_second, phi, slope, *pair), value)
     if half_second.dipoles or not _vanishes_far_out(slope):
         return value
     wide = _is_wide(slope, q11)
@@ -5242,6 +5267,57 @@ def _rate_beside(
     )
     rest = phi._replace(polynomials=rows, parity=None)
     return value + piecewise_moment(half_second, rest, q12, q11, q22, d)
+
+
+def _folded(half_second: Piecewise, phi: Piecewise) -> tuple[Piecewise, Piecewise] | None:
+    """A tail of phi of which no line sees the second derivative, and phi''/2 less that of the tail.
+
+    A decaying tail that is 0 at 0, as x exp(x): where u is wide it meets the line that phi(v) is
+    there on average, and cancels. None where there is no such tail.
+    """
+    if phi.places or not all(map(_is_null, phi.polynomials)):
+        return None
+    for tail in phi.tails:
+        side, place, rows = tail
+        seconds = [other for other in half_second.tails if other[0] == side]
+        known = _are_numbers(place, *(x for c, _, rate in rows for x in (c, rate))) and place == 0
+        if not known or len(seconds) != 1 or not _cancels_when_wide(seconds[0][2], 1):
+            continue
+        if all(power > 0 and rate < 0 for _, power, rate in rows):
+            start = sum(c for c, power, _ in rows if power == 1)
+            masses = dict(half_second.masses)
+            masses[0] = masses.get(0, 0.0) - start / 2
+            others = tuple(other for other in half_second.tails if other is not seconds[0])
+            rest = half_second._replace(tails=others, masses=tuple(masses.items()))
+            return Piecewise((), ((0.0,),), (tail,)), rest
+    return None
+
+
+def _rate_folded(
+    part: Piecewise,
+    rest: Piecewise,
+    half_second: Piecewise,
+    phi: Piecewise,
+    slope: Piecewise,
+    q12: Array,
+    q11: Array,
+    q22: Array,
+    d: Array,
+) -> Array:
+    """E[phi''(u) phi(v)]/2 where u is wide: part, a tail of phi, by parts twice.
+
+    The second derivative in x of E[phi(v) given u = x] times the density of u is (x^2/q11 - 1)/q11
+    times E[phi(v)], -2 x q12/q11^2 times E[phi'(v)] and (q12/q11)^2 times E[phi''(v)].
+    """
+    pair = q12, q11, q22, d
+    safe = jnp.where(q11 > 0, q11, 1.0)
+    gain, turned = q12 / safe, _times_x(part)
+    level = piecewise_moment(_times_x(turned), phi, *pair) / safe
+    level = level - piecewise_moment(part, phi, *pair)
+    turn = piecewise_moment(turned, slope, *pair)
+    bend = piecewise_moment(part, half_second, *pair)
+    value = piecewise_moment(rest, phi, *pair)
+    return value + (0.5 * level - gain * turn) / safe + gain * gain * bend
 
 
 def piecewise_dot(

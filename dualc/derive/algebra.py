@@ -74,7 +74,7 @@ def diff(x: Constant, name: str) -> Constant:
 
 
 def elasticity(x: Constant, name: str) -> Constant:
-    """a dx/da / x for the parameter a called `name`: n where x is a multiple of a**n."""
+    """The logarithmic derivative in the parameter a called `name`: n for a multiple of a**n."""
     found = [s for s in x.free_symbols if s.name == name]
     return sp.simplify(found[0] * sp.diff(x, found[0]) / x) if found else ZERO
 

@@ -15,6 +15,7 @@ from jax import lax
 
 from dualc.emit.support import Array, _zero_or, both_ways, normal_pdf, ratio, regression, root
 from dualc.emit.support_corner import (
+    _cancels_when_wide,
     _snapped,
     corners,
     mass_tail,
@@ -115,6 +116,10 @@ def piecewise_rate(
     if line is not None:
         near = root(q22) <= 0.25 * min(abs(t) for t in (*phi.places, math.inf) if t != 0)
         value = jnp.where(near, _rate_beside(line, half_second, phi, *pair), value)
+    folded = _folded(half_second, phi)
+    if folded is not None:
+        wide = _is_wide(folded[0], q11)
+        value = jnp.where(wide, _rate_folded(*folded, half_second, phi, slope, *pair), value)
     if half_second.dipoles or not _vanishes_far_out(slope):
         return value
     wide = _is_wide(slope, q11)
@@ -142,6 +147,57 @@ def _rate_beside(
     )
     rest = phi._replace(polynomials=rows, parity=None)
     return value + piecewise_moment(half_second, rest, q12, q11, q22, d)
+
+
+def _folded(half_second: Piecewise, phi: Piecewise) -> tuple[Piecewise, Piecewise] | None:
+    """A tail of phi of which no line sees the second derivative, and phi''/2 less that of the tail.
+
+    A decaying tail that is 0 at 0, as x exp(x): where u is wide it meets the line that phi(v) is
+    there on average, and cancels. None where there is no such tail.
+    """
+    if phi.places or not all(map(_is_null, phi.polynomials)):
+        return None
+    for tail in phi.tails:
+        side, place, rows = tail
+        seconds = [other for other in half_second.tails if other[0] == side]
+        known = _are_numbers(place, *(x for c, _, rate in rows for x in (c, rate))) and place == 0
+        if not known or len(seconds) != 1 or not _cancels_when_wide(seconds[0][2], 1):
+            continue
+        if all(power > 0 and rate < 0 for _, power, rate in rows):
+            start = sum(c for c, power, _ in rows if power == 1)
+            masses = dict(half_second.masses)
+            masses[0] = masses.get(0, 0.0) - start / 2
+            others = tuple(other for other in half_second.tails if other is not seconds[0])
+            rest = half_second._replace(tails=others, masses=tuple(masses.items()))
+            return Piecewise((), ((0.0,),), (tail,)), rest
+    return None
+
+
+def _rate_folded(
+    part: Piecewise,
+    rest: Piecewise,
+    half_second: Piecewise,
+    phi: Piecewise,
+    slope: Piecewise,
+    q12: Array,
+    q11: Array,
+    q22: Array,
+    d: Array,
+) -> Array:
+    """E[phi''(u) phi(v)]/2 where u is wide: part, a tail of phi, by parts twice.
+
+    The second derivative in x of E[phi(v) given u = x] times the density of u is (x^2/q11 - 1)/q11
+    times E[phi(v)], -2 x q12/q11^2 times E[phi'(v)] and (q12/q11)^2 times E[phi''(v)].
+    """
+    pair = q12, q11, q22, d
+    safe = jnp.where(q11 > 0, q11, 1.0)
+    gain, turned = q12 / safe, _times_x(part)
+    level = piecewise_moment(_times_x(turned), phi, *pair) / safe
+    level = level - piecewise_moment(part, phi, *pair)
+    turn = piecewise_moment(turned, slope, *pair)
+    bend = piecewise_moment(part, half_second, *pair)
+    value = piecewise_moment(rest, phi, *pair)
+    return value + (0.5 * level - gain * turn) / safe + gain * gain * bend
 
 
 def piecewise_dot(
