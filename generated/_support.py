@@ -5273,22 +5273,21 @@ def _folded(half_second: Piecewise, phi: Piecewise) -> tuple[Piecewise, Piecewis
     """A tail of phi of which no line sees the second derivative, and phi''/2 less that of the tail.
 
     A decaying tail that is 0 at 0, as x exp(x): where u is wide it meets the line that phi(v) is
-    there on average, and cancels. None where there is no such tail.
+    there on average, and cancels. None unless it is all that phi'' has but masses.
     """
-    if phi.places or not all(map(_is_null, phi.polynomials)):
+    if phi.places or len(half_second.tails) != 1 or not all(map(_is_null, phi.polynomials)):
         return None
+    (second,) = half_second.tails
     for tail in phi.tails:
         side, place, rows = tail
-        seconds = [other for other in half_second.tails if other[0] == side]
         known = _are_numbers(place, *(x for c, _, rate in rows for x in (c, rate))) and place == 0
-        if not known or len(seconds) != 1 or not _cancels_when_wide(seconds[0][2], 1):
+        if side != second[0] or not known or not _cancels_when_wide(second[2], 1):
             continue
         if all(power > 0 and rate < 0 for _, power, rate in rows):
             start = sum(c for c, power, _ in rows if power == 1)
             masses = dict(half_second.masses)
             masses[0] = masses.get(0, 0.0) - start / 2
-            others = tuple(other for other in half_second.tails if other is not seconds[0])
-            rest = half_second._replace(tails=others, masses=tuple(masses.items()))
+            rest = half_second._replace(tails=(), masses=tuple(masses.items()))
             return Piecewise((), ((0.0,),), (tail,)), rest
     return None
 

@@ -329,6 +329,24 @@ def test_what_cancels_in_derivatives_of_narrow_functions_is_not_computed(is_trac
     np.testing.assert_allclose(rate, total, rtol=1e-14)
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_second_derivative_that_no_line_sees_meets_what_phi_has_beside_one(sign: int) -> None:
+    """x for x > 0, 3 x exp(x) below: u wide, v = +-u/200, where phi(v) is nearly a line."""
+    phi = Piecewise((), ((0.0,),), ((1, 0, ((1, 1, 0),)), (-1, 0, ((-3, 1, -1),))))
+    slope = Piecewise((), ((0.0,),), ((1, 0, ((1, 0, 0),)), (-1, 0, ((3, 0, -1), (-3, 1, -1)))))
+    half = Piecewise((), ((0.0,),), ((-1, 0, ((3, 0, -1), (-1.5, 1, -1))),), ((0, -1.0),))
+    q = [jnp.asarray(x) for x in (50.0 * sign, 1e4, 0.25)]
+    value = jax.jit(lambda *q: piecewise_rate(half, phi, slope, *q, gap(*q)))(*q)
+    with mp.workdps(30):
+
+        def integrand(y: mp.mpf) -> mp.mpf:  # u = -100 y, of density 1/100 in u
+            line = 0.5 * y if sign < 0 else -1.5 * y * mp.exp(-0.5 * y)
+            return (3 - 150 * y) * mp.exp(-100 * y) * line * mp.npdf(y)
+
+        truth = mp.quad(integrand, [0, 0.01, 0.05, 0.2, 1])
+    np.testing.assert_allclose(value, float(truth), rtol=1e-14)
+
+
 def test_a_tangent_between_two_polynomials_costs_no_digits() -> None:
     """sqlu, x + x^2/4 on [-2, 0] beside x: q22 small, rho = 0, where d dual/dq11 is a product."""
     orders = ((2,), (2,))
