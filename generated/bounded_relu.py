@@ -23,7 +23,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "3c48598bef7ba9b87706e17b56f0896a5cbe884fc0f60a1a5815bec04b42b8ff"
+FINGERPRINT = "6e03934df5f6a4498df1f4fbda152bef5f002efdcd5e1d2a2fe49cc3c69e5076"
 PARAMETERS = (("a", 1.0),)
 JUMPS = ()  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
@@ -119,7 +119,9 @@ def _dual_full(q12, q11, q22, d, a):
 
 @s.at_unit_scale(0, 0)
 def _dual_dot_full(q12, q11, q22, d, a):
-    return s.piecewise_dot(_slope_pieces(a), _phi_pieces(a), q12, q11, q22, d)
+    return (
+        s.piecewise_dot(_half_second_pieces(a), _slope_pieces(a), _phi_pieces(a), q12, q11, q22, d)
+    )
 
 
 def _coefficients(order, q, a):

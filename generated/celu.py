@@ -25,7 +25,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "d70bc4fb193f83ebcbd081fd974a7c406be3cb8152e07d341bbc56bbc4f62bac"
+FINGERPRINT = "cf82a1f0e31b05d09fa32dcaa30bf36583dabedc011d57ba66769a09964cd056"
 PARAMETERS = (("alpha", 1.0),)
 JUMPS = ()  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
@@ -103,7 +103,10 @@ def _dual_full(q12, q11, q22, d, alpha):
 
 @s.at_unit_scale(0, 0)
 def _dual_dot_full(q12, q11, q22, d, alpha):
-    return s.piecewise_dot(_slope_pieces(alpha), _phi_pieces(alpha), q12, q11, q22, d)
+    return (
+        s.piecewise_dot(_half_second_pieces(alpha), _slope_pieces(alpha), _phi_pieces(alpha), q12,
+        q11, q22, d)
+    )
 
 
 def _coefficients(order, q, alpha):

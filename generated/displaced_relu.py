@@ -23,7 +23,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "49f52dc0afdeb881fbd2e8a1840623cd8e17590ce825a02968134fdf972f8359"
+FINGERPRINT = "042b4b665b974ead384f41a5d2349ed2c121bcf4bf6fc488e24711e7ab6a481c"
 PARAMETERS = (("delta", 0.05),)
 JUMPS = ()  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
@@ -119,7 +119,10 @@ def _dual_full(q12, q11, q22, d, delta):
 
 @s.at_unit_scale(0, 0)
 def _dual_dot_full(q12, q11, q22, d, delta):
-    return s.piecewise_dot(_slope_pieces(delta), _phi_pieces(delta), q12, q11, q22, d)
+    return (
+        s.piecewise_dot(_half_second_pieces(delta), _slope_pieces(delta), _phi_pieces(delta), q12,
+        q11, q22, d)
+    )
 
 
 def _coefficients(order, q, delta):

@@ -25,7 +25,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "e820626fa4dae22c75ea793c850fc7b5c173e090efb19865a73f3f81858bb073"
+FINGERPRINT = "ebe1f92cc7493857336ea7edd384e14f350e46f986bd3571b6ba9f767f44f873"
 PARAMETERS = (("alpha", 1.0),)
 JUMPS = ()  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
@@ -103,7 +103,10 @@ def _dual_full(q12, q11, q22, d, alpha):
 
 
 def _dual_dot_full(q12, q11, q22, d, alpha):
-    return s.piecewise_dot(_slope_pieces(alpha), _phi_pieces(alpha), q12, q11, q22, d)
+    return (
+        s.piecewise_dot(_half_second_pieces(alpha), _slope_pieces(alpha), _phi_pieces(alpha), q12,
+        q11, q22, d)
+    )
 
 
 def _coefficients(order, q, alpha):

@@ -23,7 +23,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "303bc3249aa082b01e55401b1ca19809fb401fb19922be1e10fd2e0dd1300ba9"
+FINGERPRINT = "80c46b379e2d25ec1d9833dbfc1801f8b6d7e30397cb49c408ad943cb97f76f9"
 PARAMETERS = ()
 JUMPS = ()  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
@@ -86,7 +86,7 @@ def _dual_full(q12, q11, q22, d):
 
 
 def _dual_dot_full(q12, q11, q22, d):
-    return s.piecewise_dot(_slope_pieces(), _phi_pieces(), q12, q11, q22, d)
+    return s.piecewise_dot(_half_second_pieces(), _slope_pieces(), _phi_pieces(), q12, q11, q22, d)
 
 
 def _coefficients(order, q):

@@ -23,7 +23,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "b4331eea4efcd7d5f29b929770daa1e04847cfa1030d839e342cbbcbe684842b"
+FINGERPRINT = "06defb9e2fd0736edb207c4d1edc99a86ed78dd5e3d43a38ae8d6b301c6108fa"
 PARAMETERS = ()
 JUMPS = ()  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
@@ -85,7 +85,7 @@ def _dual_full(q12, q11, q22, d):
 
 
 def _dual_dot_full(q12, q11, q22, d):
-    return s.piecewise_dot(_slope_pieces(), _phi_pieces(), q12, q11, q22, d)
+    return s.piecewise_dot(_half_second_pieces(), _slope_pieces(), _phi_pieces(), q12, q11, q22, d)
 
 
 def _coefficients(order, q):

@@ -23,7 +23,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "04129364790125b425b8fd214ec72c221260f68ca5700143be48aa331e131234"
+FINGERPRINT = "43c9dc9451e2caabd1185a1838e5d70f71735b68c0eb565742f8c4facc2e52df"
 PARAMETERS = (("lam", 0.5),)
 JUMPS = ("-lam", "lam",)  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
@@ -110,7 +110,10 @@ def _dual_full(q12, q11, q22, d, lam):
 
 @s.at_unit_scale(0, 0)
 def _dual_dot_full(q12, q11, q22, d, lam):
-    return s.piecewise_dot(_slope_pieces(lam), _phi_pieces(lam), q12, q11, q22, d)
+    return (
+        s.piecewise_dot(_half_second_pieces(lam), _slope_pieces(lam), _phi_pieces(lam), q12, q11,
+        q22, d)
+    )
 
 
 def _coefficients(order, q, lam):

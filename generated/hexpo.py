@@ -25,7 +25,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "184e0729456b967a7499d9a66d982f448ed0f45ae523eeea51a26a57ef443e85"
+FINGERPRINT = "e51c355a9067e7954c2022ef33d42843dbd12cf90084498b9d1f0e0013d9eba3"
 PARAMETERS = ()
 JUMPS = ()  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
@@ -77,7 +77,7 @@ def _dual_full(q12, q11, q22, d):
 
 
 def _dual_dot_full(q12, q11, q22, d):
-    return s.piecewise_dot(_slope_pieces(), _phi_pieces(), q12, q11, q22, d)
+    return s.piecewise_dot(_half_second_pieces(), _slope_pieces(), _phi_pieces(), q12, q11, q22, d)
 
 
 def _coefficients(order, q):

@@ -25,7 +25,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "5f262918370dc0d8ae8de9223aa40d568d3633f197af427d3059ca593411b475"
+FINGERPRINT = "0bcdea5861831f6146868f373aa47780114247d011aa39e6ab09cb1f9c134ea1"
 PARAMETERS = (("a", 1.0),)
 JUMPS = ()  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
@@ -104,7 +104,9 @@ def _dual_full(q12, q11, q22, d, a):
 
 @s.at_unit_scale(-2, 0)
 def _dual_dot_full(q12, q11, q22, d, a):
-    return s.piecewise_dot(_slope_pieces(a), _phi_pieces(a), q12, q11, q22, d)
+    return (
+        s.piecewise_dot(_half_second_pieces(a), _slope_pieces(a), _phi_pieces(a), q12, q11, q22, d)
+    )
 
 
 def _coefficients(order, q, a):

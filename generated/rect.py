@@ -23,7 +23,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "8291a25dd420769df39bf83aaa2b20579925657a203fd6b7a326976913d865f4"
+FINGERPRINT = "df744dd927f9e13dd806ccb37f03b81e1116ece1425d6ab86a35ca301c90d55c"
 PARAMETERS = ()
 JUMPS = ("-1/2", "1/2",)  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
@@ -92,7 +92,7 @@ def _dual_full(q12, q11, q22, d):
 
 
 def _dual_dot_full(q12, q11, q22, d):
-    return s.piecewise_dot(_slope_pieces(), _phi_pieces(), q12, q11, q22, d)
+    return s.piecewise_dot(_half_second_pieces(), _slope_pieces(), _phi_pieces(), q12, q11, q22, d)
 
 
 def _coefficients(order, q):

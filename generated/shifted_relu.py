@@ -23,7 +23,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "9fbcd612597a8f1bceed76315fc9e88c6418e59656422d7a1ee96c3668f02d19"
+FINGERPRINT = "0b2266204ac131d83f1908726652497e02e8da90ae4bcad254a4fb8a0fa1883d"
 PARAMETERS = (("t", 1.0),)
 JUMPS = ()  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
@@ -102,7 +102,9 @@ def _dual_full(q12, q11, q22, d, t):
 
 
 def _dual_dot_full(q12, q11, q22, d, t):
-    return s.piecewise_dot(_slope_pieces(t), _phi_pieces(t), q12, q11, q22, d)
+    return (
+        s.piecewise_dot(_half_second_pieces(t), _slope_pieces(t), _phi_pieces(t), q12, q11, q22, d)
+    )
 
 
 def _coefficients(order, q, t):

@@ -23,7 +23,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "9d829912a5452fc888db8ec3e24366d809e5f0ae350181ade2615ee146f949e4"
+FINGERPRINT = "c6a5e25d6dfe42d3b91097a1b326e5e5d4ca1ca653697913e2334f0b24a1e056"
 PARAMETERS = (("lam", 0.5),)
 JUMPS = ()  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
@@ -117,7 +117,10 @@ def _dual_full(q12, q11, q22, d, lam):
 
 @s.at_unit_scale(0, 0)
 def _dual_dot_full(q12, q11, q22, d, lam):
-    return s.piecewise_dot(_slope_pieces(lam), _phi_pieces(lam), q12, q11, q22, d)
+    return (
+        s.piecewise_dot(_half_second_pieces(lam), _slope_pieces(lam), _phi_pieces(lam), q12, q11,
+        q22, d)
+    )
 
 
 def _coefficients(order, q, lam):

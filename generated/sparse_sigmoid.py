@@ -23,7 +23,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "28a7b8533159907fb20a894f036d55a27d1b533bf40a9db6d56148201e11ab90"
+FINGERPRINT = "3a917e728944f9604ed70f03f4daed5f011ff67111a1d02f2ba4efaddb9ab943"
 PARAMETERS = ()
 JUMPS = ()  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
@@ -85,7 +85,7 @@ def _dual_full(q12, q11, q22, d):
 
 
 def _dual_dot_full(q12, q11, q22, d):
-    return s.piecewise_dot(_slope_pieces(), _phi_pieces(), q12, q11, q22, d)
+    return s.piecewise_dot(_half_second_pieces(), _slope_pieces(), _phi_pieces(), q12, q11, q22, d)
 
 
 def _coefficients(order, q):

@@ -24,7 +24,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "f03b6e5a66ce3788fbf7709c5105e9254fa1eefb1d139c127d868aba23518170"
+FINGERPRINT = "90334f9819a3b7e8039ca5732b61f61cbfd77b2e1181d1c1a1b3085fc1365de1"
 PARAMETERS = ()
 JUMPS = ()  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
@@ -82,7 +82,7 @@ def _dual_full(q12, q11, q22, d):
 
 
 def _dual_dot_full(q12, q11, q22, d):
-    return s.piecewise_dot(_slope_pieces(), _phi_pieces(), q12, q11, q22, d)
+    return s.piecewise_dot(_half_second_pieces(), _slope_pieces(), _phi_pieces(), q12, q11, q22, d)
 
 
 def _coefficients(order, q):

@@ -24,7 +24,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "5140e1869e3022814b612a7622e1ece9a4d13056e14b00e9a186b455a96f607f"
+FINGERPRINT = "b5b3958d35571c3541ee25fda5af3c13ca4f941432d2476b99c7e2f7497d0264"
 PARAMETERS = (("t", 0.1), ("v", 20.0))
 JUMPS = ("t",)  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
@@ -124,7 +124,10 @@ def _dual_full(q12, q11, q22, d, t, v):
 
 
 def _dual_dot_full(q12, q11, q22, d, t, v):
-    return s.piecewise_dot(_slope_pieces(t, v), _phi_pieces(t, v), q12, q11, q22, d)
+    return (
+        s.piecewise_dot(_half_second_pieces(t, v), _slope_pieces(t, v), _phi_pieces(t, v), q12, q11,
+        q22, d)
+    )
 
 
 def _coefficients(order, q, t, v):

@@ -23,7 +23,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "0e5b6631d46bce5f2badab628e58274af0b8d559002011ce516e5f923a14ee5d"
+FINGERPRINT = "1439f42195023947a60081b1ecf1156aa895d5cb3883af594ef9e55c597d45ef"
 PARAMETERS = (("theta", 1.0),)
 JUMPS = ("theta",)  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
@@ -98,7 +98,10 @@ def _dual_full(q12, q11, q22, d, theta):
 
 @s.at_unit_scale(0, 0)
 def _dual_dot_full(q12, q11, q22, d, theta):
-    return s.piecewise_dot(_slope_pieces(theta), _phi_pieces(theta), q12, q11, q22, d)
+    return (
+        s.piecewise_dot(_half_second_pieces(theta), _slope_pieces(theta), _phi_pieces(theta), q12,
+        q11, q22, d)
+    )
 
 
 def _coefficients(order, q, theta):

@@ -294,6 +294,28 @@ def test_tangents_of_traced_rates_and_places_stay_in_the_tails() -> None:
     assert jax.jit(has_tangent)(jnp.asarray(1.0)).all()
 
 
+@pytest.mark.parametrize("rho", [-0.7, 0.1])
+@pytest.mark.parametrize("is_swapped", [False, True])
+def test_slopes_of_a_narrow_function_do_not_cancel_where_one_input_is_wide(
+    rho: float, is_swapped: bool
+) -> None:
+    """exp(-|x|) at variances of 1e-6 and 1e4."""
+
+    def tails(*heights: float) -> tuple[object, ...]:
+        return tuple((side, 0, ((c, 0, -1),)) for side, c in zip((1, -1), heights, strict=True))
+
+    phi, slope = (Piecewise((), ((0.0,),), tails(*heights)) for heights in ((1, 1), (-1, 1)))
+    half = Piecewise((), ((0.0,),), tails(0.5, 0.5), ((0, -1.0),))
+    q12, q11, q22 = 0.1 * rho, 1e-6, 1e4
+    q = [jnp.asarray(x) for x in ((q12, q22, q11) if is_swapped else (q12, q11, q22))]
+    dot = jax.jit(lambda *q: piecewise_dot(half, slope, phi, *q, gap(*q)))(*q)
+    d = q11 * q22 * (1 - rho**2)
+    (x, w), (y, z) = _grid([0, 4e-3, 8e-3, 1.2e-2]), _grid([0, 1, 5, 20, 60])
+    u, v = x[:, None], y[None]
+    density = np.exp(-u - v - (q22 * u * u + q11 * v * v) / (2 * d)) / (2 * np.pi * np.sqrt(d))
+    np.testing.assert_allclose(dot, 4 * w @ (density * np.sinh(q12 * u * v / d)) @ z, rtol=3e-14)
+
+
 @pytest.mark.parametrize("is_traced", [False, True])
 def test_what_cancels_in_derivatives_of_narrow_functions_is_not_computed(is_traced: bool) -> None:
     """exp(-|x|) at variances of 1e4, against sums of what does not cancel."""
@@ -310,7 +332,7 @@ def test_what_cancels_in_derivatives_of_narrow_functions_is_not_computed(is_trac
 
     def derivatives(rate: jax.Array, *q: jax.Array) -> jax.Array:
         phi, slope, half = functions(rate if is_traced else -1)
-        dot = piecewise_dot(slope, phi, *q, gap(*q))
+        dot = piecewise_dot(half, slope, phi, *q, gap(*q))
         return jnp.stack([dot, piecewise_rate(half, phi, slope, *q, gap(*q))])
 
     q12, q11, q22 = 6000.0, 10000.0, 12000.0

@@ -45,7 +45,7 @@ class PiecesPrinter:
         moments = (("dual", "phi"), ("dual_dot", "slope"))
         out = [
             body(f"dual{full}", 0, "piecewise_moment", "phi", "phi"),
-            body(f"dual_dot{full}", 2, "piecewise_dot", "slope", "phi"),
+            body(f"dual_dot{full}", 2, "piecewise_dot", "half_second", "slope", "phi"),
         ]
         if full:
             out += self._short_series(spelled)

@@ -124,7 +124,7 @@ def piecewise_rate(
         return value
     wide = _is_wide(slope, q11)
     moved = piecewise_moment(_times_x(slope), phi, *pair)
-    moved = moved - q12 * piecewise_dot(slope, phi, *pair)
+    moved = moved - q12 * piecewise_dot(half_second, slope, phi, *pair)
     return jnp.where(wide, moved / (2 * jnp.where(wide, q11, 1.0)), value)
 
 
@@ -200,20 +200,35 @@ def _rate_folded(
 
 
 def piecewise_dot(
-    slope: Piecewise, phi: Piecewise, q12: Array, q11: Array, q22: Array, d: Array
+    half_second: Piecewise,
+    slope: Piecewise,
+    phi: Piecewise,
+    q12: Array,
+    q11: Array,
+    q22: Array,
+    d: Array,
 ) -> Array:
     """E[phi'(u) phi'(v)], masses included.
 
-    Where phi vanishes at both ends and u and v are wide, phi' cancels between its tails: there by
-    parts, E[phi(u) phi'(v) (q22 u - q12 v)]/d, unless d is small.
+    Where phi vanishes at both ends, phi' cancels between its tails. By parts then: where u and v
+    are wide E[phi(u) phi'(v) (q22 u - q12 v)]/d, unless d is small, and where v alone is
+    (E[phi'(u) v phi(v)] - q12 E[phi''(u) phi(v)])/q22.
     """
     value = piecewise_moment(slope, slope, q12, q11, q22, d)
     if not _vanishes_far_out(phi):
         return value
-    wide = _is_wide(slope, q11) & _is_wide(slope, q22) & (d > 0.2 * q11 * q22)
+    wide_u, wide_v = _is_wide(slope, q11), _is_wide(slope, q22)
+    wide = wide_u & wide_v & (d > 0.2 * q11 * q22)
     first = piecewise_moment(_times_x(phi), slope, q12, q11, q22, d)
     second = piecewise_moment(phi, _times_x(slope), q12, q11, q22, d)
-    return jnp.where(wide, (q22 * first - q12 * second) / jnp.where(wide, d, 1.0), value)
+    value = jnp.where(wide, (q22 * first - q12 * second) / jnp.where(wide, d, 1.0), value)
+    if half_second.dipoles:
+        return value
+    low, high = (jnp.where(wide_v, *q) for q in ((q11, q22), (q22, q11)))  # u and v may be swapped
+    above = piecewise_moment(slope, _times_x(phi), q12, low, high, d)
+    above = above - 2 * q12 * piecewise_moment(half_second, phi, q12, low, high, d)
+    one = wide_u != wide_v
+    return jnp.where(one, above / jnp.where(one, high, 1.0), value)
 
 
 def _vanishes_far_out(f: Piecewise) -> bool:
