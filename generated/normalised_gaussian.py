@@ -22,7 +22,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "471d7304104e8e3578e439abe9ac19ce336e574a59fc4c717ff6f0f6de25e8ce"
+FINGERPRINT = "4935b5ea34d4548b961fef8d126512ab2a9f8f7cd4c8b429efc30831316300b4"
 PARAMETERS = (("gamma", 1.0),)
 JUMPS = ()  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
@@ -38,14 +38,14 @@ phi = phi_dot = None  # given by its dual: an activation is not known
 
 
 def _dual(q12, q11, q22, d, gamma):
-    rho = s.correlation(q12, q11, q22)
+    rho = s.rounded_correlation(q12, q11, q22)
     r = s.root(q11)
     r2 = s.root(q22)
     return r*r2*jnp.exp(gamma*(rho - 1))
 
 
 def _dual_dot(q12, q11, q22, d, gamma):
-    rho = s.correlation(q12, q11, q22)
+    rho = s.rounded_correlation(q12, q11, q22)
     return gamma*jnp.exp(gamma*(rho - 1))
 
 

@@ -22,7 +22,7 @@ TIER = "closed"
 ORDER = 12
 DOMAIN = (0.0, 10000.0)
 INTERFACE = 1
-FINGERPRINT = "da2296df4704e885c77dba8410c85575d77069df5955ba987ad8d05e8fb99cad"
+FINGERPRINT = "9617fc56bf1c37155c4d8c605eaddfb41ce850bf259689feebfd68babcd3dcc0"
 PARAMETERS = (("scale", 0.8944), ("bias", -0.4472))
 JUMPS = ()  # where phi itself does: an NNGP kernel only
 HERMITE = (  # normalised coefficients a_0..a_12 at variance 1
@@ -43,7 +43,7 @@ def _dual(q12, q11, q22, d, scale, bias):
     far = (
         bias*(2*bias + q11*scale + q22*scale)/2 + scale**2*s.orthant_moment(2, 2, q12, q11, q22, d)
     )
-    rho = s.correlation(q12, q11, q22)
+    rho = s.rounded_correlation(q12, q11, q22)
     return s.choose(jnp.abs(4*rho) < 1, near, far)
 
 
@@ -67,14 +67,14 @@ def _dual_dscale(q12, q11, q22, d, scale, bias):
         q12, q11, q22)
     )
     far = bias*(q11 + q22)/2 + 2*scale*s.orthant_moment(2, 2, q12, q11, q22, d)
-    rho = s.correlation(q12, q11, q22)
+    rho = s.rounded_correlation(q12, q11, q22)
     return s.choose(jnp.abs(4*rho) < 1, near, far)
 
 
 def _dual_dbias(q12, q11, q22, d, scale, bias):
     near = 1*(bias + q22*scale/2) + (bias + q11*scale/2)*1
     far = (4*bias + q11*scale + q22*scale)/2
-    rho = s.correlation(q12, q11, q22)
+    rho = s.rounded_correlation(q12, q11, q22)
     return s.choose(jnp.abs(4*rho) < 1, near, far)
 
 

@@ -302,6 +302,7 @@ PRIMITIVES: dict[str, Callable[..., Number]] = {
     "ratio": _ratio,
     "root_ratio": _root_ratio,
     "correlation": _correlation,
+    "rounded_correlation": _correlation,
     "relative_root": lambda q, other: mp.mpf(1) if q == other == 0 else _root(_ratio(q, other)),
 }
 

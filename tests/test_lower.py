@@ -210,6 +210,25 @@ def test_names_of_parameters_are_left_to_a_given_dual(own: str) -> None:
             assert abs(found**2 - wanted) <= mp.mpf(10) ** -30
 
 
+@pytest.mark.parametrize(
+    ("dual", "is_rounded"),
+    [
+        ("exp(rho - 1)", True),
+        ("2 + rho**2", True),
+        ("(1 + rho)/2", False),  # 0 at rho = -1, exactly
+        ("2 - sqrt(1 - rho**2)", False),  # infinite slopes: an eps of rho is its root
+        ("1/(2 - rho)", False),
+    ],
+)
+def test_a_correlation_is_exact_at_its_ends_where_that_matters(dual: str, is_rounded: bool) -> None:
+    text = f"summary = 'A kernel.'\ndual = '{dual}'\n"
+    activation = parse_entry(f"name = 'probe'\n{text}", "memory")
+    body = lower(activation, derive(activation), order=2).functions[0]
+    assert body.name == "dual"
+    calls = {a.expression.partition("(")[0] for a in body.assignments}
+    assert ("rounded_correlation" in calls) == is_rounded
+
+
 def test_the_domain_is_what_integrability_leaves() -> None:
     activation, form, plan = case("relu")
     assert plan.domain_high == "10000"

@@ -40,7 +40,7 @@ _SUPPORT = (
     "normal_cdf", "normal_pdf", "heaviside", "sinc", "gap", "root", "angle", "odd_angle",
     "step_angle", "atan_tail", "exp_cosh", "exp_sinh", "exp_coshm1", "exp_expm1", "exp_pair",
     "exp_sum", "orthant_moment", "orthant_excess", "ratio", "root_ratio", "relative_root",
-    "correlation", "regression", "choose", "weighted",
+    "correlation", "rounded_correlation", "regression", "choose", "weighted",
 )  # fmt: skip
 _INT32 = 2**31  # JAX reads Python integers as 32 bits wide
 

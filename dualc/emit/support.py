@@ -531,10 +531,16 @@ def correlation(q12: Array, q11: Array, q22: Array) -> Array:
 
     1 if both variances are 0, 0 if one is.
     """
+    rho = rounded_correlation(q12, q11, q22)
+    is_end = (gap(q12, q11, q22) == 0) & (root(q11) * root(q22) > 0)
+    return jnp.where(is_end, jnp.sign(q12) + 0 * rho, rho)
+
+
+def rounded_correlation(q12: Array, q11: Array, q22: Array) -> Array:
+    """The same to an eps, where D = 0 too: for functions that are smooth at +-1."""
     scale = root(q11) * root(q22)
     regular = scale > 0
     rho = jnp.clip(q12 / jnp.where(regular, scale, 1.0), -1.0, 1.0)
-    rho = jnp.where(gap(q12, q11, q22) == 0, jnp.sign(q12) + 0 * rho, rho)
     both = (q11 == 0) & (q22 == 0)
     return jnp.where(regular, rho, jnp.where(both, jnp.ones_like(q12), jnp.zeros_like(q12)))
 

@@ -89,7 +89,7 @@ class _Body:
         """What decides by its size whether the form near independence holds."""
         if "rho" not in self.formula.switch:
             return self._quotient(self._read(self.formula.switch))
-        name = self._assign("correlation(q12, q11, q22)", "rho")
+        name = self._assign("rounded_correlation(q12, q11, q22)", "rho")
         names = self.symbols | {"rho": sp.Symbol(name, real=True)}
         return arrange.text(arrange.read(self.formula.switch, names))
 
@@ -300,7 +300,8 @@ class _Body:
         x = arrange.read(term.arguments[0], names)
         x = x.subs({positive["q11"]: s1**2, positive["q22"]: s2**2})
         x = sp.factor_terms(sp.powsimp(x))
-        self._assign("correlation(q12, q11, q22)", "rho")
+        shape = "rounded_correlation" if _is_plain(x, names["rho"]) else "correlation"
+        self._assign(f"{shape}(q12, q11, q22)", "rho")
         above, below = sp.fraction(sp.together(x))
         parts = []
         for root, q, other in ((s1, "q11", "q22"), (s2, "q22", "q11")):
@@ -363,6 +364,16 @@ class _Body:
         if rest[0] != "0":
             parts.append(self._product(*rest))
         return " + ".join(parts)
+
+
+def _is_plain(x: Expr, rho: Expr) -> bool:
+    """Whether an expression is smooth at rho = +-1, as all its parts are, and known not to be 0."""
+    smooth = (sp.exp, sp.sin, sp.cos, sp.sinh, sp.cosh, sp.tanh, sp.erf)
+    parts = [part for part in x.atoms(sp.Function, sp.Pow) if part.has(rho)]
+    return all(x.subs(rho, end).is_nonzero for end in (1, -1)) and all(
+        isinstance(part, smooth) or bool(part.is_Pow and part.exp.is_Integer and part.exp > 0)
+        for part in parts
+    )
 
 
 def _symbol(name: str, domain: str) -> Expr:
