@@ -538,8 +538,14 @@ def correlation(q12: Array, q11: Array, q22: Array) -> Array:
 
 
 def rounded_correlation(q12: Array, q11: Array, q22: Array) -> Array:
-    """The same to an eps, where D = 0 too: for functions that are smooth at +-1."""
-    scale = root(q11) * root(q22)
+    """The same to an eps: for functions that are smooth at +-1.
+
+    Where D = 0 the root of q11 q22 is q12 exactly, unless the product underflows.
+    """
+    product = q11 * q22
+    normal = product > math.sqrt(float(jnp.finfo(product.dtype).tiny))
+    roots = root(q11) * root(q22)
+    scale = jnp.where(normal, root(jnp.where(normal, product, 1.0)), roots)
     regular = scale > 0
     rho = jnp.clip(q12 / jnp.where(regular, scale, 1.0), -1.0, 1.0)
     both = (q11 == 0) & (q22 == 0)

@@ -895,6 +895,21 @@ def test_a_chained_rate_is_given_the_first_one(is_dear: bool) -> None:
             assert rate == pytest.approx((18.0, 18.0, 6.0, 4.5)[i])
 
 
+@both_dtypes
+def test_a_rounded_correlation_is_one_exactly_where_d_is_0(dtype: type) -> None:
+    draw = np.random.default_rng(0)
+    q = draw.uniform(0.1, 100, 1000).astype(dtype)
+    b = np.exp2(draw.integers(-8, 8, 1000)).astype(dtype)
+    for sign in (1, -1):
+        rho = s.rounded_correlation(*map(jnp.asarray, (sign * q * b, q, q * b * b)))
+        np.testing.assert_array_equal(rho, np.full(1000, sign, dtype))
+    tiny = jnp.asarray(np.finfo(dtype).tiny * 4, dtype)  # its square underflows
+    assert abs(s.rounded_correlation(tiny, tiny, tiny) - 1) <= np.finfo(dtype).eps
+    zero = jnp.zeros((), dtype)
+    assert s.rounded_correlation(zero, zero, zero) == 1
+    assert s.rounded_correlation(zero, zero, jnp.ones((), dtype)) == 0
+
+
 def test_a_unit_of_length_is_1_where_a_function_is_computed() -> None:
     seen = []
 
