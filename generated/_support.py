@@ -543,7 +543,7 @@ def rounded_correlation(q12: Array, q11: Array, q22: Array) -> Array:
     Where D = 0 the root of q11 q22 is q12 exactly, unless the product underflows.
     """
     product = q11 * q22
-    normal = product > math.sqrt(float(jnp.finfo(product.dtype).tiny))
+    normal = product > 2.0 ** (2 - _format(product.dtype)[1])
     roots = root(q11) * root(q22)
     scale = jnp.where(normal, root(jnp.where(normal, product, 1.0)), roots)
     regular = scale > 0
