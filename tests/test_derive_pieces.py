@@ -145,6 +145,7 @@ def test_tails_that_outgrow_their_sum_are_no_closed_form(expression: str, tier: 
         ("max(x, 0) + alpha*expm1(min(x, 0))", None),  # a factor, not a length
         ("max(x, 0) + max(x - alpha, 0)**2", None),  # two degrees
         ("max(x - alpha**2, 0)", None),
+        ("b*exp(-b*abs(x)/alpha)", None),  # a rate of two parameters
         ("max(x - alpha, 0) + max(x - 1, 0)", None),
     ],
 )

@@ -50,14 +50,15 @@ def _closed(activation: Activation) -> DualForm:
 
 def _piecewise(activation: Activation) -> DualForm:
     """Kinks anywhere, with polynomials and exponentials between them."""
-    found = pieces.pieces(activation)
+    phi = pieces.read(activation)
+    found = pieces.pieces(activation, phi)
     return DualForm(
         tier="closed",
         steps=("between kinks: polynomials and exponentials; in pairs, by the support code",),
         jumps=tuple(place for place, _ in found[1].masses),
         readable=pieces.readable(found),
         pieces=found,
-        scale=pieces.scale(activation),
+        scale=pieces.scale(phi, activation.parameters),
     )
 
 

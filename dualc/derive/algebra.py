@@ -73,10 +73,9 @@ def diff(x: Constant, name: str) -> Constant:
     return sp.diff(x, found[0]) if found else ZERO
 
 
-def elasticity(x: Constant, name: str) -> Constant:
-    """The logarithmic derivative in the parameter a called `name`: n for a multiple of a**n."""
-    found = [s for s in x.free_symbols if s.name == name]
-    return sp.simplify(found[0] * sp.diff(x, found[0]) / x) if found else ZERO
+def elasticity(x: Constant, a: Constant) -> Constant:
+    """The logarithmic derivative in the symbol a of what is not 0: n for a multiple of a**n."""
+    return sp.simplify(a * sp.diff(x, a) / x)
 
 
 def is_integer(x: Constant) -> bool:

@@ -18,7 +18,7 @@ from dualc.derive import algebra, atoms
 from dualc.derive.algebra import Constant
 from dualc.derive.atoms import Sum
 from dualc.errors import NoClosedForm
-from dualc.ir import Activation, Piecewise, Scale, Tail
+from dualc.ir import Activation, Parameter, Piecewise, Scale, Tail
 
 _DEGREE = 3  # of a polynomial; the support code's moments go no further
 
@@ -84,14 +84,11 @@ def _check(branch: Sum) -> None:
             raise NoClosedForm(f"a kink off 0 beside a power above {_DEGREE}")
 
 
-def pieces(activation: Activation) -> tuple[Piecewise, ...]:
+def pieces(activation: Activation, phi: Function) -> tuple[Piecewise, ...]:
     """phi, phi', phi''/2, and what phi and phi' change by with the parameters.
 
-    As the support code takes them.
-
-    Raises NoClosedForm where phi is no such function.
+    As the support code takes them. Raises NoClosedForm where tails would cancel.
     """
-    phi = read(activation)
     slope = phi.derivative()
     named = {"phi": phi, "slope": slope, "half_second": slope.derivative().halved()}
     rates = {p.name: phi.parameter_derivative(p.name) for p in activation.parameters}
@@ -106,24 +103,27 @@ def pieces(activation: Activation) -> tuple[Piecewise, ...]:
     return shown
 
 
-def scale(activation: Activation) -> Scale | None:
+def scale(phi: Function, parameters: Sequence[Parameter]) -> Scale | None:
     """The parameter that is a unit of length, if there is one.
 
-    Places go with it, rates with its inverse, and all that x**i comes with as its power k - i.
+    Places go with it, rates with its inverse, and all that x**i comes with as its power k - i. No
+    other parameter is in a rate: JAX differentiates in those, and should not through variances.
     """
-    phi = read(activation)
-    for p in activation.parameters:
+    rows = [item for branch in phi.branches for item in branch.items()]
+    for p in parameters:
         if p.domain != "positive":
             continue
-        length = all(algebra.elasticity(t, p.name) == 1 for t in phi.places if t != 0)
-        degrees: set[Constant] = set()
-        for key, row in ((key, row) for branch in phi.branches for key, row in branch.items()):
-            length = length and (key.b == 0 or algebra.elasticity(key.b, p.name) == -1)
-            degrees |= {algebra.elasticity(c, p.name) + i for i, c in row.items() if c != 0}
-        if length and len(degrees) == 1:
-            (degree,) = degrees
-            if algebra.is_integer(degree):
-                return Scale(p.name, int(degree))
+        a = algebra.symbol(p.name, p.domain)
+        is_length = all(algebra.elasticity(t, a) == 1 for t in phi.places if t != 0) and all(
+            algebra.elasticity(key.b, a) == -1 and key.b.free_symbols == {a}
+            for key, _ in rows
+            if key.b != 0
+        )
+        degrees = {
+            algebra.elasticity(c, a) + i for _, row in rows for i, c in row.items() if c != 0
+        }
+        if is_length and len(degrees) == 1 and all(map(algebra.is_integer, degrees)):
+            return Scale(p.name, int(degrees.pop()))
     return None
 
 

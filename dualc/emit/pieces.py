@@ -42,7 +42,6 @@ class PiecesPrinter:
         jumps = any(item.dipoles for item in self.pieces[:3])
         rate = "piecewise_jump_rate" if jumps else "piecewise_rate"
         full = "_full" if self.has_short_series() else ""
-        moments = (("dual", "phi"), ("dual_dot", "slope"))
         out = [
             body(f"dual{full}", 0, "piecewise_moment", "phi", "phi"),
             body(f"dual_dot{full}", 2, "piecewise_dot", "half_second", "slope", "phi"),
@@ -69,7 +68,7 @@ class PiecesPrinter:
         signature = ", ".join(("q", *self.spelled.values()))
         call = f"{p}piecewise_hermite(ORDER, _phi_pieces({spelled}), q)"
         out.append(f"def _hermite({signature}):\n    return {call}")
-        for lost, (name, f) in zip((0, 2), moments, strict=True):
+        for name, f, lost in (("dual", "phi", 0), ("dual_dot", "slope", 2)):
             call = f"{p}piecewise_square(_{f}_pieces({spelled}), q)"
             head = self._at_unit(lost, ", (2,)")
             out.append(f"{head}def _{name}_diag({signature}):\n    return {call}")

@@ -1500,12 +1500,12 @@ def _shifted_mean(g: Pieces, mean: Array, spread: Array) -> Array:
     if len(g.places) == 1 and _parity(g) == 0:
         return _together(_one_place_parts(g, 0, mean, spread), mean)
     if _parity(g) != -1:
-        return _over_cells([*_spans(g, 1), *_spans(_mirrored(g), -1)], mean, spread)
+        return _over_spans([*_spans(g, 1), *_spans(_mirrored(g), -1)], mean, spread)
     turned = jnp.abs(mean)
     halves = _halves(g)
     half = halves[1] if halves is not None and halves[1] is not None else g
     spans = [*_spans(half, 1), *_spans(_mirrored(half), -1)]
-    return jnp.sign(mean) * _over_cells(spans, turned, spread, True)
+    return jnp.sign(mean) * _over_spans(spans, turned, spread, True)
 
 
 def _together(parts: list[_Part], mean: Array) -> Array:
@@ -1543,7 +1543,7 @@ def _spans(g: Pieces, side: int) -> list[_Span]:
     return spans
 
 
-def _over_cells(spans: list[_Span], mean: Array, spread: Array, is_odd: bool = False) -> Array:
+def _over_spans(spans: list[_Span], mean: Array, spread: Array, is_odd: bool = False) -> Array:
     """The sum over spans of E[P(x); z > 0], x = side mean + spread z, on a new axis.
 
     `is_odd`: of P(x) times the density at side x less that at -side x, over the first.
